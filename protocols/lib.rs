@@ -1,0 +1,19 @@
+//! Everything that is said: line protocol, stored formats, HTTP wire structs and the messages
+//! between actors.
+//!
+//! Invariants: no I/O, no clock, no async runtime, no actix and no DataFusion in this crate.
+//! It builds in seconds, so that parsers and codecs can be fuzzed and property-tested cheaply.
+
+pub mod catalog_log;
+pub mod columns;
+pub mod durations;
+pub mod error;
+pub mod http;
+pub mod ids;
+pub mod limits;
+pub mod line_protocol;
+pub mod messages;
+pub mod names;
+pub mod paths;
+pub mod schema;
+pub mod wal_frame;

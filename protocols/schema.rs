@@ -1,0 +1,227 @@
+//! What the catalog knows about databases, tables and columns: immutable values that are shared
+//! by `Arc` and replaced as a whole.
+
+use crate::ids::{ColumnId, DbId, TableId};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Name of the timestamp column that every table has.
+pub const TIME_COLUMN: &str = "time";
+/// Second reserved column name, kept free for the order of chunks.
+pub const CHUNK_ORDER_COLUMN: &str = "__chunk_order";
+/// Metadata key that tells a client what a column is.
+pub const COLUMN_TYPE_KEY: &str = "iox::column::type";
+/// Name of the built-in database, which cannot be written through public endpoints.
+pub const INTERNAL_DB: &str = "_internal";
+
+/// Type of a field value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldType {
+    /// 64-bit IEEE float.
+    Float,
+    /// Signed 64-bit integer.
+    Integer,
+    /// Unsigned 64-bit integer.
+    UInteger,
+    /// UTF-8 text.
+    String,
+    /// True or false.
+    Boolean,
+}
+
+/// What a column is: part of the key, or a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    /// Part of the primary key; dictionary-encoded text.
+    Tag,
+    /// A value of the given type.
+    Field(FieldType),
+}
+
+impl ColumnKind {
+    /// The name that error texts and field metadata use, for example
+    /// `iox::column_type::field::float`.
+    pub fn influx_name(self) -> &'static str {
+        match self {
+            Self::Tag => "iox::column_type::tag",
+            Self::Field(FieldType::Float) => "iox::column_type::field::float",
+            Self::Field(FieldType::Integer) => "iox::column_type::field::integer",
+            Self::Field(FieldType::UInteger) => "iox::column_type::field::uinteger",
+            Self::Field(FieldType::String) => "iox::column_type::field::string",
+            Self::Field(FieldType::Boolean) => "iox::column_type::field::boolean",
+        }
+    }
+
+    /// The Arrow type of the column in queries and files.
+    pub fn arrow_type(self) -> DataType {
+        match self {
+            Self::Tag => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+            Self::Field(FieldType::Float) => DataType::Float64,
+            Self::Field(FieldType::Integer) => DataType::Int64,
+            Self::Field(FieldType::UInteger) => DataType::UInt64,
+            Self::Field(FieldType::String) => DataType::Utf8,
+            Self::Field(FieldType::Boolean) => DataType::Boolean,
+        }
+    }
+}
+
+/// Arrow type of the `time` column: nanoseconds since 1970, no zone.
+pub fn time_type() -> DataType {
+    DataType::Timestamp(TimeUnit::Nanosecond, None)
+}
+
+/// A tag or field column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSchema {
+    /// Identity inside the table.
+    pub id: ColumnId,
+    /// Name as written by the client, case-sensitive.
+    pub name: Arc<str>,
+    /// Tag, or field with its type. Never changes.
+    pub kind: ColumnKind,
+}
+
+impl ColumnSchema {
+    /// The column as an Arrow field, with the metadata that clients read.
+    pub fn arrow_field(&self) -> Field {
+        Field::new(self.name.as_ref(), self.kind.arrow_type(), true)
+            .with_metadata([(COLUMN_TYPE_KEY.to_owned(), self.kind.influx_name().to_owned())].into())
+    }
+}
+
+/// The `time` column as an Arrow field: never null.
+pub fn time_field() -> Field {
+    Field::new(TIME_COLUMN, time_type(), false).with_metadata(
+        [(COLUMN_TYPE_KEY.to_owned(), "iox::column_type::timestamp".to_owned())].into(),
+    )
+}
+
+/// When something was deleted, and when its bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// Nanoseconds since 1970 at which the name was given up.
+    pub deleted_at_ns: i64,
+    /// Nanoseconds since 1970 at which the rows are removed; `None` means never.
+    pub hard_delete_at_ns: Option<i64>,
+    /// True once the rows are gone.
+    pub rows_removed: bool,
+}
+
+/// A table (measurement).
+#[derive(Clone, Debug)]
+pub struct TableSchema {
+    /// Identity over all databases.
+    pub id: TableId,
+    /// Name as written by the client, case-sensitive; a deleted table carries its new name.
+    pub name: Arc<str>,
+    /// Tags and fields in order of creation. The tags, in this order and followed by `time`, are
+    /// the primary key and the sort order.
+    pub columns: Vec<ColumnSchema>,
+    /// Set once the table was deleted.
+    pub deletion: Option<Deletion>,
+    by_name: HashMap<Arc<str>, usize>,
+    arrow: SchemaRef,
+}
+
+impl TableSchema {
+    /// Builds the table with its look-up index and its Arrow schema.
+    pub fn new(
+        id: TableId,
+        name: Arc<str>,
+        columns: Vec<ColumnSchema>,
+        deletion: Option<Deletion>,
+    ) -> Self {
+        let by_name =
+            columns.iter().enumerate().map(|(i, c)| (Arc::clone(&c.name), i)).collect();
+        let mut fields: Vec<Field> = columns.iter().map(ColumnSchema::arrow_field).collect();
+        fields.push(time_field());
+        fields.sort_by(|a, b| a.name().cmp(b.name()));
+        let arrow = Arc::new(Schema::new(fields));
+        Self { id, name, columns, deletion, by_name, arrow }
+    }
+
+    /// The column of that name, if it exists (`time` is not among them).
+    pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
+        self.by_name.get(name).and_then(|i| self.columns.get(*i))
+    }
+
+    /// The tag columns in key order.
+    pub fn tags(&self) -> impl Iterator<Item = &ColumnSchema> {
+        self.columns.iter().filter(|c| c.kind == ColumnKind::Tag)
+    }
+
+    /// The Arrow schema that queries see: every column and `time`, in byte order of the names.
+    pub fn arrow_schema(&self) -> &SchemaRef {
+        &self.arrow
+    }
+
+    /// The id that the next new column gets.
+    pub fn next_column_id(&self) -> ColumnId {
+        ColumnId(self.columns.iter().map(|c| c.id.0 + 1).max().unwrap_or(0))
+    }
+}
+
+/// A database (bucket).
+#[derive(Clone, Debug)]
+pub struct DatabaseSchema {
+    /// Identity, never used again.
+    pub id: DbId,
+    /// Name as written by the client; a deleted database carries its new name.
+    pub name: Arc<str>,
+    /// Rows older than this many nanoseconds are invisible. `None` keeps everything.
+    pub retention_ns: Option<i64>,
+    /// Tables by their name, deleted ones (under their new name) included.
+    pub tables: HashMap<Arc<str>, Arc<TableSchema>>,
+    /// Set once the database was deleted.
+    pub deletion: Option<Deletion>,
+}
+
+impl DatabaseSchema {
+    /// The live table of that name.
+    pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
+        self.tables.get(name).filter(|t| t.deletion.is_none())
+    }
+
+    /// The live tables, sorted by name.
+    pub fn live_tables(&self) -> Vec<&Arc<TableSchema>> {
+        let mut tables: Vec<_> = self.tables.values().filter(|t| t.deletion.is_none()).collect();
+        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        tables
+    }
+}
+
+/// The whole catalog at one sequence number. Immutable; the next one replaces it.
+#[derive(Clone, Debug)]
+pub struct CatalogSnapshot {
+    /// Identity of the catalog, stable over restarts on the same store.
+    pub uuid: Uuid,
+    /// Number of the last log record that is part of this snapshot.
+    pub sequence: u64,
+    /// Databases by their name, deleted ones (under their new name) included.
+    pub databases: HashMap<Arc<str>, Arc<DatabaseSchema>>,
+    /// Width of a chunk by row time, in nanoseconds; fixed at the first start of a store.
+    pub gen1_duration_ns: i64,
+    /// The id that the next new database gets.
+    pub next_db_id: u32,
+    /// The id that the next new table gets.
+    pub next_table_id: u32,
+}
+
+impl CatalogSnapshot {
+    /// The live database of that name.
+    pub fn database(&self, name: &str) -> Option<&Arc<DatabaseSchema>> {
+        self.databases.get(name).filter(|d| d.deletion.is_none())
+    }
+
+    /// The live databases, sorted by name.
+    pub fn live_databases(&self) -> Vec<&Arc<DatabaseSchema>> {
+        let mut all: Vec<_> = self.databases.values().filter(|d| d.deletion.is_none()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+}
