@@ -1,1 +1,44 @@
-//! Stub.
+//! Every bound of the server, with its unit and the reason for its size.
+
+/// Largest request body, on the wire and decompressed, in bytes. The original's default.
+pub const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// Longest measurement, key, tag value or string field, in bytes. The original's limit.
+pub const ELEMENT_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long an edge waits for room in a mailbox before it answers 503, in milliseconds: long
+/// enough to ride out a group commit, short enough that a client's own retry takes over.
+pub const ADMISSION_WAIT_MS_MAX: u64 = 2_000;
+
+/// How long a write may take from its arrival to its answer, in milliseconds. Longer than the
+/// ten seconds for which the WAL retries a failing store.
+pub const WRITE_DEADLINE_MS: u64 = 30_000;
+
+/// How long an administration request may take, in milliseconds.
+pub const ADMIN_DEADLINE_MS: u64 = 30_000;
+
+/// Catalog mailbox: schema changes are rare, a burst of new tables is a few hundred.
+pub const CATALOG_MAILBOX_MESSAGES: usize = 4_096;
+/// Catalog mailbox, in bytes.
+pub const CATALOG_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Ingest mailbox of one pool member: a few bodies wait while one is parsed and its durability is
+/// awaited, so the count bounds the writes in flight.
+pub const INGEST_MAILBOX_MESSAGES: usize = 4_096;
+/// Ingest mailbox of one pool member, in bytes of request bodies.
+pub const INGEST_MAILBOX_BYTES: usize = 128 * 1024 * 1024;
+
+/// Store mailbox of a shard: one message a WAL group and one a query.
+pub const STORE_MAILBOX_MESSAGES: usize = 4_096;
+/// Store mailbox of a shard, in bytes of rows on their way from the WAL.
+pub const STORE_MAILBOX_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Query mailbox: statements waiting to be planned or running.
+pub const QUERY_MAILBOX_MESSAGES: usize = 1_024;
+/// Query mailbox, in bytes of statement text.
+pub const QUERY_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Supervisor mailbox: a handful of events.
+pub const SUPERVISOR_MAILBOX_MESSAGES: usize = 1_024;
+/// Supervisor mailbox, in bytes.
+pub const SUPERVISOR_MAILBOX_BYTES: usize = 1024 * 1024;

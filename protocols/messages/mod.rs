@@ -1,1 +1,44 @@
-//! Stub.
+//! What actors say to each other: plain owned values, one module for each actor that listens.
+//!
+//! An *ask* awaits a reply and may only go to an actor of lower rank, so no cycle of waiting can
+//! exist; the ranks are the constants of [`rank`]. Anything to the same or a higher rank is a
+//! *tell*: the sender does not wait.
+
+pub mod catalog;
+pub mod ingest;
+pub mod query;
+pub mod store;
+pub mod supervisor;
+pub mod wal;
+
+use std::fmt::Debug;
+
+/// A message and the reply it gets.
+pub trait Command: Debug + Send + 'static {
+    /// What the sender receives.
+    type Reply: Send + 'static;
+    /// Name in metrics and logs.
+    const NAME: &'static str;
+    /// How much of the mailbox's byte budget the message takes while it waits.
+    fn cost_bytes(&self) -> usize {
+        256
+    }
+}
+
+/// Who may wait for whom: an ask goes to a strictly lower rank.
+pub mod rank {
+    /// The one writer of names and schemas.
+    pub const CATALOG: u8 = 0;
+    /// Buffered rows.
+    pub const STORE: u8 = 1;
+    /// The write-ahead log.
+    pub const WAL: u8 = 2;
+    /// Parsing of writes.
+    pub const INGEST: u8 = 3;
+    /// Planning and running of queries.
+    pub const QUERY: u8 = 3;
+    /// HTTP handlers and other edges: not actors, they may ask anyone.
+    pub const EDGE: u8 = 5;
+    /// Told by all, asks nobody.
+    pub const SUPERVISOR: u8 = 4;
+}

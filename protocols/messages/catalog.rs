@@ -1,0 +1,204 @@
+//! What the `Catalog` actor accepts. Its state is read without asking it: it publishes an
+//! immutable [`CatalogSnapshot`] after each change.
+
+use super::Command;
+use crate::error::ErrorKind;
+use crate::ids::TableId;
+use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
+use std::sync::Arc;
+
+/// A table as a write needs it.
+#[derive(Clone, Debug)]
+pub struct TableShape {
+    /// Name of the table.
+    pub name: Arc<str>,
+    /// Columns the write has values for, in order of appearance.
+    pub columns: Vec<(Arc<str>, ColumnKind)>,
+}
+
+/// Makes sure that a database, its tables and their columns exist. Sent by `Ingest` before rows
+/// that need them go to the WAL. Answered once the change is durable; nothing is written when
+/// everything exists already.
+#[derive(Clone, Debug)]
+pub struct EnsureSchema {
+    /// Name of the database, created if it is unknown.
+    pub db: String,
+    /// Tables and columns to add, possibly none.
+    pub tables: Vec<TableShape>,
+}
+
+/// Creates a database.
+#[derive(Clone, Debug)]
+pub struct CreateDatabase {
+    /// Its name.
+    pub name: String,
+    /// Retention period in nanoseconds, `None` for ever.
+    pub retention_ns: Option<i64>,
+}
+
+/// Sets or clears a database's retention period.
+#[derive(Clone, Debug)]
+pub struct SetRetention {
+    /// Name of the database.
+    pub name: String,
+    /// Retention period in nanoseconds, `None` for ever.
+    pub retention_ns: Option<i64>,
+}
+
+/// When the rows of something deleted are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardDelete {
+    /// After the server's default delay.
+    Default,
+    /// As soon as possible.
+    Now,
+    /// Never.
+    Never,
+    /// At this instant, in nanoseconds since 1970.
+    At(i64),
+}
+
+/// Deletes a database: its name is free at once, its rows go at the given time.
+#[derive(Clone, Debug)]
+pub struct DeleteDatabase {
+    /// Name of the database.
+    pub name: String,
+    /// When its rows go.
+    pub when: HardDelete,
+}
+
+/// Creates a table, and its database if that is unknown.
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Tag columns in key order.
+    pub tags: Vec<String>,
+    /// Field columns.
+    pub fields: Vec<(String, FieldType)>,
+}
+
+/// Deletes a table: its name is free at once, its rows go at the given time.
+#[derive(Clone, Debug)]
+pub struct DeleteTable {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// When its rows go.
+    pub when: HardDelete,
+}
+
+/// Looks for deleted databases and tables whose time has come. Sent by a ticker.
+#[derive(Clone, Copy, Debug)]
+pub struct SweepDeleted;
+
+/// Records that this node stopped in good order. Sent at shutdown.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeStopped;
+
+/// The tables whose rows the sweep found due.
+pub type DueTables = Vec<TableId>;
+
+impl Command for EnsureSchema {
+    type Reply = Result<Arc<CatalogSnapshot>, CatalogError>;
+    const NAME: &'static str = "EnsureSchema";
+    fn cost_bytes(&self) -> usize {
+        256 + self.tables.iter().map(|t| 64 + t.columns.len() * 48).sum::<usize>()
+    }
+}
+
+macro_rules! admin_command {
+    ($($name:ident),*) => {$(
+        impl Command for $name {
+            type Reply = Result<Arc<CatalogSnapshot>, CatalogError>;
+            const NAME: &'static str = stringify!($name);
+        }
+    )*};
+}
+admin_command!(
+    CreateDatabase,
+    SetRetention,
+    DeleteDatabase,
+    CreateTable,
+    DeleteTable,
+    SweepDeleted,
+    NodeStopped
+);
+
+/// Why the catalog refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// Create of something that is there.
+    #[error("attempted to create a resource that already exists")]
+    AlreadyExists,
+    /// A named resource is unknown.
+    #[error("the requested resource was not found: {0}")]
+    NotFound(String),
+    /// The database of a table command is unknown.
+    #[error("Database not found {0}")]
+    DatabaseNotFound(String),
+    /// The table is unknown.
+    #[error("Table {table} not in DB schema for {db}")]
+    TableNotFound {
+        /// Name of the database.
+        db: String,
+        /// Name of the table.
+        table: String,
+    },
+    /// Change of something that was deleted.
+    #[error("attempted to modify resource that was already deleted: {0}")]
+    AlreadyDeleted(String),
+    /// Write to a deleted database under its new name.
+    #[error("cannot write to soft-deleted database '{0}' - it is marked for deletion")]
+    SoftDeleted(String),
+    /// Change of `_internal`; the text says which.
+    #[error("cannot {0} internal db")]
+    Internal(&'static str),
+    /// A name that is not allowed; the text says why.
+    #[error("{0}")]
+    InvalidName(String),
+    /// A column named like a reserved one.
+    #[error("'{0}' is a reserved column")]
+    ReservedColumn(String),
+    /// The same column twice in one request; the text names it.
+    #[error("duplicate column '{0}'")]
+    DuplicateColumn(String),
+    /// Somebody else gave the column another type: parse the request again.
+    #[error("invalid column type for column '{column}', expected {expected}, got {got}")]
+    TypeConflict {
+        /// Name of the column.
+        column: String,
+        /// Type in the catalog, for example `iox::column_type::tag`.
+        expected: &'static str,
+        /// Type in the request.
+        got: &'static str,
+    },
+    /// A configured limit would be exceeded; the text says which.
+    #[error("{0}")]
+    Limit(String),
+    /// The log could not be written.
+    #[error("catalog update error: {0}")]
+    Storage(String),
+}
+
+impl CatalogError {
+    /// What the caller has to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::AlreadyExists | Self::AlreadyDeleted(_) => ErrorKind::Conflict,
+            Self::NotFound(_) | Self::DatabaseNotFound(_) | Self::TableNotFound { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::SoftDeleted(_)
+            | Self::InvalidName(_)
+            | Self::ReservedColumn(_)
+            | Self::DuplicateColumn(_)
+            | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
+            Self::Limit(_) => ErrorKind::LimitReached,
+            Self::Internal(_) | Self::Storage(_) => ErrorKind::Internal,
+        }
+    }
+}

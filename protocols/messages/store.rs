@@ -1,0 +1,132 @@
+//! What the `Store` shards accept.
+
+use super::Command;
+use crate::ids::{DbId, TableId};
+use arrow_array::RecordBatch;
+use std::sync::Arc;
+
+/// Rows of one table from one request.
+#[derive(Clone)]
+pub struct TableBatch {
+    /// The database.
+    pub db: DbId,
+    /// The table.
+    pub table: TableId,
+    /// The columns the request had values for, and `time` as the last column.
+    pub rows: RecordBatch,
+    /// Smallest time, nanoseconds since 1970.
+    pub min_time_ns: i64,
+    /// Largest time, nanoseconds since 1970.
+    pub max_time_ns: i64,
+    /// Memory the columns take.
+    pub size_bytes: usize,
+}
+
+impl std::fmt::Debug for TableBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TableBatch")
+            .field("table", &self.table)
+            .field("rows", &self.rows.num_rows())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes durable rows visible. Sent by `Wal` in the order of sequences. A shard skips sequences
+/// that it has applied already, so the sender may repeat itself.
+#[derive(Clone, Debug)]
+pub struct ApplyRows {
+    /// Number of the WAL group.
+    pub sequence: u64,
+    /// The rows of the group that belong to this shard, in the order of acceptance.
+    pub batches: Vec<TableBatch>,
+}
+
+impl Command for ApplyRows {
+    type Reply = ();
+    const NAME: &'static str = "ApplyRows";
+    fn cost_bytes(&self) -> usize {
+        256 + self.batches.iter().map(|b| b.size_bytes).sum::<usize>()
+    }
+}
+
+/// Asks for everything a query needs of one table. Sent by `Query`.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewTable {
+    /// The table.
+    pub table: TableId,
+    /// Chunks that end before this instant are left out (nanoseconds since 1970, inclusive).
+    pub min_time_ns: i64,
+    /// Chunks that begin after this instant are left out (nanoseconds since 1970, inclusive).
+    pub max_time_ns: i64,
+}
+
+impl Command for ViewTable {
+    type Reply = TableView;
+    const NAME: &'static str = "ViewTable";
+}
+
+/// One consistent view of a table: every row that was acknowledged before the question, each in
+/// exactly one chunk.
+#[derive(Clone, Debug, Default)]
+pub struct TableView {
+    /// Chunks in time order. Their time ranges do not overlap.
+    pub chunks: Vec<ChunkView>,
+}
+
+/// The rows of one chunk.
+#[derive(Clone, Debug)]
+pub struct ChunkView {
+    /// Start of the chunk, nanoseconds since 1970.
+    pub chunk_time_ns: i64,
+    /// The oldest part of the chunk in sorted form, if a query has sorted it before.
+    pub sorted: Option<Arc<SortedRows>>,
+    /// How many batches, in order of arrival, `sorted` covers.
+    pub sorted_batches: usize,
+    /// The batches that arrived after those, in order of arrival.
+    pub unsorted: Vec<RecordBatch>,
+    /// Smallest time of any row.
+    pub min_time_ns: i64,
+    /// Largest time of any row.
+    pub max_time_ns: i64,
+}
+
+/// Rows of one table, sorted by tags in key order and then time, each key once.
+#[derive(Clone, Debug)]
+pub struct SortedRows {
+    /// The rows.
+    pub rows: RecordBatch,
+    /// Row at which each series (distinct tag set) begins, ascending.
+    pub series_starts: Vec<u32>,
+    /// Names of the tag columns in key order.
+    pub key: Vec<Arc<str>>,
+}
+
+/// Hands back the sorted form that a query has made, so that the next one need not. A tell.
+#[derive(Clone, Debug)]
+pub struct KeepSorted {
+    /// The table.
+    pub table: TableId,
+    /// Start of the chunk.
+    pub chunk_time_ns: i64,
+    /// How many batches of the chunk, in order of arrival, `sorted` covers.
+    pub sorted_batches: usize,
+    /// Those rows, sorted and deduplicated.
+    pub sorted: Arc<SortedRows>,
+}
+
+impl Command for KeepSorted {
+    type Reply = ();
+    const NAME: &'static str = "KeepSorted";
+}
+
+/// Forgets the rows of deleted tables. Later rows of these tables are dropped too.
+#[derive(Clone, Debug)]
+pub struct DropTables {
+    /// The tables.
+    pub tables: Vec<TableId>,
+}
+
+impl Command for DropTables {
+    type Reply = ();
+    const NAME: &'static str = "DropTables";
+}
