@@ -1,1 +1,4 @@
-//! Stub.
+//! The server and its command line.
+
+pub mod cli;
+pub mod version;

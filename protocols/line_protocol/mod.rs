@@ -3,6 +3,21 @@
 //! The grammar, the error texts and the schema rules are those of InfluxDB 3 (line protocol
 //! reference: <https://docs.influxdata.com/influxdb3/core/reference/line-protocol/>).
 
+mod builder;
+mod check;
+mod fault;
+mod lexer;
+mod reader;
+mod series;
+mod split;
+mod time;
+mod value;
+
+#[cfg(test)]
+mod against_reference;
+#[cfg(test)]
+mod tests;
+
 use crate::columns::TableRows;
 use crate::schema::DatabaseSchema;
 
@@ -96,6 +111,12 @@ pub fn parse(
     database: Option<&DatabaseSchema>,
     options: &ParseOptions,
 ) -> Result<ParsedWrite, NotUtf8> {
-    let _ = (body, database, options);
-    Ok(ParsedWrite::default())
+    match simdutf8::basic::from_utf8(body) {
+        Ok(body) => Ok(reader::Reader::new(body, database, options).read()),
+        // The fast check only says no; the slow one says where.
+        Err(_) => match std::str::from_utf8(body) {
+            Ok(body) => Ok(reader::Reader::new(body, database, options).read()),
+            Err(error) => Err(NotUtf8(error.to_string())),
+        },
+    }
 }

@@ -1,0 +1,1 @@
+//! Sorting rows by primary key and merging equal keys field by field.

@@ -1,0 +1,191 @@
+//! Files that are still there after a power loss. The only place that differs between systems.
+//!
+//! A file becomes visible under its final name only after its bytes are on stable storage, and a
+//! call returns only after the name is there too: write to a temporary name in the same folder,
+//! fsync, link without replacing (or rename), fsync the folder and every folder that was made.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Ending of files that never got their final name. They are ignored and removed at start.
+pub const TEMPORARY_ENDING: &str = "tmp";
+
+/// Makes `path` with `bytes`, durably, and fails with `AlreadyExists` rather than replace it.
+///
+/// # Errors
+/// Any error of the file system; nothing is visible under `path` then, unless the very last step
+/// (the sync of the folder) failed.
+pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes)?;
+    let linked = std::fs::hard_link(&temporary, path);
+    let removed = std::fs::remove_file(&temporary);
+    linked.and(removed)?;
+    sync_parent(path)
+}
+
+/// Makes or replaces `path` with `bytes`, durably and in one step.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn replace_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = write_temporary(path, bytes)?;
+    std::fs::rename(&temporary, path)?;
+    sync_parent(path)
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    if let Some(folder) = path.parent() {
+        create_folders_durable(folder)?;
+    }
+    let temporary = path.with_extension(format!("{}.{TEMPORARY_ENDING}", Uuid::new_v4().simple()));
+    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(
+        |mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        },
+    );
+    if let Err(error) = written {
+        // What is left of the file is harmless; removing it only frees the space sooner.
+        std::fs::remove_file(&temporary).ok();
+        return Err(error);
+    }
+    Ok(temporary)
+}
+
+/// Makes a folder and those above it, durably.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn create_folders_durable(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+        create_folders_durable(above)?;
+    }
+    match std::fs::create_dir(folder) {
+        Ok(()) => sync_parent(folder),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes sure that the names in the folder of `path` survive a power loss.
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(folder)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Folders cannot be opened for a sync here; NTFS journals names by itself.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// A file that only grows, and whose growth is synced group by group.
+#[derive(Debug)]
+pub struct AppendFile {
+    file: File,
+    path: PathBuf,
+    synced_bytes: u64,
+}
+
+impl AppendFile {
+    /// Makes a new file that begins with `header`, durably; fails if it exists.
+    ///
+    /// # Errors
+    /// Any error of the file system, `AlreadyExists` when somebody else made it.
+    pub fn create(path: &Path, header: &[u8]) -> io::Result<Self> {
+        create_durable(path, header)?;
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self { file, path: path.to_owned(), synced_bytes: header.len() as u64 })
+    }
+
+    /// Appends `bytes` and returns once they are on stable storage. After an error the file must
+    /// not be used again: a failed sync may have dropped what it did not write.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.file.sync_data()?;
+        self.synced_bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// How many bytes are known to be on stable storage.
+    pub fn synced_bytes(&self) -> u64 {
+        self.synced_bytes
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Removes what earlier processes left under temporary names in `folder`.
+///
+/// # Errors
+/// Any error of the file system but that the folder does not exist.
+pub fn remove_temporary(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == TEMPORARY_ENDING) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn create_never_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c.wal");
+        create_durable(&path, b"one").unwrap();
+        let error = create_durable(&path, b"two").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        replace_durable(&path, b"three").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"three");
+        let names = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+        assert_eq!(names, 1, "temporary names are gone");
+    }
+
+    #[test]
+    fn appends_grow_the_file_and_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.wal");
+        let mut file = AppendFile::create(&path, b"head").unwrap();
+        file.append_synced(b"body").unwrap();
+        assert_eq!(file.synced_bytes(), 8);
+        assert_eq!(std::fs::read(&path).unwrap(), b"headbody");
+    }
+
+    #[test]
+    fn leftovers_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.abc.tmp"), b"").unwrap();
+        std::fs::write(dir.path().join("x.wal"), b"").unwrap();
+        remove_temporary(dir.path()).unwrap();
+        assert!(!dir.path().join("x.abc.tmp").exists());
+        assert!(dir.path().join("x.wal").exists());
+        remove_temporary(&dir.path().join("missing")).unwrap();
+    }
+}

@@ -1,0 +1,203 @@
+//! Births, deaths and rebuilding of actors.
+
+use super::actor::{Hosted, Service};
+use super::fatal::Fatal;
+use super::mailbox::Mailbox;
+use crate::supervisor::Supervisor;
+use actix::{Actor, Arbiter};
+use futures::future::BoxFuture;
+use protocols::messages::supervisor::{ActorNews, LifeEvent};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Process exit code when going on could lose data (sysexits `EX_SOFTWARE`).
+pub const EXIT_UNSAFE: i32 = 70;
+
+/// First pause before a rebuild; it doubles up to [`REBUILD_PAUSE_MAX`].
+const REBUILD_PAUSE_MIN: Duration = Duration::from_millis(100);
+const REBUILD_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// So many deaths within [`DEATHS_WINDOW`] and the actor is given up.
+const DEATHS_MAX: usize = 5;
+const DEATHS_WINDOW: Duration = Duration::from_secs(60);
+
+/// Name and bounds of an actor.
+#[derive(Clone, Debug)]
+pub struct ActorConfig {
+    /// Kind of the actor, for texts: `store`.
+    pub kind: &'static str,
+    /// Name in metrics and logs, unique: `store-1`.
+    pub name: String,
+    /// Messages that may wait or be worked on.
+    pub messages_max: usize,
+    /// Bytes these may hold.
+    pub bytes_max: usize,
+    /// What happens when the actor cannot be kept alive: true ends the process.
+    pub vital: bool,
+}
+
+/// Builds the actor's state, from durable state if it has any. Called at birth and after a death.
+pub type Factory<A> = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<A>> + Send + Sync>;
+
+/// Births actors and keeps them alive. One for the whole server, on the system's own thread.
+#[derive(Clone)]
+pub struct Guardian {
+    supervisor: Option<Mailbox<Supervisor>>,
+    fatal: Fatal,
+}
+
+impl Guardian {
+    /// A guardian whose actors are not reported to anybody yet.
+    pub fn new(fatal: Fatal) -> Self {
+        Self { supervisor: None, fatal }
+    }
+
+    /// The same, with news going to `supervisor`.
+    pub fn reporting_to(&self, supervisor: Mailbox<Supervisor>) -> Self {
+        Self { supervisor: Some(supervisor), fatal: self.fatal.clone() }
+    }
+
+    /// Builds the actor and starts it on a thread of its own. Its mailbox is `mailbox`, made with
+    /// [`Guardian::mailbox`] beforehand so that actors can be given each other's.
+    ///
+    /// # Errors
+    /// When the factory fails at birth.
+    pub async fn birth<A: Service>(
+        &self,
+        config: ActorConfig,
+        mailbox: Mailbox<A>,
+        factory: Factory<A>,
+    ) -> anyhow::Result<Birth> {
+        let arbiter = Arbiter::new();
+        let death = start(&arbiter, &config, &mailbox, factory().await?).await?;
+        self.news(&config, LifeEvent::Started);
+        let (ended, on_end) = oneshot::channel();
+        let stop = {
+            let mailbox = mailbox.clone();
+            Box::new(move || mailbox.stop())
+        };
+        let name = config.name.clone();
+        actix_rt::spawn(self.clone().watch(arbiter, config, mailbox, factory, death, ended));
+        Ok(Birth { name, stop, on_end })
+    }
+
+    /// The mailbox of an actor to be born.
+    pub fn mailbox<A: Service>(config: &ActorConfig) -> Mailbox<A> {
+        Mailbox::new(config.kind, &config.name, config.messages_max, config.bytes_max)
+    }
+
+    async fn watch<A: Service>(
+        self,
+        arbiter: Arbiter,
+        config: ActorConfig,
+        mailbox: Mailbox<A>,
+        factory: Factory<A>,
+        mut death: oneshot::Receiver<()>,
+        ended: oneshot::Sender<()>,
+    ) {
+        let restarts = metrics::counter!("actor_restarts_total", "actor" => config.name.clone());
+        let mut deaths: VecDeque<Instant> = VecDeque::new();
+        while death.await.is_err() {
+            mailbox.connect(None);
+            restarts.increment(1);
+            tracing::error!(actor = config.name, "actor panicked, rebuilding it");
+            self.news(&config, LifeEvent::Died);
+            match self.rebuild(&arbiter, &config, &mailbox, &factory, &mut deaths).await {
+                Some(next) => death = next,
+                None => {
+                    self.news(&config, LifeEvent::Failed);
+                    tracing::error!(actor = config.name, "actor given up after repeated failures");
+                    if config.vital {
+                        let reason = format!("actor {} could not be kept alive", config.name);
+                        self.fatal.raise(EXIT_UNSAFE, reason);
+                    }
+                    return;
+                }
+            }
+            self.news(&config, LifeEvent::Rebuilt);
+        }
+        mailbox.connect(None);
+        arbiter.stop();
+        self.news(&config, LifeEvent::Stopped);
+        ended.send(()).ok();
+    }
+
+    /// Tries until the actor runs again, or gives up.
+    async fn rebuild<A: Service>(
+        &self,
+        arbiter: &Arbiter,
+        config: &ActorConfig,
+        mailbox: &Mailbox<A>,
+        factory: &Factory<A>,
+        deaths: &mut VecDeque<Instant>,
+    ) -> Option<oneshot::Receiver<()>> {
+        let mut pause = REBUILD_PAUSE_MIN;
+        loop {
+            let now = Instant::now();
+            deaths.push_back(now);
+            while deaths.front().is_some_and(|d| now.duration_since(*d) > DEATHS_WINDOW) {
+                deaths.pop_front();
+            }
+            if deaths.len() > DEATHS_MAX {
+                return None;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(REBUILD_PAUSE_MAX);
+            let born = match factory().await {
+                Ok(actor) => start(arbiter, config, mailbox, actor).await,
+                Err(error) => Err(error),
+            };
+            match born {
+                Ok(death) => return Some(death),
+                Err(error) => {
+                    tracing::error!(actor = config.name, %error, "actor could not be rebuilt");
+                }
+            }
+        }
+    }
+
+    fn news(&self, config: &ActorConfig, event: LifeEvent) {
+        let up = matches!(event, LifeEvent::Started | LifeEvent::Rebuilt);
+        metrics::gauge!("actor_up", "actor" => config.name.clone()).set(f64::from(u8::from(up)));
+        if let Some(supervisor) = &self.supervisor {
+            // News that finds no room is in the log and in the metrics all the same.
+            supervisor.tell(ActorNews { actor: config.name.clone(), event });
+        }
+    }
+}
+
+/// A running actor, for the one who ends it.
+pub struct Birth {
+    name: String,
+    stop: Box<dyn Fn() + Send>,
+    on_end: oneshot::Receiver<()>,
+}
+
+impl Birth {
+    /// Ends the actor in good order and waits for it, at most two seconds.
+    pub async fn end(self) {
+        (self.stop)();
+        if tokio::time::timeout(Duration::from_secs(2), self.on_end).await.is_err() {
+            tracing::warn!(actor = self.name, "actor did not stop in time");
+        }
+    }
+}
+
+async fn start<A: Service>(
+    arbiter: &Arbiter,
+    config: &ActorConfig,
+    mailbox: &Mailbox<A>,
+    actor: A,
+) -> anyhow::Result<oneshot::Receiver<()>> {
+    let (death, on_death) = oneshot::channel();
+    let (started, on_start) = oneshot::channel();
+    let hosted = Hosted::new(actor, config.name.clone(), mailbox.clone(), death);
+    let spawned = arbiter.spawn_fn(move || {
+        started.send(hosted.start()).ok();
+    });
+    anyhow::ensure!(spawned, "the thread of {} is gone", config.name);
+    mailbox.connect(Some(on_start.await?));
+    Ok(on_death)
+}

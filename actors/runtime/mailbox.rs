@@ -1,0 +1,274 @@
+//! A mailbox bounded by messages and by bytes, whose asks have deadlines and always end.
+
+use super::actor::{Hosted, Receive, Service, Stop};
+use actix::{Addr, Message};
+use arc_swap::ArcSwapOption;
+use metrics::{Counter, Gauge};
+use protocols::error::ErrorKind;
+use protocols::limits::ADMISSION_WAIT_MS_MAX;
+use protocols::messages::{Command, rank};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// Why an ask got no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// No room for another message.
+    #[error("{0} is overloaded, try again later")]
+    Full(&'static str),
+    /// The actor failed while it held the message, or is being rebuilt.
+    #[error("{0} failed and is being restarted, try again later")]
+    Died(&'static str),
+    /// The deadline passed; the message may still take effect.
+    #[error("{0} did not answer in time; the outcome is unknown")]
+    Deadline(&'static str),
+}
+
+impl AskError {
+    /// What the caller has to do about it.
+    pub fn kind(self) -> ErrorKind {
+        match self {
+            Self::Full(_) => ErrorKind::Overloaded,
+            Self::Died(_) => ErrorKind::Unavailable,
+            Self::Deadline(_) => ErrorKind::Timeout,
+        }
+    }
+}
+
+/// Room in a mailbox. Given back when the message was answered or dropped.
+struct Permit {
+    _message: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+    depth: Gauge,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.depth.decrement(1.0);
+    }
+}
+
+/// A message on its way: the only thing that is ever sent to an actor from outside.
+pub struct Ask<M: Command> {
+    message: M,
+    reply: Responder<M>,
+    pub(super) queued_at: Instant,
+    pub(super) deadline: Option<Instant>,
+}
+
+impl<M: Command> Message for Ask<M> {
+    type Result = ();
+}
+
+impl<M: Command> Ask<M> {
+    pub(super) fn into_parts(self) -> (M, Responder<M>) {
+        (self.message, self.reply)
+    }
+}
+
+/// The place where the reply goes. It holds the mailbox permit, so what an actor keeps for later
+/// still counts as waiting in its mailbox.
+pub struct Responder<M: Command> {
+    sender: Option<oneshot::Sender<M::Reply>>,
+    _permit: Permit,
+}
+
+impl<M: Command> Responder<M> {
+    /// Answers. An asker that has gone away is no error.
+    pub fn answer(mut self, reply: M::Reply) {
+        if let Some(sender) = self.sender.take() {
+            sender.send(reply).ok();
+        }
+    }
+
+    /// True when nobody waits for the answer any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+struct Inner<A: Service> {
+    /// Kind of the actor, for texts: `wal`, `store`.
+    kind: &'static str,
+    address: ArcSwapOption<Addr<Hosted<A>>>,
+    messages: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+    depth: Gauge,
+    handled: Counter,
+    refused: Counter,
+}
+
+/// The address of an actor that stays valid while the actor is rebuilt.
+pub struct Mailbox<A: Service>(Arc<Inner<A>>);
+
+impl<A: Service> Clone for Mailbox<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A: Service> std::fmt::Debug for Mailbox<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Mailbox").field(&self.0.kind).finish()
+    }
+}
+
+impl<A: Service> Mailbox<A> {
+    /// A mailbox that nobody reads yet.
+    pub(super) fn new(
+        kind: &'static str,
+        name: &str,
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Self {
+        // A semaphore counts in u32 for one acquire, so bytes are counted in KiB.
+        let name = name.to_owned();
+        metrics::gauge!("actor_mailbox_capacity", "actor" => name.clone()).set(messages_max as f64);
+        Self(Arc::new(Inner {
+            kind,
+            address: ArcSwapOption::empty(),
+            messages: Arc::new(Semaphore::new(messages_max)),
+            bytes: Arc::new(Semaphore::new(kib(bytes_max) as usize)),
+            bytes_max,
+            depth: metrics::gauge!("actor_mailbox_messages", "actor" => name.clone()),
+            handled: metrics::counter!("actor_messages_total", "actor" => name.clone()),
+            refused: metrics::counter!("actor_refused_total", "actor" => name, "reason" => "full"),
+        }))
+    }
+
+    pub(super) fn connect(&self, address: Option<Addr<Hosted<A>>>) {
+        self.0.address.store(address.map(Arc::new));
+    }
+
+    pub(super) fn stop(&self) {
+        if let Some(address) = self.0.address.load_full() {
+            address.do_send(Stop);
+        }
+    }
+
+    /// Room for a message, if there is some now.
+    fn permit(&self, cost_bytes: usize) -> Option<Permit> {
+        let message = Arc::clone(&self.0.messages).try_acquire_owned().ok()?;
+        let bytes = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.cost(cost_bytes)).ok()?;
+        Some(self.count(message, bytes))
+    }
+
+    /// Room for a message, waited for until `until`.
+    async fn permit_until(&self, cost_bytes: usize, until: Instant) -> Option<Permit> {
+        let both = async {
+            let message = Arc::clone(&self.0.messages).acquire_owned().await.ok()?;
+            let bytes =
+                Arc::clone(&self.0.bytes).acquire_many_owned(self.cost(cost_bytes)).await.ok()?;
+            Some(self.count(message, bytes))
+        };
+        timeout_at(until, both).await.ok().flatten()
+    }
+
+    /// A message larger than the whole budget takes all of it rather than never fitting.
+    fn cost(&self, cost_bytes: usize) -> u32 {
+        kib(cost_bytes.min(self.0.bytes_max))
+    }
+
+    fn count(&self, message: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> Permit {
+        self.0.depth.increment(1.0);
+        Permit { _message: message, _bytes: bytes, depth: self.0.depth.clone() }
+    }
+
+    fn send<M: Command>(
+        &self,
+        message: M,
+        permit: Permit,
+        deadline: Option<Instant>,
+    ) -> Result<oneshot::Receiver<M::Reply>, AskError>
+    where
+        A: Receive<M>,
+    {
+        let address = self.0.address.load_full().ok_or(AskError::Died(self.0.kind))?;
+        let (sender, receiver) = oneshot::channel();
+        let reply = Responder { sender: Some(sender), _permit: permit };
+        self.0.handled.increment(1);
+        address.do_send(Ask { message, reply, queued_at: Instant::now(), deadline });
+        Ok(receiver)
+    }
+
+    /// Sends `message` and awaits its reply, from an actor of rank `CALLER`.
+    ///
+    /// # Errors
+    /// [`AskError::Full`] at once when there is no room, [`AskError::Died`] when the actor fails
+    /// before it answers, [`AskError::Deadline`] after `deadline`.
+    pub async fn ask<const CALLER: u8, M: Command>(
+        &self,
+        message: M,
+        deadline: Instant,
+    ) -> Result<M::Reply, AskError>
+    where
+        A: Receive<M>,
+    {
+        const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
+        let Some(permit) = self.permit(message.cost_bytes()) else {
+            self.0.refused.increment(1);
+            return Err(AskError::Full(self.0.kind));
+        };
+        self.reply(message, permit, deadline).await
+    }
+
+    /// Like [`Self::ask`], for the edges: waits a bounded moment for room.
+    ///
+    /// # Errors
+    /// As [`Self::ask`]; [`AskError::Full`] after the wait.
+    pub async fn ask_from_edge<M: Command>(
+        &self,
+        message: M,
+        deadline: Instant,
+    ) -> Result<M::Reply, AskError>
+    where
+        A: Receive<M>,
+    {
+        const { assert!(rank::EDGE > A::RANK) };
+        let until = deadline.min(Instant::now() + Duration::from_millis(ADMISSION_WAIT_MS_MAX));
+        let Some(permit) = self.permit_until(message.cost_bytes(), until).await else {
+            self.0.refused.increment(1);
+            return Err(AskError::Full(self.0.kind));
+        };
+        self.reply(message, permit, deadline).await
+    }
+
+    async fn reply<M: Command>(
+        &self,
+        message: M,
+        permit: Permit,
+        deadline: Instant,
+    ) -> Result<M::Reply, AskError>
+    where
+        A: Receive<M>,
+    {
+        let receiver = self.send(message, permit, Some(deadline))?;
+        match timeout_at(deadline, receiver).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(_)) => Err(AskError::Died(self.0.kind)),
+            Err(_) => Err(AskError::Deadline(self.0.kind)),
+        }
+    }
+
+    /// Sends `message` without waiting. True if the actor has room and is alive.
+    pub fn tell<M: Command>(&self, message: M) -> bool
+    where
+        A: Receive<M>,
+    {
+        match self.permit(message.cost_bytes()) {
+            Some(permit) => self.send(message, permit, None).is_ok(),
+            None => {
+                self.0.refused.increment(1);
+                false
+            }
+        }
+    }
+}
+
+/// Bytes in KiB, rounded up.
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3)
+}

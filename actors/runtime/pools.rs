@@ -1,0 +1,58 @@
+//! Threads for work that must not run on an actor's own: blocking disk calls and long
+//! computations.
+
+use crossbeam_channel::{Sender, bounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use tokio::sync::oneshot;
+
+/// The job panicked or the pool is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a worker thread failed")]
+pub struct JobFailed;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A fixed number of named threads behind one bounded queue. The threads end when the last handle
+/// is dropped and the queue is empty.
+#[derive(Clone, Debug)]
+pub struct Pool(Sender<Job>);
+
+impl Pool {
+    /// Starts `threads` threads whose queue holds `queue_max` jobs.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn new(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+        let (sender, receiver) = bounded::<Job>(queue_max);
+        for i in 0..threads.max(1) {
+            let receiver = receiver.clone();
+            std::thread::Builder::new().name(format!("{name}-{i}")).spawn(move || {
+                for job in receiver {
+                    job();
+                }
+            })?;
+        }
+        Ok(Self(sender))
+    }
+
+    /// Runs `job` on one of the threads. The job runs even if nobody awaits the result. Callers
+    /// keep fewer jobs under way than the queue holds: a full queue fails the job.
+    ///
+    /// # Errors
+    /// When the job panics or the queue is full.
+    pub fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> R + Send + 'static,
+    ) -> impl Future<Output = Result<R, JobFailed>> + Send + 'static {
+        let (sender, receiver) = oneshot::channel();
+        let queued = self.0.try_send(Box::new(move || {
+            if let Ok(result) = catch_unwind(AssertUnwindSafe(job)) {
+                sender.send(result).ok();
+            }
+        }));
+        async move {
+            queued.map_err(|_| JobFailed)?;
+            receiver.await.map_err(|_| JobFailed)
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Workloads, one a file.
+
+pub(crate) mod cpu;

@@ -1,0 +1,82 @@
+//! What a process of this machine has used, read from `/proc`.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// Clock ticks a second in `/proc/PID/stat`; Linux fixes it at 100 for programs.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What a process used between two readings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ProcessUse {
+    pub(crate) cpu_seconds: f64,
+    /// Since the process began, not only between the readings.
+    pub(crate) rss_peak_mib: f64,
+}
+
+/// A process and the CPU time that it had used when the watch began.
+pub(crate) struct ProcessMeter {
+    pid: u32,
+    cpu_seconds_before: f64,
+}
+
+impl ProcessMeter {
+    pub(crate) fn start(pid: u32) -> Result<Self> {
+        Ok(Self { pid, cpu_seconds_before: cpu_seconds(pid)? })
+    }
+
+    pub(crate) fn read(&self) -> Result<ProcessUse> {
+        Ok(ProcessUse {
+            cpu_seconds: cpu_seconds(self.pid)? - self.cpu_seconds_before,
+            rss_peak_mib: rss_peak_mib(self.pid)?,
+        })
+    }
+}
+
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/stat");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    cpu_ticks(&text)
+        .map(|ticks| ticks as f64 / TICKS_PER_SECOND)
+        .with_context(|| format!("{path} has no CPU times"))
+}
+
+/// User plus system time. The name in the second field may hold blanks and brackets, so fields
+/// are counted from the last bracket.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+fn rss_peak_mib(pid: u32) -> Result<f64> {
+    let path = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib: f64 = text
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse().ok())
+        .with_context(|| format!("{path} has no VmHWM"))?;
+    Ok(kib / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_found_behind_a_hostile_name() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 0 0 0 250 50 9 9 20 0 1 0 5 6";
+        assert_eq!(cpu_ticks(stat), Some(300));
+        assert_eq!(cpu_ticks("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn this_process_can_be_read() {
+        let used = ProcessMeter::start(std::process::id()).unwrap().read().unwrap();
+        assert!(used.cpu_seconds >= 0.0 && used.rss_peak_mib > 0.0);
+    }
+}

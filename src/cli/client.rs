@@ -1,0 +1,236 @@
+//! The HTTP client behind the client commands.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::tls::Version;
+use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::connection::ConnectionArgs;
+
+/// How often a write that a busy server turned away is tried again.
+const RETRIES_MAX: u32 = 6;
+/// The first wait if the server does not say how long; doubled each time.
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+/// The longest wait, whatever the server says.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// A connection to one server. Clones share their sockets.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client for `base`, or for the host of `connection` if that is `None`.
+    pub(super) fn new(connection: ConnectionArgs, base: Option<Url>) -> Result<Self> {
+        let base = base.unwrap_or(connection.host);
+        let mut http = reqwest::Client::builder()
+            .min_tls_version(Version::TLS_1_2)
+            .danger_accept_invalid_certs(connection.tls_no_verify);
+        for certificate in read_certificates(connection.tls_ca.as_deref())? {
+            http = http.add_root_certificate(certificate);
+        }
+        if is_loopback(&base) {
+            // A proxy set for the outside world cannot reach a server on this machine.
+            http = http.no_proxy();
+        }
+        let http = http.build().context("cannot set up the HTTP client")?;
+        // An empty variable in a deployment file means that there is no token.
+        let token = connection.token.filter(|token| !token.is_empty());
+        Ok(Self { http, base, token })
+    }
+
+    /// Sends a request without a body.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        parameters: &[(&str, &str)],
+    ) -> Result<Response> {
+        accepted(self.request(method, path, parameters).send().await?).await
+    }
+
+    /// Sends `body` as JSON.
+    pub(super) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Response> {
+        let request = self
+            .request(method, path, &[])
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_string());
+        accepted(request.send().await?).await
+    }
+
+    /// Posts line protocol. If the server is too busy and says when to come back (503 with
+    /// `Retry-After`), the body is sent again after that time, up to [`RETRIES_MAX`] times;
+    /// `on_wait` is told of each wait. Any other refusal is final.
+    pub(super) async fn post_lines(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+        body: Bytes,
+        is_gzip: bool,
+        on_wait: impl Fn(Duration),
+    ) -> Result<()> {
+        let mut retries = 0;
+        loop {
+            let mut request = self.request(Method::POST, path, parameters).body(body.clone());
+            if is_gzip {
+                request = request.header(CONTENT_ENCODING, "gzip");
+            }
+            let response = request.send().await?;
+            match retry_wait(response.status(), response.headers(), retries) {
+                Some(wait) if retries < RETRIES_MAX => {
+                    on_wait(wait);
+                    tokio::time::sleep(wait).await;
+                    retries += 1;
+                }
+                _ => return accepted(response).await.map(drop),
+            }
+        }
+    }
+
+    fn request(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
+        let request = self.http.request(method, address(&self.base, path, parameters));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+}
+
+/// `path` below `base`, which may itself have a path.
+fn address(base: &Url, path: &str, parameters: &[(&str, &str)]) -> Url {
+    let mut address = base.clone();
+    address.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    address.set_query(None);
+    if !parameters.is_empty() {
+        address.query_pairs_mut().extend_pairs(parameters);
+    }
+    address
+}
+
+fn is_loopback(base: &Url) -> bool {
+    match base.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn read_certificates(path: Option<&Path>) -> Result<Vec<Certificate>> {
+    let Some(path) = path else { return Ok(Vec::new()) };
+    let bytes =
+        std::fs::read(path).with_context(|| format!("cannot read --tls-ca {}", path.display()))?;
+    let certificates = if path.extension().is_some_and(|extension| extension == "der") {
+        vec![Certificate::from_der(&bytes)?]
+    } else {
+        Certificate::from_pem_bundle(&bytes)?
+    };
+    if certificates.is_empty() {
+        bail!("no certificate in --tls-ca {}", path.display());
+    }
+    Ok(certificates)
+}
+
+/// How long to wait before sending again, if the answer invites to: 503 with `Retry-After`.
+fn retry_wait(status: StatusCode, headers: &HeaderMap, retries: u32) -> Option<Duration> {
+    if status != StatusCode::SERVICE_UNAVAILABLE {
+        return None;
+    }
+    let said = headers.get(RETRY_AFTER)?;
+    let said = said.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let backoff = RETRY_WAIT.saturating_mul(2_u32.saturating_pow(retries));
+    let wait = said.map_or(backoff, Duration::from_secs).max(backoff);
+    Some(wait.min(RETRY_WAIT_MAX))
+}
+
+/// Turns an answer that is not a success into an error with the server's words.
+async fn accepted(response: Response) -> Result<Response> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = response.bytes().await.unwrap_or_default();
+    bail!("server responded with error [{status}]: {}", error_text(&body))
+}
+
+/// The message of `{"error":"…"}`; any other body as it is, because it holds more than that.
+fn error_text(body: &[u8]) -> String {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) if members.len() == 1 => {
+            if let Some(Value::String(message)) = members.get("error") {
+                return message.clone();
+            }
+        }
+        _ => {}
+    }
+    String::from_utf8_lossy(body).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_servers_words_are_shown() {
+        assert_eq!(error_text(b"already exists\n"), "already exists");
+        assert_eq!(error_text(br#"{"error":"no such database"}"#), "no such database");
+        let partial = br#"{"error":"partial write","data":[]}"#;
+        assert_eq!(error_text(partial), String::from_utf8_lossy(partial));
+        assert_eq!(error_text(b""), "");
+    }
+
+    #[test]
+    fn paths_and_parameters_are_appended() {
+        let base = Url::parse("http://h:1/prefix/").expect("url");
+        let url = address(&base, "/api/v3/write_lp", &[("db", "a b&c"), ("no_sync", "true")]);
+        assert_eq!(url.as_str(), "http://h:1/prefix/api/v3/write_lp?db=a+b%26c&no_sync=true");
+        let base = Url::parse("http://h:1").expect("url");
+        assert_eq!(address(&base, "/ping", &[]).as_str(), "http://h:1/ping");
+    }
+
+    #[test]
+    fn only_a_busy_server_is_asked_again() {
+        let wait = |status, retry_after: Option<&'static str>, retries| {
+            let headers = retry_after
+                .map(|value| (RETRY_AFTER, HeaderValue::from_static(value)))
+                .into_iter()
+                .collect();
+            retry_wait(status, &headers, retries)
+        };
+        let busy = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(wait(busy, Some("2"), 0), Some(Duration::from_secs(2)));
+        assert_eq!(wait(busy, Some("0"), 2), Some(RETRY_WAIT * 4));
+        assert_eq!(wait(busy, Some("9999"), 0), Some(RETRY_WAIT_MAX));
+        assert_eq!(wait(busy, Some("soon"), 0), Some(RETRY_WAIT));
+        assert_eq!(wait(busy, None, 0), None);
+        assert_eq!(wait(StatusCode::INTERNAL_SERVER_ERROR, Some("2"), 0), None);
+    }
+
+    #[test]
+    fn this_machine_is_recognised() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8181", true),
+            ("http://localhost", true),
+            ("http://[::1]:1", true),
+            ("http://example.org", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).expect("url")), expected, "{url}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `influxdb3 delete`: databases and tables, after a question.
+
+use std::io::stdin;
+
+use anyhow::{Result, bail};
+use chrono::DateTime;
+use clap::{Args, Subcommand};
+use reqwest::Method;
+
+use super::client::Client;
+use super::connection::{ConnectionArgs, DatabaseArg};
+use super::output::print_line;
+
+/// Options of `delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Delete a database with all its tables
+    Database(DeleteDatabaseArgs),
+    /// Delete a table
+    Table(DeleteTableArgs),
+}
+
+#[derive(Args, Debug)]
+struct DeleteDatabaseArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    #[command(flatten)]
+    manner: Manner,
+
+    /// Name of the database
+    #[arg(value_name = "DATABASE_NAME")]
+    name: String,
+}
+
+#[derive(Args, Debug)]
+struct DeleteTableArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    #[command(flatten)]
+    database: DatabaseArg,
+
+    #[command(flatten)]
+    manner: Manner,
+
+    /// Name of the table
+    #[arg(value_name = "TABLE_NAME")]
+    table: String,
+}
+
+#[derive(Args, Debug)]
+struct Manner {
+    /// When the data itself is removed: `now`, `never`, `default` (the server decides) or an
+    /// instant such as `2030-01-31T00:00:00Z`
+    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    hard_delete: Option<String>,
+
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
+impl Manner {
+    /// Asks whether to delete what is called `name`, unless told not to.
+    fn confirm(&self, name: &str) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        eprintln!("Are you sure you want to delete {name}? Enter 'yes' or 'y' to confirm");
+        let mut answer = String::new();
+        stdin().read_line(&mut answer)?;
+        if !matches!(answer.trim(), "yes" | "y") {
+            bail!("Cannot proceed without confirmation");
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn run(args: DeleteArgs) -> Result<()> {
+    match args.what {
+        What::Database(args) => delete_database(args).await,
+        What::Table(args) => delete_table(args).await,
+    }
+}
+
+async fn delete_database(args: DeleteDatabaseArgs) -> Result<()> {
+    let name = format!("{:?}", args.name);
+    args.manner.confirm(&name)?;
+    let mut parameters = vec![("db", args.name.as_str())];
+    parameters.extend(args.manner.hard_delete.as_deref().map(|when| ("hard_delete_at", when)));
+    let client = Client::new(args.connection, None)?;
+    client.send(Method::DELETE, "/api/v3/configure/database", &parameters).await?;
+    print_line(&format!("Database {name} deleted successfully"))
+}
+
+async fn delete_table(args: DeleteTableArgs) -> Result<()> {
+    let name = format!("{:?}.{:?}", args.database.name, args.table);
+    args.manner.confirm(&name)?;
+    let mut parameters = vec![("db", args.database.name.as_str()), ("table", args.table.as_str())];
+    parameters.extend(args.manner.hard_delete.as_deref().map(|when| ("hard_delete_at", when)));
+    let client = Client::new(args.connection, None)?;
+    client.send(Method::DELETE, "/api/v3/configure/table", &parameters).await?;
+    print_line(&format!("Table {name} deleted successfully"))
+}
+
+fn parse_when(text: &str) -> Result<String, String> {
+    let is_instant = || DateTime::parse_from_rfc3339(text).is_ok();
+    if matches!(text, "now" | "never" | "default") || is_instant() {
+        return Ok(text.to_owned());
+    }
+    Err("values are now, never, default and an RFC 3339 instant".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_is_a_word_or_an_instant() {
+        for text in ["now", "never", "default", "2030-01-31T00:00:00Z", "2030-01-31T00:00:00+02:00"]
+        {
+            assert_eq!(parse_when(text), Ok(text.to_owned()));
+        }
+        for text in ["", "soon", "2030-01-31", "Now"] {
+            assert!(parse_when(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The `.env` file: variables for this program, kept beside the project that uses it.
+//!
+//! The environment of a running process cannot be changed safely, so the variables take effect
+//! by starting this program once more with them set.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Looks for `.env` in the working directory and its parents and applies the first one found.
+/// Variables that are set already win. Returns if there is nothing to apply.
+pub(super) fn load() {
+    let Some(text) = find() else { return };
+    let (variables, bad_lines) = parse(&text);
+    let missing: Vec<_> =
+        variables.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    if missing.is_empty() {
+        return;
+    }
+    // Reported by the first of the two processes only.
+    for number in bad_lines {
+        eprintln!("WARN: line {number} of .env is not KEY=VALUE and is ignored");
+    }
+    restart_with(&missing);
+}
+
+fn find() -> Option<String> {
+    let directory = std::env::current_dir().ok()?;
+    let path = directory.ancestors().map(|parent| parent.join(".env")).find(|path| path.is_file());
+    let path: &Path = path.as_deref()?;
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            eprintln!("WARN: cannot read {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+/// Replaces this process by the same program with `variables` added to the environment. All of
+/// them are set then, so this cannot happen twice. Returns only if the program cannot be started.
+fn restart_with(variables: &[(String, String)]) {
+    let Ok(program) = std::env::current_exe() else {
+        eprintln!("WARN: cannot apply .env: the path of this program is unknown");
+        return;
+    };
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1));
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        if let Some(name) = std::env::args_os().next() {
+            command.arg0(name);
+        }
+        let error = command.exec();
+        eprintln!("WARN: cannot apply .env: {error}");
+    }
+    #[cfg(not(unix))]
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => eprintln!("WARN: cannot apply .env: {error}"),
+    }
+}
+
+/// The variables of `text` (the first of several with one name counts) and the numbers of the
+/// lines that are none.
+fn parse(text: &str) -> (Vec<(String, String)>, Vec<usize>) {
+    let mut variables: Vec<(String, String)> = Vec::new();
+    let mut bad_lines = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        match parse_line(line) {
+            Some((name, _)) if variables.iter().any(|(known, _)| *known == name) => {}
+            Some(variable) => variables.push(variable),
+            None => bad_lines.push(index + 1),
+        }
+    }
+    (variables, bad_lines)
+}
+
+fn parse_line(line: &str) -> Option<(String, String)> {
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=')?;
+    let name = name.trim();
+    let named = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    if !named || value.contains('\0') {
+        return None;
+    }
+    Some((name.to_owned(), unquote(value.trim())?))
+}
+
+/// Single quotes keep everything, double quotes know `\n`, `\"`, `\\` and `\$`, a bare value ends
+/// at ` #`.
+fn unquote(value: &str) -> Option<String> {
+    if let Some(inner) = value.strip_prefix('\'') {
+        let (inner, after) = inner.split_once('\'')?;
+        return is_comment(after).then(|| inner.to_owned());
+    }
+    let Some(inner) = value.strip_prefix('"') else {
+        let end = value.find(" #").unwrap_or(value.len());
+        return Some(value[..end].trim_end().to_owned());
+    };
+    let mut text = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => return is_comment(chars.as_str()).then_some(text),
+            '\\' => match chars.next()? {
+                'n' => text.push('\n'),
+                escaped @ ('"' | '\\' | '$') => text.push(escaped),
+                other => text.extend(['\\', other]),
+            },
+            c => text.push(c),
+        }
+    }
+    None
+}
+
+/// Whether nothing but blanks and a comment follows a closing quote.
+fn is_comment(after: &str) -> bool {
+    let after = after.trim_start();
+    after.is_empty() || after.starts_with('#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_become_variables() {
+        let text = "# comment\n\nA=1\nexport B = two words # why\nC='x # \\n'\n\
+                    D=\"say \\\"hi\\\"\\nagain\" # note\nE=\nF=a=b#c\nA=second\r\n";
+        let (variables, bad_lines) = parse(text);
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            variables,
+            [
+                ("A", "1"),
+                ("B", "two words"),
+                ("C", "x # \\n"),
+                ("D", "say \"hi\"\nagain"),
+                ("E", ""),
+                ("F", "a=b#c"),
+            ]
+        );
+        assert!(bad_lines.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_variable_is_named_by_line() {
+        let (variables, bad_lines) = parse("A=1\nnonsense\n=x\n1A=x\nB=\"open\nC='x' y\nD=\0\n");
+        assert_eq!(variables.len(), 1);
+        assert_eq!(bad_lines, [2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,234 @@
+//! The command line: one binary that is server (`serve`) and client (everything else).
+//!
+//! [`parse`] reads `.env`, the environment and the arguments; [`run`] does what a client command
+//! says. Exit codes: 0 done, 1 the command failed, 2 the command line is wrong.
+
+mod batches;
+mod client;
+mod connection;
+mod create;
+mod delete;
+mod dotenv;
+mod input;
+mod output;
+mod query;
+mod report;
+pub mod serve;
+mod show;
+mod update;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::version;
+use serve::ServeArgs;
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "influxdb3",
+    version = version::text(),
+    about = "Time-series database, compatible with InfluxDB 3 Core: server and client in one",
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do; nothing means to serve with the defaults of a first start.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// Print a short help
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort)]
+    help: Option<bool>,
+
+    /// Print all options
+    #[arg(long, global = true, action = clap::ArgAction::HelpLong)]
+    help_all: Option<bool>,
+}
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(Box<ServeArgs>),
+
+    /// Anything that talks to a running server.
+    #[command(flatten)]
+    Client(Box<ClientCommand>),
+}
+
+/// A subcommand that talks to a running server.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Write line protocol
+    #[command(visible_alias = "w")]
+    Write(write::WriteArgs),
+
+    /// Run an SQL or InfluxQL query and print its result
+    #[command(visible_alias = "q")]
+    Query(query::QueryArgs),
+
+    /// Create a database or a table
+    Create(create::CreateArgs),
+
+    /// Delete a database or a table
+    Delete(delete::DeleteArgs),
+
+    /// Change a database
+    Update(update::UpdateArgs),
+
+    /// List databases and their retention periods
+    Show(show::ShowArgs),
+}
+
+/// Reads the command line. Help, version and usage errors are printed here, and end the process.
+///
+/// Call it first: a `.env` file may have to replace the process to become its environment.
+pub fn parse() -> Cli {
+    dotenv::load();
+    Cli::parse()
+}
+
+/// Runs a client command and reports its failure on stderr.
+pub async fn run(command: ClientCommand) -> ExitCode {
+    let (verb, result) = match command {
+        ClientCommand::Write(args) => ("Write", write::run(args).await),
+        ClientCommand::Query(args) => ("Query", query::run(args).await),
+        ClientCommand::Create(args) => ("Create", create::run(args).await),
+        ClientCommand::Delete(args) => ("Delete", delete::run(args).await),
+        ClientCommand::Update(args) => ("Update", update::run(args).await),
+        ClientCommand::Show(args) => ("Show", show::run(args).await),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{verb} command failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    /// Parses `line`, cut at blanks, and expects it to end in `kind`; returns what is printed.
+    fn refused(line: &str, kind: ErrorKind) -> String {
+        let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+        assert_eq!(error.kind(), kind, "{line}: {error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_subcommand_is_a_valid_line() {
+        let cli = Cli::try_parse_from(["influxdb3"]).expect("quick start");
+        assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn help_works_at_each_level_without_required_options() {
+        for line in [
+            "influxdb3 -h",
+            "influxdb3 --help",
+            "influxdb3 serve -h",
+            "influxdb3 create -h",
+            "influxdb3 create database --help",
+            "influxdb3 create table -h",
+            "influxdb3 write -h",
+            "influxdb3 query --help-all",
+            "influxdb3 --help-all",
+        ] {
+            let text = refused(line, ErrorKind::DisplayHelp);
+            assert!(text.contains("Usage: influxdb3"), "{line}: {text}");
+        }
+        let text = refused("influxdb3 create table -h", ErrorKind::DisplayHelp);
+        assert!(text.contains("Usage: influxdb3 create table"), "{text}");
+        assert!(!text.contains("--tls-ca"), "{text}");
+        let text = refused("influxdb3 create table --help-all", ErrorKind::DisplayHelp);
+        assert!(text.contains("--tls-ca"), "{text}");
+        refused("influxdb3 help", ErrorKind::InvalidSubcommand);
+    }
+
+    #[test]
+    fn the_version_names_the_revision() {
+        for line in ["influxdb3 --version", "influxdb3 -V"] {
+            let text = refused(line, ErrorKind::DisplayVersion);
+            assert!(text.starts_with("influxdb3 InfluxDB 3 Core, 3.10.0, revision "), "{text}");
+            assert!(text.contains("independent implementation"), "{text}");
+        }
+    }
+
+    #[test]
+    fn usage_errors_name_what_is_wrong() {
+        let wrong = [
+            ("influxdb3 write --precision fake -d d x", "unrecognized precision unit: fake"),
+            ("influxdb3 write --max-concurrent-requests 0 -d d x", "value must be at least 1"),
+            ("influxdb3 write --max-request-size 0 -d d x", "value must be at least 1"),
+            (
+                "influxdb3 create table -d d -f x:decimal t",
+                "decimal is not a valid data type, values are int64, uint64, float64, utf8, and bool",
+            ),
+            ("influxdb3 create table -d d -f x t", "invalid FIELD:VALUE. No `:` found in `x`"),
+            ("influxdb3 create database --retention-period 7x d", "unknown time unit `x`"),
+            ("influxdb3 delete database --hard-delete soon d", "now, never, default"),
+            ("influxdb3 query -d d -H localhost:8181 x", "--host <HOST_URL>"),
+        ];
+        for (line, text) in wrong {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(text), "{line}: {error}");
+        }
+        let text = refused("influxdb3 create table -d d t --tags", ErrorKind::InvalidValue);
+        assert!(
+            text.contains("a value is required for '--tags <TAGS>...' but none was supplied"),
+            "{text}"
+        );
+        refused("influxdb3 query -d d SELECT 1", ErrorKind::UnknownArgument);
+    }
+
+    #[test]
+    fn a_missing_database_is_named() {
+        if std::env::var_os("INFLUXDB3_DATABASE_NAME").is_none() {
+            let text = refused("influxdb3 query x", ErrorKind::MissingRequiredArgument);
+            assert!(text.contains("--database <DATABASE_NAME>"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_lines_of_the_guide_are_accepted() {
+        for line in [
+            "influxdb3 write --database=mydb --file=server_data",
+            "influxdb3 create database mydb",
+            "influxdb3 query --database=servers SELECT",
+            "influxdb3 q --database=servers --language=influxql SELECT",
+            "influxdb3 q -d servers --format json_lines SELECT",
+            "influxdb3 w -d db --gzip --no-sync --accept-partial -q -p s cpu",
+            "influxdb3 create table -d foo --tags a,b -f x:int64,y:utf8 bar",
+            "influxdb3 delete table -d foo bar -y",
+            "influxdb3 delete database foo --hard-delete 2030-01-01T00:00:00Z",
+            "influxdb3 update database -d r -r none",
+            "influxdb3 show retention --database r",
+            "influxdb3 show databases --show-deleted --format csv",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_token_in_the_environment_is_not_shown() {
+        let mut command = Cli::command();
+        let query = command.find_subcommand_mut("query").expect("query is a command");
+        let token = query.get_arguments().find(|arg| arg.get_id() == "token").expect("--token");
+        assert!(token.is_hide_env_values_set());
+    }
+}

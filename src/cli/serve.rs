@@ -1,0 +1,5 @@
+//! Options of `influxdb3 serve`.
+
+/// Run the server.
+#[derive(clap::Args, Debug)]
+pub struct ServeArgs {}

@@ -1,0 +1,110 @@
+//! `influxdb3 show`: which databases there are and how long they keep their rows.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use protocols::durations::{EXACT_UNITS, INFINITE};
+use reqwest::Method;
+
+use super::client::Client;
+use super::connection::ConnectionArgs;
+use super::output::{self, Format};
+use super::query::print_sql;
+
+/// Options of `show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the databases
+    Databases(ShowDatabasesArgs),
+    /// List the databases with their retention periods
+    Retention(ShowRetentionArgs),
+}
+
+#[derive(Args, Debug)]
+struct ShowDatabasesArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    /// List deleted databases too
+    #[arg(long)]
+    show_deleted: bool,
+
+    /// Form of the result
+    #[arg(long, value_enum, default_value = "pretty")]
+    format: Format,
+}
+
+#[derive(Args, Debug)]
+struct ShowRetentionArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    /// Show this database only
+    #[arg(short, long, value_name = "DATABASE_NAME")]
+    database: Option<String>,
+
+    /// Form of the result
+    #[arg(long, value_enum, default_value = "pretty")]
+    format: Format,
+}
+
+pub(super) async fn run(args: ShowArgs) -> Result<()> {
+    match args.what {
+        What::Databases(args) => show_databases(args).await,
+        What::Retention(args) => show_retention(args).await,
+    }
+}
+
+async fn show_databases(args: ShowDatabasesArgs) -> Result<()> {
+    args.format.check_target(None)?;
+    let mut parameters = vec![("format", args.format.name())];
+    if args.show_deleted {
+        parameters.push(("show_deleted", "true"));
+    }
+    let client = Client::new(args.connection, None)?;
+    let response = client.send(Method::GET, "/api/v3/configure/database", &parameters).await?;
+    output::copy(response, args.format, None).await
+}
+
+async fn show_retention(args: ShowRetentionArgs) -> Result<()> {
+    args.format.check_target(None)?;
+    let client = Client::new(args.connection, None)?;
+    print_sql(&client, "_internal", &retention_sql(args.database.as_deref()), args.format).await
+}
+
+/// The server renders the rows, so the largest exact unit is chosen in SQL, by the same rule as
+/// `protocols::durations::format_exact`.
+fn retention_sql(database: Option<&str>) -> String {
+    let mut shown = format!("CASE WHEN retention_period_ns IS NULL THEN '{INFINITE}'");
+    for (unit_ns, name) in EXACT_UNITS {
+        let ns = "CAST(retention_period_ns AS BIGINT)";
+        shown += &format!(
+            " WHEN {ns} % {unit_ns} = 0 THEN CAST({ns} / {unit_ns} AS VARCHAR) || '{name}'"
+        );
+    }
+    shown += " END";
+    let filter = database.map_or_else(String::new, |name| {
+        format!(" AND database_name = '{}'", name.replace('\'', "''"))
+    });
+    format!(
+        "SELECT database_name, {shown} AS retention_period FROM system.databases \
+         WHERE NOT deleted{filter} ORDER BY database_name"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_in_sql() {
+        let sql = retention_sql(Some("it's"));
+        assert!(sql.contains("AND database_name = 'it''s' ORDER BY"), "{sql}");
+        assert!(!retention_sql(None).contains("AND"));
+    }
+}
