@@ -1,2 +1,58 @@
-//! Stub.
-fn main() {}
+//! The binary: server and client in one.
+
+use clap::Parser;
+use influxdb3::cli::{self, Cli, Command};
+use influxdb3::server;
+use std::process::ExitCode;
+
+/// Line protocol comes in as large short-lived buffers on many threads, which this allocator
+/// hands back and forth much faster than the C library's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let command = cli::parse().command.or_else(|| Cli::parse_from(quick_start()).command);
+    match command {
+        Some(Command::Client(client)) => run_client(*client),
+        Some(Command::Serve(args)) => server::serve(&args).unwrap_or_else(|error| {
+            eprintln!("Serve command failed: {error:#}");
+            ExitCode::FAILURE
+        }),
+        None => ExitCode::FAILURE, // the quick start always has a command
+    }
+}
+
+fn run_client(command: cli::ClientCommand) -> ExitCode {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(cli::run(command)),
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line that no command line stands for: `serve`, with a node id if the environment
+/// has none.
+fn quick_start() -> Vec<String> {
+    let mut line = vec!["influxdb3".to_owned(), "serve".to_owned()];
+    let named = ["INFLUXDB3_NODE_IDENTIFIER_PREFIX", "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV"];
+    if named.iter().all(|variable| std::env::var_os(variable).is_none()) {
+        let node = hostname().map_or("primary-node".to_owned(), |host| format!("{host}-node"));
+        eprintln!(
+            "Using auto-generated node id: {node}. For production deployments, explicitly set \
+             --node-id"
+        );
+        line.extend(["--node-id".to_owned(), node]);
+    }
+    line
+}
+
+/// The machine's name as far as it can be part of a node id.
+fn hostname() -> Option<String> {
+    let output = std::process::Command::new("hostname").output().ok()?;
+    let name = String::from_utf8(output.stdout).ok()?;
+    let name: String =
+        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    (!name.is_empty()).then_some(name)
+}

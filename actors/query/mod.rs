@@ -1,1 +1,38 @@
-//! Stub.
+//! The `Query` actor: plans and runs SQL.
+//!
+//! ## Owns
+//! The engine's settings and functions, the memory that queries share, the places of running
+//! queries, and the log of the newest ones. The threads that queries run on are given to it.
+//!
+//! ## Accepts
+//! | message | from | reply |
+//! | --- | --- | --- |
+//! | `RunSql` | HTTP handlers | the columns of the result and a stream of its batches |
+//!
+//! ## Emits
+//! Running queries ask `Store` for views of tables and hand it back what they have sorted.
+//!
+//! ## Invariants
+//! A query sees one catalog snapshot from its first look at a name to its end, and changes
+//! nothing. A statement that does not get one of the places is refused at once. The reply waits
+//! for the first batch; a result that ends without an error is complete. Dropping the stream ends
+//! the query.
+//!
+//! ## On failure
+//! Rebuilt with an empty log. Queries that run go on. A panic inside a query is that query's
+//! error.
+
+mod actor;
+mod catalog_view;
+mod errors;
+mod functions;
+mod guard;
+mod log;
+mod params;
+mod session;
+mod stream;
+mod system_tables;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Query, QueryConfig, QueryRuntime};

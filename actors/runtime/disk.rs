@@ -131,6 +131,32 @@ impl AppendFile {
     }
 }
 
+/// The whole file.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// Makes sure that the content of `path` survives a power loss.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn sync(path: &Path) -> io::Result<()> {
+    OpenOptions::new().append(true).open(path)?.sync_all()
+}
+
+/// The names of the files in `folder`, in no order.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
+    std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect()
+}
+
 /// Removes what earlier processes left under temporary names in `folder`.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use super::fatal::Fatal;
 use super::mailbox::Mailbox;
 use crate::supervisor::Supervisor;
 use actix::{Actor, Arbiter};
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use protocols::messages::supervisor::{ActorNews, LifeEvent};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub struct ActorConfig {
 }
 
 /// Builds the actor's state, from durable state if it has any. Called at birth and after a death.
-pub type Factory<A> = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<A>> + Send + Sync>;
+pub type Factory<A> = Arc<dyn Fn() -> LocalBoxFuture<'static, anyhow::Result<A>> + Send + Sync>;
 
 /// Births actors and keeps them alive. One for the whole server, on the system's own thread.
 #[derive(Clone)]

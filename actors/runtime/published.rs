@@ -41,6 +41,11 @@ impl<T> Publisher<T> {
         Self(Arc::clone(&self.0))
     }
 
+    /// The readers' side.
+    pub fn reader(&self) -> Published<T> {
+        Published(Arc::clone(&self.0))
+    }
+
     /// The newest value.
     pub fn load(&self) -> Arc<T> {
         self.0.load_full()

@@ -5,9 +5,14 @@
 //! taking turns. `first_seen` has each series once, `mixed` has several tables and strings.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use protocols::line_protocol::{ParseOptions, Precision, SchemaLimits, parse};
 use std::fmt::Write;
 use std::hint::black_box;
+
+/// The allocator of the server.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const START_NS: i64 = 1_748_736_000_000_000_000;
 const STEP_NS: i64 = 10_000_000_000;

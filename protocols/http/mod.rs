@@ -1,1 +1,9 @@
-//! Stub.
+//! What clients and the server say to each other over HTTP: parameters, bodies and answers.
+//!
+//! Field names, spellings and their order are part of the API and follow InfluxDB 3 Core.
+
+pub mod errors;
+pub mod management;
+pub mod ping;
+pub mod query;
+pub mod write;

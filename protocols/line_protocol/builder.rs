@@ -1,5 +1,6 @@
 //! The columns of a table while a request is read.
 
+use super::prefix::Prefix;
 use super::value::Value;
 use crate::columns::{Bits, Column, ColumnData, TableRows};
 use crate::ids::ColumnId;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExpectedField<'a> {
     /// Its key as written, with the `=`.
-    pub(super) raw_key: &'a str,
+    pub(super) raw_key: Prefix<'a>,
     pub(super) column: usize,
     pub(super) kind: ColumnKind,
 }
@@ -21,7 +22,7 @@ pub(super) struct ExpectedField<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExpectedTag<'a> {
     /// Its key as written, with the `,` before and the `=` after it.
-    pub(super) raw_key: &'a str,
+    pub(super) raw_key: Prefix<'a>,
     pub(super) column: usize,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct ExpectedTag<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Shape<'a> {
     /// The measurement as written.
-    pub(super) raw_name: &'a str,
+    pub(super) raw_name: Prefix<'a>,
     pub(super) tags: Vec<ExpectedTag<'a>>,
     /// Empty when the next line is not to be predicted.
     pub(super) fields: Vec<ExpectedField<'a>>,
@@ -195,7 +196,7 @@ impl ColumnBuilder {
     }
 
     /// Adds a value of the column's kind; the caller has checked that it is.
-    #[inline]
+    #[inline(always)]
     fn push_field(&mut self, row: usize, value: &Value<'_>) {
         self.fill_to(row);
         match (&mut self.column.data, value) {

@@ -194,17 +194,43 @@ impl Plan {
     }
 
     fn refuse_repetition<'a>(&mut self, line: &LexedLine<'a>) -> Result<(), Fault<'a>> {
-        self.seen.clear();
-        for (column, key) in self.fields.iter().zip(&line.keys) {
-            if !self.seen.insert(*column) {
-                return Err(Fault::RepeatedField(key.key.to_string()));
-            }
+        if let Some(again) = repeated(&self.fields, &mut self.seen) {
+            let name = line.keys.get(again).map(|key| key.key.to_string());
+            return Err(Fault::RepeatedField(name.unwrap_or_default()));
         }
-        for (column, tag) in self.tags.iter().zip(&line.tags) {
-            if !self.seen.insert(*column) {
-                return Err(Fault::RepeatedTag(tag.key.to_string()));
-            }
+        if let Some(again) = repeated(&self.tags, &mut self.seen) {
+            let name = line.tags.get(again).map(|tag| tag.key.to_string());
+            return Err(Fault::RepeatedTag(name.unwrap_or_default()));
         }
         Ok(())
+    }
+}
+
+/// The position of the first column that stands before it already.
+fn repeated(columns: &[usize], seen: &mut HashSet<usize>) -> Option<usize> {
+    /// So few columns are compared with each other faster than they are hashed.
+    const FEW: usize = 24;
+    if columns.len() <= FEW {
+        let before = |(i, column)| columns.iter().take(i).any(|earlier| earlier == column);
+        return columns.iter().enumerate().position(before);
+    }
+    seen.clear();
+    columns.iter().position(|column| !seen.insert(*column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_are_found_among_few_and_many() {
+        for count in [0, 1, 2, 20, 30, 100] {
+            let mut columns: Vec<usize> = (0..count).map(|i| i * 7).collect();
+            assert_eq!(repeated(&columns, &mut HashSet::new()), None, "{count}");
+            if let Some(&first) = columns.first() {
+                columns.push(first);
+                assert_eq!(repeated(&columns, &mut HashSet::new()), Some(count), "{count}");
+            }
+        }
     }
 }

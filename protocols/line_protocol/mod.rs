@@ -7,6 +7,7 @@ mod builder;
 mod check;
 mod fault;
 mod lexer;
+mod prefix;
 mod reader;
 mod series;
 mod split;

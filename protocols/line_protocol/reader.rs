@@ -9,6 +9,7 @@ use super::builder::{ExpectedField, ExpectedTag, TableBuilder};
 use super::check::{Against, Plan};
 use super::fault::Fault;
 use super::lexer::{LexedLine, line_end, skip_spaces, tag_value};
+use super::prefix::Prefix;
 use super::series::{SeriesMemo, TagKey};
 use super::split::{line_at, next_line};
 use super::value::{Value, value};
@@ -163,13 +164,13 @@ impl<'a> Reader<'a> {
     fn expected_tags(&mut self, start: usize) -> Option<usize> {
         let shape = &self.tables.get(self.last_table)?.shape;
         let bytes = self.body.as_bytes();
-        if shape.fields.is_empty() || !bytes.get(start..)?.starts_with(shape.raw_name.as_bytes()) {
+        if shape.fields.is_empty() || !shape.raw_name.begins(bytes.get(start..)?) {
             return None;
         }
         self.tag_values.clear();
         let mut pos = start + shape.raw_name.len();
         for tag in &shape.tags {
-            if !bytes.get(pos..)?.starts_with(tag.raw_key.as_bytes()) {
+            if !tag.raw_key.begins(bytes.get(pos..)?) {
                 return None;
             }
             let (value, end) = tag_value(self.body, pos + tag.raw_key.len()).ok()??;
@@ -194,7 +195,7 @@ impl<'a> Reader<'a> {
                 }
                 pos += 1;
             }
-            if !bytes.get(pos..)?.starts_with(field.raw_key.as_bytes()) {
+            if !field.raw_key.begins(bytes.get(pos..)?) {
                 return None;
             }
             let (value, end) = value(self.body, pos + field.raw_key.len()).ok()??;
@@ -266,12 +267,14 @@ fn expect<'a>(builder: &mut TableBuilder<'a>, line: &LexedLine<'a>, plan: &Plan)
     if line.keys.iter().any(|key| key.raw_key.contains(',')) {
         return;
     }
-    shape.raw_name = line.raw_measurement;
+    shape.raw_name = Prefix::new(line.raw_measurement);
     let tags = plan.tags.iter().zip(&line.tags);
-    shape.tags.extend(tags.map(|(&column, tag)| ExpectedTag { raw_key: tag.raw_key, column }));
+    shape.tags.extend(
+        tags.map(|(&column, tag)| ExpectedTag { raw_key: Prefix::new(tag.raw_key), column }),
+    );
     let fields = plan.fields.iter().zip(line.keys.iter().zip(&line.values));
     shape.fields.extend(fields.map(|(&column, (key, value))| ExpectedField {
-        raw_key: key.raw_key,
+        raw_key: Prefix::new(key.raw_key),
         column,
         kind: value.kind(),
     }));

@@ -3,7 +3,6 @@
 
 use super::Command;
 use crate::error::ErrorKind;
-use crate::ids::TableId;
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::sync::Arc;
 
@@ -99,9 +98,6 @@ pub struct SweepDeleted;
 #[derive(Clone, Copy, Debug)]
 pub struct NodeStopped;
 
-/// The tables whose rows the sweep found due.
-pub type DueTables = Vec<TableId>;
-
 impl Command for EnsureSchema {
     type Reply = Result<Arc<CatalogSnapshot>, CatalogError>;
     const NAME: &'static str = "EnsureSchema";
@@ -154,6 +150,9 @@ pub enum CatalogError {
     /// Write to a deleted database under its new name.
     #[error("cannot write to soft-deleted database '{0}' - it is marked for deletion")]
     SoftDeleted(String),
+    /// Write to a deleted table under its new name.
+    #[error("cannot write to soft-deleted table '{0}' - it is marked for deletion")]
+    SoftDeletedTable(String),
     /// Change of `_internal`; the text says which.
     #[error("cannot {0} internal db")]
     Internal(&'static str),
@@ -163,7 +162,7 @@ pub enum CatalogError {
     /// A column named like a reserved one.
     #[error("'{0}' is a reserved column")]
     ReservedColumn(String),
-    /// The same column twice in one request; the text names it.
+    /// The same column twice in a table made by hand.
     #[error("duplicate column '{0}'")]
     DuplicateColumn(String),
     /// Somebody else gave the column another type: parse the request again.
@@ -193,6 +192,7 @@ impl CatalogError {
                 ErrorKind::NotFound
             }
             Self::SoftDeleted(_)
+            | Self::SoftDeletedTable(_)
             | Self::InvalidName(_)
             | Self::ReservedColumn(_)
             | Self::DuplicateColumn(_)

@@ -82,8 +82,12 @@ pub struct ChunkView {
     pub sorted: Option<Arc<SortedRows>>,
     /// How many batches, in order of arrival, `sorted` covers.
     pub sorted_batches: usize,
-    /// The batches that arrived after those, in order of arrival.
+    /// The batches that arrived after those, in order of arrival. Each has `time` as its last
+    /// column.
     pub unsorted: Vec<RecordBatch>,
+    /// How many batches `sorted` and `unsorted` cover together: what a [`KeepSorted`] made from
+    /// all of this view says.
+    pub arrived_batches: usize,
     /// Smallest time of any row.
     pub min_time_ns: i64,
     /// Largest time of any row.

@@ -1,1 +1,31 @@
-//! Stub.
+//! The bytes of the write-ahead log.
+//!
+//! A WAL file is a [`segment`]: a header that names its writer, then frames. A frame holds one
+//! group of requests that became durable together; each request is one [`entry`], the columns of
+//! its rows with the catalog's ids. All numbers are little-endian.
+
+pub mod entry;
+pub mod segment;
+mod wire;
+
+/// Why bytes are not what they claim to be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// The file ends before its header does.
+    #[error("WAL file too small: expected at least {expected} bytes, but got {got} bytes")]
+    TooSmall {
+        /// Bytes of a header.
+        expected: usize,
+        /// Bytes of the file.
+        got: usize,
+    },
+    /// The file is not one of ours, or of a version this program does not know.
+    #[error("Invalid wal file identifier")]
+    UnknownFormat,
+    /// A checksum does not match.
+    #[error("crc32 checksum mismatch")]
+    Checksum,
+    /// The checksum matches, but the content makes no sense.
+    #[error("malformed WAL entry: {0}")]
+    Malformed(&'static str),
+}

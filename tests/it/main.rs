@@ -1,2 +1,25 @@
-//! Stub.
-fn main() {}
+//! Black-box tests of the built binary: the server over HTTP, and the same binary as client.
+//!
+//! Each test starts servers of its own, on ports that the system chooses, in directories of their
+//! own. Nothing is shared, so tests run side by side.
+
+mod support;
+
+#[cfg(feature = "failpoints")]
+mod actors_panic;
+mod cli;
+mod databases;
+mod durability;
+mod fencing;
+mod guide;
+mod health;
+mod kill9;
+mod query;
+mod query_errors;
+mod readme;
+mod tables;
+mod tidy;
+mod wal_damage;
+mod write;
+mod write_errors;
+mod write_lines;

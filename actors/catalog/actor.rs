@@ -1,0 +1,327 @@
+//! The actor around [`super::plan`] and [`super::log`]: group commit, lost races, checkpoints.
+
+use super::CatalogConfig;
+use super::log::{Appended, CatalogLog, Loaded};
+use super::plan::{self, Request};
+use super::state::CatalogState;
+use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::mailbox::Responder;
+use crate::runtime::pools::Pool;
+use crate::runtime::published::{Published, Publisher};
+use anyhow::{Context, bail};
+use protocols::catalog_log::encode_checkpoint;
+use protocols::catalog_log::v1::{Change, LogRecord};
+use protocols::messages::catalog::{
+    CatalogError, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
+    NodeStopped, SetRetention, SweepDeleted,
+};
+use protocols::messages::{Command, rank};
+use protocols::schema::CatalogSnapshot;
+use std::borrow::Cow;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// So many records after a checkpoint the next one is made.
+const CHECKPOINT_EVERY: u64 = 100;
+/// How often a group of requests may lose the race for its sequence number.
+const RACES_MAX: u32 = 20;
+
+type Reply = Result<Arc<CatalogSnapshot>, CatalogError>;
+
+/// See the module's page.
+pub struct Catalog {
+    config: CatalogConfig,
+    log: CatalogLog,
+    /// What is durable, and what readers see.
+    state: CatalogState,
+    publisher: Publisher<CatalogSnapshot>,
+    /// Requests that wait for the put under way.
+    waiting: Vec<Waiting>,
+    putting: bool,
+    checkpoint_sequence: u64,
+    /// Encodes checkpoints off the actor's thread.
+    pool: Pool,
+}
+
+/// An opened catalog.
+pub struct Opened {
+    /// The actor's state.
+    pub catalog: Catalog,
+    /// The readers' side of its snapshots.
+    pub snapshot: Published<CatalogSnapshot>,
+    /// For [`Catalog::open`] in the actor's next life.
+    pub publisher_again: Publisher<CatalogSnapshot>,
+}
+
+/// A request and where its answer goes.
+struct Waiting {
+    request: Request,
+    answer: Box<dyn FnOnce(Reply) + Send>,
+}
+
+/// Requests on their way into the log as one record.
+struct Group {
+    requests: Vec<Waiting>,
+    /// What each of them is told once the record is stored.
+    outcomes: Vec<Result<(), CatalogError>>,
+    /// The catalog with the record.
+    next: CatalogState,
+    races_lost: u32,
+}
+
+impl Catalog {
+    /// Reads the catalog from its files, makes them if there are none, and records that this node
+    /// runs. In the actor's later lives it goes on with the `publisher` of the first.
+    ///
+    /// # Errors
+    /// When the store fails, or a file is damaged, missing or of another catalog.
+    pub async fn open(
+        config: &CatalogConfig,
+        publisher: Option<Publisher<CatalogSnapshot>>,
+    ) -> anyhow::Result<Opened> {
+        let log = CatalogLog::new(config.objects.clone(), config.node_id.clone());
+        let Loaded { state, checkpoint_sequence } = match log.load().await? {
+            Some(loaded) => loaded,
+            None => create(&log, config).await?,
+        };
+        let state = record_start(&log, config, state).await?;
+        let stored_ns = state.snapshot.gen1_duration_ns;
+        if stored_ns != config.gen1_duration_ns {
+            tracing::warn!(
+                stored_ns,
+                configured_ns = config.gen1_duration_ns,
+                "the gen1 duration was fixed when the store was made; the stored one is used"
+            );
+        }
+        let publisher = match publisher {
+            Some(publisher) => {
+                publisher.publish(Arc::clone(&state.snapshot));
+                publisher
+            }
+            None => Published::new(Arc::clone(&state.snapshot)).0,
+        };
+        let (snapshot, publisher_again) = (publisher.reader(), publisher.again());
+        let catalog = Self {
+            config: config.clone(),
+            log,
+            state,
+            publisher,
+            waiting: Vec::new(),
+            putting: false,
+            checkpoint_sequence,
+            pool: Pool::new("catalog-checkpoint", 1, 1)?,
+        };
+        Ok(Opened { catalog, snapshot, publisher_again })
+    }
+
+    fn take<M>(&mut self, request: Request, reply: Responder<M>, cx: &mut Cx<'_, Self>)
+    where
+        M: Command<Reply = Reply>,
+    {
+        let answer = Box::new(move |result| reply.answer(result));
+        self.waiting.push(Waiting { request, answer });
+        self.commit_waiting(cx);
+    }
+
+    /// Takes the waiting requests in turn until a put is under way.
+    fn commit_waiting(&mut self, cx: &mut Cx<'_, Self>) {
+        while !self.putting && !self.waiting.is_empty() {
+            // What takes something away begins a group: what came before it gets a snapshot that
+            // still has everything.
+            let later = self.waiting.iter().skip(1).position(|w| w.request.removes());
+            let end = later.map_or(self.waiting.len(), |i| i + 1);
+            let rest = self.waiting.split_off(end);
+            let requests = std::mem::replace(&mut self.waiting, rest);
+            self.commit(requests, 0, cx);
+        }
+    }
+
+    /// Validates `requests` in order, each against the catalog as the earlier ones leave it, and
+    /// starts the put of their changes. If there are none, they are answered at once.
+    fn commit(&mut self, requests: Vec<Waiting>, races_lost: u32, cx: &mut Cx<'_, Self>) {
+        let now_ns = self.config.clock.now_ns();
+        let mut next = Cow::Borrowed(&self.state);
+        let mut changes: Vec<Change> = Vec::new();
+        let mut outcomes = Vec::with_capacity(requests.len());
+        for waiting in &requests {
+            let planned = plan::plan(&next, &waiting.request, &self.config, now_ns);
+            outcomes.push(planned.map(|planned| {
+                for change in &planned {
+                    next.to_mut()
+                        .apply(change)
+                        .expect("a change fits the catalog that it was planned for");
+                }
+                changes.extend(planned);
+            }));
+        }
+        if changes.is_empty() {
+            self.answer(requests, outcomes);
+            return;
+        }
+        let mut next = next.into_owned();
+        next.advance();
+        let header = self.state.next_header();
+        let record = LogRecord { nonce: Uuid::new_v4(), time_ns: now_ns, changes };
+        let group = Group { requests, outcomes, next, races_lost };
+        let log = self.log.clone();
+        self.putting = true;
+        cx.then(async move { log.append(header, &record).await }, move |catalog, appended, cx| {
+            catalog.finish(group, appended, cx)
+        });
+    }
+
+    /// A put has ended.
+    fn finish(&mut self, group: Group, appended: Appended, cx: &mut Cx<'_, Self>) {
+        self.putting = false;
+        match appended {
+            Appended::Ours => {
+                self.show(group.next);
+                self.answer(group.requests, group.outcomes);
+            }
+            Appended::Lost(records) => self.retry(group, &records, cx),
+            Appended::Failed(error) => {
+                tracing::error!(error, "the catalog could not be written");
+                refuse(group.requests, &error);
+            }
+        }
+        self.start_checkpoint(cx);
+        self.commit_waiting(cx);
+    }
+
+    /// Takes in what others have written and tries again behind it.
+    fn retry(&mut self, group: Group, records: &[LogRecord], cx: &mut Cx<'_, Self>) {
+        let mut state = self.state.clone();
+        for record in records {
+            if let Err(error) = state.apply_record(record) {
+                tracing::error!(%error, "another process has written a record that does not fit");
+                refuse(group.requests, &error.to_string());
+                return;
+            }
+        }
+        self.show(state);
+        if group.races_lost >= RACES_MAX {
+            refuse(group.requests, "other processes keep changing the catalog, try again");
+            return;
+        }
+        self.commit(group.requests, group.races_lost + 1, cx);
+    }
+
+    fn show(&mut self, state: CatalogState) {
+        self.state = state;
+        self.publisher.publish(Arc::clone(&self.state.snapshot));
+    }
+
+    fn answer(&self, requests: Vec<Waiting>, outcomes: Vec<Result<(), CatalogError>>) {
+        for (waiting, outcome) in requests.into_iter().zip(outcomes) {
+            (waiting.answer)(outcome.map(|()| Arc::clone(&self.state.snapshot)));
+        }
+    }
+
+    /// Writes a checkpoint in the background when one is due. Should it fail, the next is due a
+    /// hundred records later; nothing depends on it but the time a start takes.
+    fn start_checkpoint(&mut self, cx: &mut Cx<'_, Self>) {
+        let sequence = self.state.snapshot.sequence;
+        if sequence < self.checkpoint_sequence + CHECKPOINT_EVERY {
+            return;
+        }
+        self.checkpoint_sequence = sequence;
+        let state = self.state.clone();
+        let encoded = self.pool.run(move || {
+            let (header, checkpoint) = state.to_checkpoint();
+            encode_checkpoint(header, &checkpoint)
+        });
+        let log = self.log.clone();
+        cx.then(
+            async move { log.put_checkpoint(sequence, encoded.await?).await },
+            move |_, stored: anyhow::Result<()>, _| {
+                if let Err(error) = stored {
+                    tracing::warn!(error = format!("{error:#}"), "no catalog checkpoint written");
+                }
+            },
+        );
+    }
+}
+
+/// Tells all of `requests` that nothing was changed.
+fn refuse(requests: Vec<Waiting>, why: &str) {
+    for waiting in requests {
+        (waiting.answer)(Err(CatalogError::Storage(why.to_owned())));
+    }
+}
+
+/// Makes a new catalog, unless another process is faster.
+async fn create(log: &CatalogLog, config: &CatalogConfig) -> anyhow::Result<Loaded> {
+    let mut state = CatalogState::empty(Uuid::new_v4());
+    let record = LogRecord {
+        nonce: Uuid::new_v4(),
+        time_ns: config.clock.now_ns(),
+        changes: plan::creation(config.gen1_duration_ns),
+    };
+    let appended = log.append(state.next_header(), &record).await;
+    if let Appended::Ours = appended {
+        state.apply_record(&record)?;
+        return Ok(Loaded { state, checkpoint_sequence: 0 });
+    }
+    let loaded = log.load().await?;
+    loaded.with_context(|| format!("the catalog could not be made: {appended:?}"))
+}
+
+/// Records that the node runs.
+async fn record_start(
+    log: &CatalogLog,
+    config: &CatalogConfig,
+    mut state: CatalogState,
+) -> anyhow::Result<CatalogState> {
+    for _ in 0..RACES_MAX {
+        let time_ns = config.clock.now_ns();
+        let changes = plan::set_node(&state, &config.node_id, true, time_ns);
+        if changes.is_empty() {
+            return Ok(state);
+        }
+        let record = LogRecord { nonce: Uuid::new_v4(), time_ns, changes };
+        match log.append(state.next_header(), &record).await {
+            Appended::Ours => {
+                state.apply_record(&record)?;
+                return Ok(state);
+            }
+            Appended::Lost(records) => {
+                for record in &records {
+                    state.apply_record(record)?;
+                }
+            }
+            Appended::Failed(error) => bail!("the catalog could not be written: {error}"),
+        }
+    }
+    bail!("other processes keep changing the catalog")
+}
+
+impl Service for Catalog {
+    const RANK: u8 = rank::CATALOG;
+}
+
+macro_rules! receive {
+    ($($message:ident => $request:expr;)*) => {$(
+        impl Receive<$message> for Catalog {
+            fn receive(
+                &mut self,
+                message: $message,
+                reply: Responder<$message>,
+                cx: &mut Cx<'_, Self>,
+            ) {
+                let request: fn($message) -> Request = $request;
+                self.take(request(message), reply, cx);
+            }
+        }
+    )*};
+}
+
+receive! {
+    EnsureSchema => Request::EnsureSchema;
+    CreateDatabase => Request::CreateDatabase;
+    SetRetention => Request::SetRetention;
+    DeleteDatabase => Request::DeleteDatabase;
+    CreateTable => Request::CreateTable;
+    DeleteTable => Request::DeleteTable;
+    SweepDeleted => |_| Request::SweepDeleted;
+    NodeStopped => |_| Request::NodeStopped;
+}

@@ -1,0 +1,278 @@
+//! From a request to the changes it takes: every rule of the catalog. Pure: no I/O, and the time
+//! is an argument.
+
+use super::state::CatalogState;
+use super::{CatalogConfig, CatalogLimits, schema_plan};
+use protocols::catalog_log::v1::{Change, StoredNode};
+use protocols::ids::DbId;
+use protocols::messages::catalog::{
+    CatalogError, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
+    HardDelete, SetRetention,
+};
+use protocols::names::check_database_name;
+use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Retention period of `_internal`: seven days.
+const INTERNAL_RETENTION_NS: i64 = 7 * 86_400 * 1_000_000_000;
+
+/// Everything that can ask for a change.
+#[derive(Debug)]
+pub(super) enum Request {
+    EnsureSchema(EnsureSchema),
+    CreateDatabase(CreateDatabase),
+    SetRetention(SetRetention),
+    DeleteDatabase(DeleteDatabase),
+    CreateTable(CreateTable),
+    DeleteTable(DeleteTable),
+    SweepDeleted,
+    NodeStopped,
+}
+
+impl Request {
+    /// True if the request can take something away that an earlier one has just made sure of.
+    pub(super) fn removes(&self) -> bool {
+        matches!(self, Self::DeleteDatabase(_) | Self::DeleteTable(_) | Self::SweepDeleted)
+    }
+}
+
+/// The changes that `request` takes, in order; none if all is as it wants.
+pub(super) fn plan(
+    state: &CatalogState,
+    request: &Request,
+    config: &CatalogConfig,
+    now_ns: i64,
+) -> Result<Vec<Change>, CatalogError> {
+    let catalog = &state.snapshot;
+    match request {
+        Request::EnsureSchema(wanted) => {
+            schema_plan::ensure_schema(catalog, wanted, &config.limits)
+        }
+        Request::CreateDatabase(wanted) => create_database(catalog, wanted, &config.limits),
+        Request::SetRetention(wanted) => set_retention(catalog, wanted),
+        Request::DeleteDatabase(unwanted) => delete_database(catalog, unwanted, config, now_ns),
+        Request::CreateTable(wanted) => schema_plan::create_table(catalog, wanted, &config.limits),
+        Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
+        Request::SweepDeleted => Ok(sweep(catalog, config.delete_grace_ns, now_ns)),
+        Request::NodeStopped => Ok(set_node(state, &config.node_id, false, now_ns)),
+    }
+}
+
+/// The first changes of a new catalog.
+pub(super) fn creation(gen1_duration_ns: i64) -> Vec<Change> {
+    vec![
+        Change::CreateCatalog { gen1_duration_ns },
+        Change::CreateDatabase {
+            id: DbId(0),
+            db: INTERNAL_DB.into(),
+            retention_ns: Some(INTERNAL_RETENTION_NS),
+        },
+    ]
+}
+
+/// Records that the node runs or has stopped. Its instance id is made up once.
+pub(super) fn set_node(
+    state: &CatalogState,
+    node: &str,
+    running: bool,
+    now_ns: i64,
+) -> Vec<Change> {
+    let known = state.nodes.get(node);
+    if known.is_some_and(|n| n.running == running) {
+        return Vec::new();
+    }
+    let instance = known.map_or_else(Uuid::new_v4, |n| n.instance);
+    let node = node.to_owned();
+    vec![Change::SetNode(StoredNode { node, instance, running, since_ns: now_ns })]
+}
+
+/// The change that creates a database, if the limit allows it. Its name has been checked.
+pub(super) fn new_database(
+    catalog: &CatalogSnapshot,
+    name: &str,
+    retention_ns: Option<i64>,
+    limits: &CatalogLimits,
+) -> Result<Change, CatalogError> {
+    if let Some(limit) = limits.databases {
+        let counts = |d: &DatabaseSchema| d.deletion.is_none() && d.name.as_ref() != INTERNAL_DB;
+        if catalog.databases.values().filter(|d| counts(d)).count() >= limit {
+            let text = format!("Adding a new database would exceed limit of {limit} databases");
+            return Err(CatalogError::Limit(text));
+        }
+    }
+    let id = DbId(catalog.next_db_id);
+    Ok(Change::CreateDatabase { id, db: name.into(), retention_ns })
+}
+
+fn create_database(
+    catalog: &CatalogSnapshot,
+    wanted: &CreateDatabase,
+    limits: &CatalogLimits,
+) -> Result<Vec<Change>, CatalogError> {
+    check_database_name(&wanted.name).map_err(CatalogError::InvalidName)?;
+    if catalog.databases.contains_key(wanted.name.as_str()) {
+        return Err(CatalogError::AlreadyExists);
+    }
+    new_database(catalog, &wanted.name, wanted.retention_ns, limits).map(|change| vec![change])
+}
+
+fn set_retention(
+    catalog: &CatalogSnapshot,
+    wanted: &SetRetention,
+) -> Result<Vec<Change>, CatalogError> {
+    if wanted.name == INTERNAL_DB {
+        return Err(CatalogError::Internal("modify"));
+    }
+    let database = catalog
+        .databases
+        .get(wanted.name.as_str())
+        .ok_or_else(|| CatalogError::NotFound(wanted.name.clone()))?;
+    if database.deletion.is_some() {
+        return Err(CatalogError::AlreadyDeleted(wanted.name.clone()));
+    }
+    if database.retention_ns == wanted.retention_ns {
+        return Ok(Vec::new());
+    }
+    let db = Arc::clone(&database.name);
+    Ok(vec![Change::SetRetention { db, retention_ns: wanted.retention_ns }])
+}
+
+fn delete_database(
+    catalog: &CatalogSnapshot,
+    unwanted: &DeleteDatabase,
+    config: &CatalogConfig,
+    now_ns: i64,
+) -> Result<Vec<Change>, CatalogError> {
+    let name = unwanted.name.as_str();
+    if name == INTERNAL_DB {
+        return Err(CatalogError::Internal("delete"));
+    }
+    let database =
+        catalog.databases.get(name).ok_or_else(|| CatalogError::NotFound(name.to_owned()))?;
+    let deletion = schedule(name, database.deletion, unwanted.when, config, now_ns)?;
+    let renamed = match database.deletion {
+        Some(_) => Arc::clone(&database.name),
+        None => name_after(name, database.id.0, now_ns, |n| catalog.databases.contains_key(n)),
+    };
+    Ok(vec![Change::DeleteDatabase { db: Arc::clone(&database.name), renamed, deletion }])
+}
+
+fn delete_table(
+    catalog: &CatalogSnapshot,
+    unwanted: &DeleteTable,
+    config: &CatalogConfig,
+    now_ns: i64,
+) -> Result<Vec<Change>, CatalogError> {
+    let (db, name) = (unwanted.db.as_str(), unwanted.table.as_str());
+    if db == INTERNAL_DB {
+        return Err(CatalogError::Internal("modify"));
+    }
+    let database =
+        catalog.databases.get(db).ok_or_else(|| CatalogError::DatabaseNotFound(db.to_owned()))?;
+    if database.deletion.is_some() {
+        return Err(CatalogError::AlreadyDeleted(db.to_owned()));
+    }
+    let table = database
+        .tables
+        .get(name)
+        .ok_or_else(|| CatalogError::TableNotFound { db: db.to_owned(), table: name.to_owned() })?;
+    let deletion = schedule(name, table.deletion, unwanted.when, config, now_ns)?;
+    let renamed = match table.deletion {
+        Some(_) => Arc::clone(&table.name),
+        None => name_after(name, table.id.0, now_ns, |n| database.tables.contains_key(n)),
+    };
+    let (db, table) = (Arc::clone(&database.name), Arc::clone(&table.name));
+    Ok(vec![Change::DeleteTable { db, table, renamed, deletion }])
+}
+
+/// The deletion of `name` after a request for `when`.
+///
+/// # Errors
+/// When it was deleted before with the same schedule, or its rows are gone.
+fn schedule(
+    name: &str,
+    before: Option<Deletion>,
+    when: HardDelete,
+    config: &CatalogConfig,
+    now_ns: i64,
+) -> Result<Deletion, CatalogError> {
+    // The default delay counts from the first deletion, so asking for it again changes nothing.
+    let deleted_at_ns = before.map_or(now_ns, |d| d.deleted_at_ns);
+    let hard_delete_at_ns = match when {
+        HardDelete::Default => Some(deleted_at_ns.saturating_add(config.hard_delete_default_ns)),
+        HardDelete::Now => Some(now_ns),
+        HardDelete::Never => None,
+        HardDelete::At(at_ns) => Some(at_ns.max(now_ns)),
+    };
+    if let Some(before) = before {
+        let due = |at: Option<i64>| at.is_some_and(|at_ns| at_ns <= now_ns);
+        let same = before.hard_delete_at_ns == hard_delete_at_ns
+            || (due(before.hard_delete_at_ns) && due(hard_delete_at_ns));
+        if same || before.rows_removed {
+            return Err(CatalogError::AlreadyDeleted(name.to_owned()));
+        }
+    }
+    Ok(Deletion { deleted_at_ns, hard_delete_at_ns, rows_removed: false })
+}
+
+/// What something deleted is called: `{name}-{YYYYMMDDTHHMMSS}`, and its id where that is taken.
+fn name_after(name: &str, id: u32, now_ns: i64, taken: impl Fn(&str) -> bool) -> Arc<str> {
+    let time = chrono::DateTime::from_timestamp_nanos(now_ns).format("%Y%m%dT%H%M%S");
+    let mut renamed = format!("{name}-{time}");
+    // Somebody may have made up the longer name too; each turn ends on a longer one.
+    while taken(&renamed) {
+        renamed = format!("{renamed}-{id}");
+    }
+    renamed.into()
+}
+
+/// Marks what is due as without rows, and forgets what has been so for the grace period.
+fn sweep(catalog: &CatalogSnapshot, grace_ns: i64, now_ns: i64) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for database in catalog.databases.values() {
+        let db = || Arc::clone(&database.name);
+        match due(database.deletion, grace_ns, now_ns) {
+            Due::Forget => {
+                changes.push(Change::ForgetDatabase { db: db() });
+                continue; // its tables go with it
+            }
+            Due::Rows(deletion) => {
+                changes.push(Change::DeleteDatabase { db: db(), renamed: db(), deletion });
+            }
+            Due::Nothing => {}
+        }
+        for table in database.tables.values() {
+            let name = || Arc::clone(&table.name);
+            match due(table.deletion, grace_ns, now_ns) {
+                Due::Forget => changes.push(Change::ForgetTable { db: db(), table: name() }),
+                Due::Rows(deletion) => {
+                    let (table, renamed) = (name(), name());
+                    changes.push(Change::DeleteTable { db: db(), table, renamed, deletion });
+                }
+                Due::Nothing => {}
+            }
+        }
+    }
+    changes
+}
+
+/// What the sweep has to do about something.
+enum Due {
+    Nothing,
+    Rows(Deletion),
+    Forget,
+}
+
+fn due(deletion: Option<Deletion>, grace_ns: i64, now_ns: i64) -> Due {
+    let Some(deletion) = deletion else { return Due::Nothing };
+    match deletion.hard_delete_at_ns {
+        Some(at_ns) if deletion.rows_removed && at_ns.saturating_add(grace_ns) <= now_ns => {
+            Due::Forget
+        }
+        Some(at_ns) if !deletion.rows_removed && at_ns <= now_ns => {
+            Due::Rows(Deletion { rows_removed: true, ..deletion })
+        }
+        _ => Due::Nothing,
+    }
+}

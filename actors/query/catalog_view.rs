@@ -1,0 +1,102 @@
+//! One database as the engine sees it: catalog `public` with the schemas `iox` and `system`.
+
+use super::session::{CATALOG, DEFAULT_SCHEMA};
+use super::system_tables::SystemTables;
+use crate::store::StoreShards;
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::error::Result;
+use datafusion::logical_expr::TableType;
+use protocols::schema::{DatabaseSchema, TableSchema};
+use std::sync::Arc;
+
+/// Name of the schema of the system tables.
+const SYSTEM_SCHEMA: &str = "system";
+
+/// The catalogs of a query: exactly one.
+#[derive(Debug)]
+pub(super) struct Catalogs(Arc<PublicCatalog>);
+
+impl Catalogs {
+    /// The view of `tables` and `system`, which belong to one database.
+    pub(super) fn new(tables: UserTables, system: SystemTables) -> Self {
+        let catalog = PublicCatalog { tables: Arc::new(tables), system: Arc::new(system) };
+        Self(Arc::new(catalog))
+    }
+}
+
+impl CatalogProviderList for Catalogs {
+    /// Nothing can be added; DDL is refused before it gets here.
+    fn register_catalog(
+        &self,
+        _name: String,
+        _catalog: Arc<dyn CatalogProvider>,
+    ) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![CATALOG.to_owned()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == CATALOG).then(|| Arc::clone(&self.0) as Arc<dyn CatalogProvider>)
+    }
+}
+
+#[derive(Debug)]
+struct PublicCatalog {
+    tables: Arc<UserTables>,
+    system: Arc<SystemTables>,
+}
+
+impl CatalogProvider for PublicCatalog {
+    fn schema_names(&self) -> Vec<String> {
+        vec![DEFAULT_SCHEMA.to_owned(), SYSTEM_SCHEMA.to_owned()]
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        match name {
+            DEFAULT_SCHEMA => Some(Arc::clone(&self.tables) as Arc<dyn SchemaProvider>),
+            SYSTEM_SCHEMA => Some(Arc::clone(&self.system) as Arc<dyn SchemaProvider>),
+            _ => None,
+        }
+    }
+}
+
+/// The tables of a database.
+#[derive(Debug)]
+pub(super) struct UserTables {
+    /// The database.
+    pub(super) db: Arc<DatabaseSchema>,
+    /// Where the rows are.
+    pub(super) stores: StoreShards,
+    /// When the query began, nanoseconds since 1970.
+    pub(super) now_ns: i64,
+}
+
+impl UserTables {
+    fn open(&self, table: &Arc<TableSchema>) -> Arc<dyn TableProvider> {
+        Arc::new(EmptyTable::new(Arc::clone(table.arrow_schema())))
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for UserTables {
+    fn table_names(&self) -> Vec<String> {
+        self.db.live_tables().iter().map(|t| t.name.to_string()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.db.table(name).map(|table| self.open(table)))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.db.table(name).map(|_| TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.db.table(name).is_some()
+    }
+}

@@ -1,0 +1,152 @@
+//! What the engine's errors mean to a client.
+
+use crate::runtime::mailbox::AskError;
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use protocols::error::ErrorKind;
+use protocols::messages::query::QueryError;
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The database of the query does not exist.
+pub(super) fn database_not_found(db: &str) -> QueryError {
+    QueryError { kind: ErrorKind::NotFound, message: format!("database not found: {db}") }
+}
+
+/// As many queries run as may run at once.
+pub(super) fn too_many_queries(max: usize) -> QueryError {
+    let message = format!("{max} queries are running already, try again later");
+    QueryError { kind: ErrorKind::Overloaded, message }
+}
+
+/// The query took longer than the server allows.
+pub(super) fn timed_out(limit: Duration) -> QueryError {
+    let message = format!("the query was stopped because it ran longer than {limit:?}");
+    QueryError { kind: ErrorKind::Timeout, message }
+}
+
+/// A part of the query panicked.
+pub(super) fn panicked() -> QueryError {
+    let message = "internal error: the query failed unexpectedly".to_owned();
+    QueryError { kind: ErrorKind::Internal, message }
+}
+
+/// The client's view of an engine error: whose fault it is, and the engine's own text.
+pub(super) fn from_engine(error: &DataFusionError) -> QueryError {
+    if let Some(own) = own_error(error) {
+        return own;
+    }
+    QueryError { kind: engine_kind(error), message: error.strip_backtrace() }
+}
+
+/// An error of this server that came up through the engine unchanged.
+fn own_error(error: &DataFusionError) -> Option<QueryError> {
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(own) = error.downcast_ref::<QueryError>() {
+            return Some(own.clone());
+        }
+        if let Some(ask) = error.downcast_ref::<AskError>() {
+            return Some(QueryError { kind: ask.kind(), message: ask.to_string() });
+        }
+        source = error.source();
+    }
+    None
+}
+
+/// The kind that the innermost error stands for.
+fn engine_kind(error: &DataFusionError) -> ErrorKind {
+    let mut kind = ErrorKind::Internal;
+    let mut source: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(engine) = error.downcast_ref::<DataFusionError>() {
+            kind = kind_of(engine).unwrap_or(kind);
+        } else if let Some(engine) = error.downcast_ref::<Arc<DataFusionError>>() {
+            kind = kind_of(engine).unwrap_or(kind);
+        } else if let Some(arrow) = error.downcast_ref::<ArrowError>() {
+            kind = kind_of_arrow(arrow).unwrap_or(kind);
+        }
+        source = error.source();
+    }
+    kind
+}
+
+/// `None` for errors that only wrap another one.
+fn kind_of(error: &DataFusionError) -> Option<ErrorKind> {
+    match error {
+        DataFusionError::SQL(..)
+        | DataFusionError::Plan(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Execution(_) => Some(ErrorKind::InvalidInput),
+        DataFusionError::NotImplemented(_) => Some(ErrorKind::NotImplemented),
+        DataFusionError::ResourcesExhausted(_) => Some(ErrorKind::Overloaded),
+        DataFusionError::ArrowError(..)
+        | DataFusionError::External(_)
+        | DataFusionError::Context(..)
+        | DataFusionError::Diagnostic(..)
+        | DataFusionError::Collection(_)
+        | DataFusionError::Shared(_) => None,
+        _ => Some(ErrorKind::Internal),
+    }
+}
+
+/// Values that cannot be computed, cast or parsed are the query's fault.
+fn kind_of_arrow(error: &ArrowError) -> Option<ErrorKind> {
+    match error {
+        ArrowError::CastError(_)
+        | ArrowError::ParseError(_)
+        | ArrowError::ComputeError(_)
+        | ArrowError::DivideByZero
+        | ArrowError::ArithmeticOverflow(_)
+        | ArrowError::InvalidArgumentError(_)
+        | ArrowError::SchemaError(_) => Some(ErrorKind::InvalidInput),
+        ArrowError::NotYetImplemented(_) => Some(ErrorKind::NotImplemented),
+        ArrowError::ExternalError(_) => None,
+        _ => Some(ErrorKind::Internal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(error: DataFusionError, kind: ErrorKind, message: &str) {
+        let got = from_engine(&error);
+        assert_eq!((got.kind, got.message.as_str()), (kind, message));
+    }
+
+    #[test]
+    fn the_innermost_error_decides() {
+        let plan = DataFusionError::Plan("no".to_owned());
+        let shown = "outer\ncaused by\ninner\ncaused by\nError during planning: no";
+        check(plan.context("inner").context("outer"), ErrorKind::InvalidInput, shown);
+
+        let lost = DataFusionError::NotImplemented("x".to_owned());
+        let through_arrow = DataFusionError::from(ArrowError::from(lost));
+        assert_eq!(from_engine(&through_arrow).kind, ErrorKind::NotImplemented);
+
+        let full = DataFusionError::ResourcesExhausted("memory".to_owned());
+        let shared = DataFusionError::Shared(Arc::new(full));
+        check(shared, ErrorKind::Overloaded, "Resources exhausted: memory");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_computed_is_the_querys_fault() {
+        let error = DataFusionError::from(ArrowError::DivideByZero);
+        check(error, ErrorKind::InvalidInput, "Arrow error: Divide by zero error");
+        let error = DataFusionError::from(ArrowError::MemoryError("m".to_owned()));
+        assert_eq!(from_engine(&error).kind, ErrorKind::Internal);
+    }
+
+    #[test]
+    fn own_errors_pass_through() {
+        let own = AskError::Full("store");
+        let error = DataFusionError::External(Box::new(own)).context("scan");
+        check(error, ErrorKind::Overloaded, "store is overloaded, try again later");
+        let own = database_not_found("nope");
+        assert_eq!(from_engine(&DataFusionError::External(Box::new(own.clone()))), own);
+    }
+}

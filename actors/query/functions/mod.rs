@@ -1,0 +1,25 @@
+//! The functions of the engine, and those that are added or differ.
+
+mod approx_distinct;
+mod scalars;
+mod selectors;
+
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use std::sync::Arc;
+
+/// All scalar functions. Of two with one name the later counts.
+pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
+    let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.extend(scalars::all());
+    functions
+}
+
+/// All aggregate functions. Of two with one name the later counts.
+pub(super) fn aggregate() -> Vec<Arc<AggregateUDF>> {
+    let mut functions = SessionStateDefaults::default_aggregate_functions();
+    functions
+        .push(Arc::new(AggregateUDF::new_from_impl(approx_distinct::ApproxDistinct::default())));
+    functions.extend(selectors::all());
+    functions
+}

@@ -1,0 +1,167 @@
+//! The newest queries and how far they have come, for `system.queries`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Limit: bytes of a statement that the log keeps, so that it cannot fill the memory.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// How far a query has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Received,
+    LogicallyPlanned,
+    Executing,
+    Success,
+    Fail,
+    Cancel,
+}
+
+impl Phase {
+    /// The word that the table shows.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::LogicallyPlanned => "logically_planned",
+            Self::Executing => "execution_permit",
+            Self::Success => "success",
+            Self::Fail => "fail",
+            Self::Cancel => "cancel",
+        }
+    }
+
+    /// True until the query has ended.
+    pub(super) fn runs(self) -> bool {
+        !matches!(self, Self::Success | Self::Fail | Self::Cancel)
+    }
+}
+
+/// What is known about a query so far. Durations in nanoseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
+    pub(super) phase: Phase,
+    pub(super) partitions: Option<i64>,
+    pub(super) parquet_files: Option<i64>,
+    pub(super) plan_ns: Option<i64>,
+    pub(super) permit_ns: Option<i64>,
+    pub(super) execute_ns: Option<i64>,
+    pub(super) end2end_ns: Option<i64>,
+    pub(super) compute_ns: Option<i64>,
+}
+
+/// One query.
+#[derive(Debug)]
+pub(super) struct LogEntry {
+    pub(super) id: Uuid,
+    pub(super) issue_time_ns: i64,
+    pub(super) text: String,
+    progress: watch::Receiver<Progress>,
+}
+
+impl LogEntry {
+    /// How far it has come. A query whose task is gone without an end was cancelled.
+    pub(super) fn progress(&self) -> Progress {
+        let gone = self.progress.has_changed().is_err();
+        let mut progress = *self.progress.borrow();
+        if gone && progress.phase.runs() {
+            progress.phase = Phase::Cancel;
+        }
+        progress
+    }
+}
+
+/// The newest queries, oldest first.
+#[derive(Debug)]
+pub(super) struct QueryLog {
+    entries: VecDeque<Arc<LogEntry>>,
+    entries_max: usize,
+}
+
+impl QueryLog {
+    pub(super) fn new(entries_max: usize) -> Self {
+        Self { entries: VecDeque::new(), entries_max }
+    }
+
+    /// Enters a query. The reporter is for the task that runs it.
+    pub(super) fn enter(&mut self, issue_time_ns: i64, text: &str) -> Reporter {
+        let (sender, progress) = watch::channel(Progress::default());
+        let text = text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
+        self.entries.push_back(Arc::new(LogEntry {
+            id: Uuid::new_v4(),
+            issue_time_ns,
+            text,
+            progress,
+        }));
+        while self.entries.len() > self.entries_max {
+            self.entries.pop_front();
+        }
+        Reporter { sender, begun: Instant::now() }
+    }
+
+    /// The queries, oldest first.
+    pub(super) fn entries(&self) -> Vec<Arc<LogEntry>> {
+        self.entries.iter().map(Arc::clone).collect()
+    }
+}
+
+/// Tells the log how far a query has come.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    sender: watch::Sender<Progress>,
+    begun: Instant,
+}
+
+impl Reporter {
+    /// Notes something about the query. `change` gets the nanoseconds since it was received.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Progress, i64)) {
+        let elapsed_ns = i64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        self.sender.send_modify(|progress| change(progress, elapsed_ns));
+    }
+
+    /// Notes the end of the query.
+    pub(super) fn end(&self, phase: Phase) {
+        self.note(|progress, elapsed_ns| {
+            progress.execute_ns = match (progress.plan_ns, progress.permit_ns) {
+                (Some(plan), Some(permit)) => Some((elapsed_ns - plan - permit).max(0)),
+                _ => None,
+            };
+            progress.end2end_ns = Some(elapsed_ns);
+            progress.phase = phase;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_keeps_the_newest() {
+        let mut log = QueryLog::new(2);
+        for text in ["a", "b", "c"] {
+            log.enter(1, text).end(Phase::Success);
+        }
+        let texts: Vec<String> = log.entries().iter().map(|e| e.text.clone()).collect();
+        assert_eq!(texts, ["b", "c"]);
+    }
+
+    #[test]
+    fn a_vanished_task_was_cancelled() {
+        let mut log = QueryLog::new(2);
+        let reporter = log.enter(1, "a");
+        let entry = Arc::clone(&log.entries()[0]);
+        assert_eq!(entry.progress().phase, Phase::Received);
+        drop(reporter);
+        assert_eq!(entry.progress().phase, Phase::Cancel);
+        let reporter = log.enter(1, &"ü".repeat(TEXT_BYTES_MAX));
+        reporter.end(Phase::Fail);
+        drop(reporter);
+        let entry = Arc::clone(&log.entries()[1]);
+        assert_eq!(entry.progress().phase, Phase::Fail);
+        assert_eq!(entry.text.len(), TEXT_BYTES_MAX);
+    }
+}

@@ -1,0 +1,88 @@
+//! The engine's settings, functions and memory, shared by all queries.
+
+use super::functions;
+use chrono::DateTime;
+use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
+use datafusion::common::config::ConfigOptions;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+/// Name of the one catalog.
+pub(super) const CATALOG: &str = "public";
+/// Name of the schema that holds the tables of a database.
+pub(super) const DEFAULT_SCHEMA: &str = "iox";
+/// How many memory consumers an error about exhausted memory names.
+const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// Makes sessions. Everything that is the same for all of them is built once.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    base: SessionState,
+}
+
+impl Sessions {
+    /// Sessions whose queries use `partitions` partitions and share `memory_bytes`.
+    ///
+    /// # Errors
+    /// When a setting is unknown or has a value that does not fit.
+    pub(super) fn new(
+        partitions: usize,
+        memory_bytes: usize,
+        settings: &[(String, String)],
+    ) -> anyhow::Result<Self> {
+        let mut config = SessionConfig::new().with_target_partitions(partitions.max(1));
+        for (key, value) in settings {
+            config.options_mut().set(key, value)?;
+        }
+        fix_settings(config.options_mut());
+        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory_bytes), CONSUMERS_NAMED);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
+            )
+            .build_arc()?;
+        // File formats and table factories are left out: a query must not reach files.
+        let base = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_catalog_list(Arc::new(EmptyCatalogProviderList))
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(functions::scalar())
+            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_aggregate_functions(functions::aggregate())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .build();
+        Ok(Self { base })
+    }
+
+    /// A session for one query that starts at `now_ns` and sees `catalogs`.
+    pub(super) fn open(&self, catalogs: Arc<dyn CatalogProviderList>, now_ns: i64) -> SessionState {
+        let mut state = self.base.clone();
+        state.register_catalog_list(catalogs);
+        state.mark_start_execution();
+        state.execution_props_mut().query_execution_start_time =
+            Some(DateTime::from_timestamp_nanos(now_ns));
+        state
+    }
+}
+
+/// Settings that are part of how this server behaves and not the operator's to change.
+fn fix_settings(options: &mut ConfigOptions) {
+    CATALOG.clone_into(&mut options.catalog.default_catalog);
+    DEFAULT_SCHEMA.clone_into(&mut options.catalog.default_schema);
+    options.catalog.create_default_catalog_and_schema = false;
+    options.catalog.information_schema = true;
+    options.catalog.location = None;
+    // Columns carry metadata that aggregates drop; the check would take that for a fault.
+    options.execution.skip_physical_aggregate_schema_check = true;
+    // The strings of tables are of the same type as those of casts.
+    options.sql_parser.map_string_types_to_utf8view = false;
+}

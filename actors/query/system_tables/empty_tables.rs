@@ -1,0 +1,144 @@
+//! Tables of things that do not exist on this server: they have columns and no rows.
+
+use super::{Source, SystemTable};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::error::Result;
+use std::sync::Arc;
+
+/// No rows.
+fn none(_: &Source, schema: SchemaRef) -> Result<RecordBatch> {
+    Ok(RecordBatch::new_empty(schema))
+}
+
+const fn table(name: &'static str, schema: fn() -> SchemaRef) -> SystemTable {
+    SystemTable { name, internal: false, schema, rows: none }
+}
+
+const fn internal_table(name: &'static str, schema: fn() -> SchemaRef) -> SystemTable {
+    SystemTable { name, internal: true, schema, rows: none }
+}
+
+fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
+}
+
+fn text_or_null(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, true)
+}
+
+fn unsigned(name: &str) -> Field {
+    Field::new(name, DataType::UInt64, false)
+}
+
+fn unsigned_or_null(name: &str) -> Field {
+    Field::new(name, DataType::UInt64, true)
+}
+
+fn signed(name: &str) -> Field {
+    Field::new(name, DataType::Int64, false)
+}
+
+fn time(name: &str, unit: TimeUnit, nullable: bool) -> Field {
+    Field::new(name, DataType::Timestamp(unit, None), nullable)
+}
+
+fn list(name: &str, item: DataType, nullable: bool) -> Field {
+    Field::new(name, DataType::List(Arc::new(Field::new_list_field(item, true))), nullable)
+}
+
+fn schema<const N: usize>(fields: [Field; N]) -> SchemaRef {
+    Arc::new(Schema::new(Vec::from(fields)))
+}
+
+/// Distinct-value caches.
+pub(super) const DISTINCT_CACHES: SystemTable = table("distinct_caches", || {
+    schema([
+        text("table"),
+        text("name"),
+        list("column_ids", DataType::UInt16, false),
+        list("column_names", DataType::Utf8, false),
+        unsigned("max_cardinality"),
+        unsigned("max_age_seconds"),
+    ])
+});
+
+/// Last-value caches.
+pub(super) const LAST_CACHES: SystemTable = table("last_caches", || {
+    schema([
+        text("table"),
+        text("name"),
+        list("key_column_ids", DataType::UInt16, false),
+        list("key_column_names", DataType::Utf8, false),
+        list("value_column_ids", DataType::UInt16, true),
+        list("value_column_names", DataType::Utf8, true),
+        unsigned("count"),
+        unsigned("ttl"),
+    ])
+});
+
+/// Files of persisted rows.
+pub(super) const PARQUET_FILES: SystemTable = table("parquet_files", || {
+    schema([
+        text("table_name"),
+        text("path"),
+        unsigned("size_bytes"),
+        unsigned("row_count"),
+        signed("min_time"),
+        signed("max_time"),
+    ])
+});
+
+/// What plugins have logged.
+pub(super) const PROCESSING_ENGINE_LOGS: SystemTable = table("processing_engine_logs", || {
+    schema([
+        time("event_time", TimeUnit::Nanosecond, false),
+        text("trigger_name"),
+        text("log_level"),
+        text("log_text"),
+    ])
+});
+
+/// Arguments of triggers.
+pub(super) const PROCESSING_ENGINE_TRIGGER_ARGUMENTS: SystemTable =
+    table("processing_engine_trigger_arguments", || {
+        schema([text("trigger_name"), text("argument_key"), text("argument_value")])
+    });
+
+/// Triggers.
+pub(super) const PROCESSING_ENGINE_TRIGGERS: SystemTable =
+    table("processing_engine_triggers", || {
+        schema([
+            text("trigger_name"),
+            text("plugin_filename"),
+            text("trigger_specification"),
+            Field::new("disabled", DataType::Boolean, false),
+            text("error_behavior"),
+        ])
+    });
+
+/// Files of plugins.
+pub(super) const PLUGIN_FILES: SystemTable = internal_table("plugin_files", || {
+    schema([
+        text("plugin_name"),
+        text("file_name"),
+        text("file_path"),
+        signed("size_bytes"),
+        signed("last_modified"),
+    ])
+});
+
+/// Access tokens.
+pub(super) const TOKENS: SystemTable = internal_table("tokens", || {
+    schema([
+        unsigned("token_id"),
+        text("name"),
+        time("created_at", TimeUnit::Millisecond, false),
+        text_or_null("description"),
+        unsigned_or_null("created_by_token_id"),
+        time("updated_at", TimeUnit::Millisecond, true),
+        unsigned_or_null("updated_by_token_id"),
+        time("expiry", TimeUnit::Millisecond, true),
+        text("permissions"),
+    ])
+});

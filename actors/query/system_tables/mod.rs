@@ -1,0 +1,129 @@
+//! The schema `system`: what the server knows about itself, as tables.
+
+mod catalog_tables;
+mod empty_tables;
+mod queries;
+
+use super::log::LogEntry;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::TableType;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream;
+use protocols::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use std::fmt;
+use std::sync::Arc;
+
+/// What the tables show.
+#[derive(Debug)]
+struct Source {
+    snapshot: Arc<CatalogSnapshot>,
+    db: Arc<DatabaseSchema>,
+    log: Vec<Arc<LogEntry>>,
+}
+
+/// A system table: its columns and how its rows are made.
+struct SystemTable {
+    name: &'static str,
+    /// True for tables that only the built-in database has.
+    internal: bool,
+    schema: fn() -> SchemaRef,
+    rows: fn(&Source, SchemaRef) -> Result<RecordBatch>,
+}
+
+/// All of them, by name.
+const TABLES: [SystemTable; 13] = [
+    catalog_tables::DATABASES,
+    empty_tables::DISTINCT_CACHES,
+    catalog_tables::GENERATION_DURATIONS,
+    catalog_tables::INFLUXDB_SCHEMA,
+    empty_tables::LAST_CACHES,
+    empty_tables::PARQUET_FILES,
+    empty_tables::PLUGIN_FILES,
+    empty_tables::PROCESSING_ENGINE_LOGS,
+    empty_tables::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
+    empty_tables::PROCESSING_ENGINE_TRIGGERS,
+    queries::QUERIES,
+    catalog_tables::TABLES,
+    empty_tables::TOKENS,
+];
+
+/// The schema provider of the system tables of one database.
+#[derive(Debug)]
+pub(super) struct SystemTables(Arc<Source>);
+
+impl SystemTables {
+    /// The tables of `db`, with the queries of `log`.
+    pub(super) fn new(
+        snapshot: Arc<CatalogSnapshot>,
+        db: Arc<DatabaseSchema>,
+        log: Vec<Arc<LogEntry>>,
+    ) -> Self {
+        Self(Arc::new(Source { snapshot, db, log }))
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
+        static ALL: [SystemTable; 13] = TABLES;
+        let internal = self.0.db.name.as_ref() == INTERNAL_DB;
+        ALL.iter().filter(move |table| internal || !table.internal)
+    }
+
+    fn find(&self, name: &str) -> Option<&'static SystemTable> {
+        self.tables().find(|table| table.name == name)
+    }
+}
+
+#[async_trait]
+impl SchemaProvider for SystemTables {
+    fn table_names(&self) -> Vec<String> {
+        self.tables().map(|table| table.name.to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let Some(table) = self.find(name) else {
+            return Ok(None);
+        };
+        let schema = (table.schema)();
+        let scan = Scan { table, schema: Arc::clone(&schema), source: Arc::clone(&self.0) };
+        Ok(Some(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(scan)])?)))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.find(name).map(|_| TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+}
+
+/// Makes the rows when the query runs.
+struct Scan {
+    table: &'static SystemTable,
+    schema: SchemaRef,
+    source: Arc<Source>,
+}
+
+impl fmt::Debug for Scan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scan").field(&self.table.name).finish()
+    }
+}
+
+impl PartitionStream for Scan {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = (self.table.rows)(&self.source, Arc::clone(&self.schema));
+        let rows = stream::iter([rows]);
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
+    }
+}

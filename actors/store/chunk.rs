@@ -1,0 +1,160 @@
+//! The rows of one table in one span of row time.
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema};
+use protocols::messages::store::{ChunkView, SortedRows};
+use std::sync::Arc;
+
+/// So many neighbouring small batches become one, so that a writer of single rows does not leave
+/// a batch with its overhead (a few KiB) for each of them.
+const GATHER_BATCHES: usize = 16;
+/// Batches above this many rows are left as they are: their overhead is small.
+const GATHER_ROWS_MAX: usize = 4096;
+
+/// Start of the chunk that holds `time_ns`: rounds down, before 1970 too.
+pub(super) fn chunk_time(time_ns: i64, gen1_duration_ns: i64) -> i64 {
+    time_ns.saturating_sub(time_ns.rem_euclid(gen1_duration_ns))
+}
+
+/// A batch, and how many batches had arrived in this chunk when its last row did.
+struct Arrived {
+    rows: RecordBatch,
+    arrived_batches: usize,
+}
+
+/// Rows in order of arrival, the oldest of them possibly in sorted form.
+pub(super) struct Chunk {
+    sorted: Option<Arc<SortedRows>>,
+    /// How many batches, in order of arrival, `sorted` stands for.
+    sorted_batches: usize,
+    /// The later ones.
+    unsorted: Vec<Arrived>,
+    arrived_batches: usize,
+    min_time_ns: i64,
+    max_time_ns: i64,
+    bytes: usize,
+}
+
+impl Chunk {
+    pub(super) fn new() -> Self {
+        Self {
+            sorted: None,
+            sorted_batches: 0,
+            unsorted: Vec::new(),
+            arrived_batches: 0,
+            min_time_ns: i64::MAX,
+            max_time_ns: i64::MIN,
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, rows: RecordBatch, min_time_ns: i64, max_time_ns: i64) {
+        self.min_time_ns = self.min_time_ns.min(min_time_ns);
+        self.max_time_ns = self.max_time_ns.max(max_time_ns);
+        self.arrived_batches += 1;
+        self.bytes += rows.get_array_memory_size();
+        self.unsorted.push(Arrived { rows, arrived_batches: self.arrived_batches });
+        self.gather();
+    }
+
+    /// Makes one batch of the last ones while they are many and of the same order of size, so
+    /// that each row is copied only a few times over its life.
+    fn gather(&mut self) {
+        let mut rows_max = GATHER_BATCHES;
+        while rows_max <= GATHER_ROWS_MAX {
+            let from = self.unsorted.len().saturating_sub(GATHER_BATCHES);
+            let last = &self.unsorted[from..];
+            if last.len() < GATHER_BATCHES || last.iter().any(|b| b.rows.num_rows() >= rows_max) {
+                rows_max *= GATHER_BATCHES;
+                continue;
+            }
+            let before: usize = last.iter().map(|b| b.rows.get_array_memory_size()).sum();
+            let rows = concat(last.iter().map(|b| &b.rows));
+            self.bytes = (self.bytes + rows.get_array_memory_size()).saturating_sub(before);
+            self.unsorted.truncate(from);
+            self.unsorted.push(Arrived { rows, arrived_batches: self.arrived_batches });
+        }
+    }
+
+    /// Replaces the first `sorted_batches` batches by their sorted form. Does nothing when a
+    /// better one is there already, or when the batches were gathered across that boundary since.
+    pub(super) fn keep_sorted(&mut self, sorted_batches: usize, sorted: Arc<SortedRows>) {
+        let boundary = self.unsorted.iter().position(|b| b.arrived_batches == sorted_batches);
+        if let Some(last) = boundary {
+            self.unsorted.drain(..=last);
+            self.sorted_batches = sorted_batches;
+            self.bytes = sorted.rows.get_array_memory_size()
+                + self.unsorted.iter().map(|b| b.rows.get_array_memory_size()).sum::<usize>();
+            self.sorted = Some(sorted);
+        }
+    }
+
+    pub(super) fn view(&self, chunk_time_ns: i64) -> ChunkView {
+        ChunkView {
+            chunk_time_ns,
+            sorted: self.sorted.clone(),
+            sorted_batches: self.sorted_batches,
+            unsorted: self.unsorted.iter().map(|b| b.rows.clone()).collect(),
+            arrived_batches: self.arrived_batches,
+            min_time_ns: self.min_time_ns,
+            max_time_ns: self.max_time_ns,
+        }
+    }
+
+    pub(super) fn min_time_ns(&self) -> i64 {
+        self.min_time_ns
+    }
+
+    pub(super) fn max_time_ns(&self) -> i64 {
+        self.max_time_ns
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// One batch of all rows in order, with every column that any of them has; `time` stays last.
+fn concat<'a>(batches: impl Iterator<Item = &'a RecordBatch> + Clone) -> RecordBatch {
+    let mut fields: Vec<Arc<Field>> = Vec::new();
+    for batch in batches.clone() {
+        let schema = batch.schema_ref();
+        // The last field is `time`, which every batch has.
+        for field in schema.fields().iter().take(schema.fields().len() - 1) {
+            if !fields.iter().any(|f| f.name() == field.name()) {
+                fields.push(Arc::clone(field));
+            }
+        }
+    }
+    if let Some(time) = batches.clone().next().and_then(|b| b.schema_ref().fields().last().cloned())
+    {
+        fields.push(time);
+    }
+    let schema = Arc::new(Schema::new(fields));
+    let aligned: Vec<RecordBatch> = batches.map(|batch| align(batch, &schema)).collect();
+    concat_batches(&schema, &aligned).expect("the batches were given this schema")
+}
+
+fn align(batch: &RecordBatch, schema: &Arc<Schema>) -> RecordBatch {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect())
+        .expect("a column name has one type for the life of its table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_times_round_down_before_1970_too() {
+        assert_eq!(chunk_time(0, 600), 0);
+        assert_eq!(chunk_time(599, 600), 0);
+        assert_eq!(chunk_time(600, 600), 600);
+        assert_eq!(chunk_time(-1, 600), -600);
+        assert_eq!(chunk_time(i64::MIN, 600), i64::MIN);
+    }
+}

@@ -1,0 +1,283 @@
+//! The actor: gathers groups, has the log sync them, feeds the store, answers the writers.
+
+use super::feed::Feed;
+use super::log::{self, Group, Log, LogError};
+use super::replay::{Replay, ReplayError, replay};
+use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::fatal::Fatal;
+use crate::runtime::faults;
+use crate::runtime::guardian::EXIT_UNSAFE;
+use crate::runtime::mailbox::Responder;
+use crate::runtime::objects::Objects;
+use crate::store::StoreShards;
+use futures::future::join_all;
+use protocols::messages::rank;
+use protocols::messages::store::TableBatch;
+use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pause before a failed write to the log is tried again, and how often it is.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const RETRIES_MAX: u32 = 100;
+
+/// How long a shard may take for one replayed group.
+const APPLY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How a [`Wal`] is set up.
+#[derive(Clone, Debug)]
+pub struct WalConfig {
+    /// Prefix of the node's objects.
+    pub node: String,
+    /// Where the log is kept.
+    pub objects: Objects,
+    /// The shards that durable rows go to.
+    pub stores: StoreShards,
+    /// Writes that may wait for a sync; more are refused.
+    pub waiting_writes_max: usize,
+    /// Bytes these may hold.
+    pub waiting_bytes_max: usize,
+    /// Raised when the log was taken over by another process.
+    pub fatal: Fatal,
+}
+
+/// A write in the open group.
+struct Waiting {
+    rows: AppendRows,
+    /// `None` when it was answered already (`no_sync`).
+    reply: Option<Responder<AppendRows>>,
+}
+
+/// See the module's page.
+pub struct Wal {
+    config: WalConfig,
+    /// `None` while a sync runs.
+    log: Option<Box<dyn Log>>,
+    next_sequence: u64,
+    open_group: Vec<Waiting>,
+    open_bytes: usize,
+    feeds: Vec<Feed>,
+    period_over: bool,
+    fenced: bool,
+    draining: Vec<Responder<Drain>>,
+    stopping: bool,
+    /// Groups that are durable but not visible everywhere yet.
+    applying: usize,
+}
+
+impl Wal {
+    /// Takes the log over from whoever wrote it before, reads it back into the store shards, and
+    /// is ready for new rows. The shards skip what they have already, so this serves the start of
+    /// the server and the rebuilding after a panic alike.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written, or is damaged and that is to stop the start.
+    pub async fn open(config: WalConfig, what: &Replay) -> anyhow::Result<Self> {
+        // First the takeover, then the reading: the former writer cannot acknowledge anything
+        // that the reading would miss.
+        let log = log::open(&config.objects, &config.node).await?;
+        let stores = config.stores.clone();
+        let stats = replay(what, Some(log.first_own_file()), async |shard, group| {
+            let deadline = Instant::now() + APPLY_DEADLINE;
+            let asked = stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
+            asked.map_err(|e| ReplayError::Apply(e.to_string()))
+        })
+        .await?;
+        // One number is left out: the former writer may have had one more group under way, which
+        // was never acknowledged but may still reach its file.
+        Ok(Self::with_log(config, log, stats.last_sequence + 1))
+    }
+
+    fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
+        Self {
+            config,
+            log: Some(log),
+            next_sequence: last_sequence + 1,
+            open_group: Vec::new(),
+            open_bytes: 0,
+            feeds: Vec::new(),
+            period_over: false,
+            fenced: false,
+            draining: Vec::new(),
+            stopping: false,
+            applying: 0,
+        }
+    }
+
+    fn refusal(&self, bytes: usize) -> Option<WalError> {
+        if self.fenced {
+            return Some(WalError::Fenced);
+        }
+        if self.stopping {
+            return Some(WalError::Shutdown);
+        }
+        let full = self.open_group.len() >= self.config.waiting_writes_max
+            || (self.open_bytes > 0 && self.open_bytes + bytes > self.config.waiting_bytes_max);
+        full.then(|| WalError::Full(self.open_group.len()))
+    }
+
+    /// Has the log sync the open group, unless it is busy or there is nothing to sync.
+    fn sync(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.open_group.is_empty() {
+            self.finish_drain();
+            return;
+        }
+        let Some(mut log) = self.log.take() else { return };
+        if std::mem::take(&mut self.period_over) {
+            log.end_period();
+        }
+        let waiting = std::mem::take(&mut self.open_group);
+        self.open_bytes = 0;
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let entries = waiting.iter().map(|w| w.rows.entry.clone()).collect();
+        let group = Group { sequence, entries };
+        record_group(&group);
+        cx.then(append(log, group), move |wal, (log, result), cx| {
+            wal.log = Some(log);
+            wal.synced(sequence, waiting, result, cx);
+            wal.sync(cx);
+        });
+    }
+
+    fn synced(
+        &mut self,
+        sequence: u64,
+        waiting: Vec<Waiting>,
+        result: Result<(), LogError>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        if let Err(error) = result {
+            let error = match error {
+                LogError::Fenced => {
+                    self.fenced = true;
+                    let text = "another process has written to the WAL ahead of this one";
+                    self.config.fatal.raise(EXIT_UNSAFE, text.to_owned());
+                    WalError::Fenced
+                }
+                LogError::Io(cause) => WalError::Io(format!("{cause}; outcome unknown")),
+            };
+            for reply in waiting.into_iter().filter_map(|w| w.reply) {
+                reply.answer(Err(error.clone()));
+            }
+            return;
+        }
+        self.apply(sequence, waiting, cx);
+    }
+
+    /// Makes a durable group visible, then answers its writers.
+    fn apply(&mut self, sequence: u64, waiting: Vec<Waiting>, cx: &mut Cx<'_, Self>) {
+        let mut batches: Vec<Vec<TableBatch>> = vec![Vec::new(); self.feeds.len()];
+        let mut replies = Vec::with_capacity(waiting.len());
+        for Waiting { rows, reply } in waiting {
+            for batch in rows.batches {
+                batches[self.config.stores.index_of(batch.table)].push(batch);
+            }
+            replies.extend(reply);
+        }
+        let visible: Vec<_> = (self.feeds.iter().zip(batches))
+            .filter(|(_, batches)| !batches.is_empty())
+            .map(|(feed, batches)| feed.deliver(sequence, batches))
+            .collect();
+        self.applying += 1;
+        let answered = async move {
+            let failed = join_all(visible).await.iter().any(Result::is_err);
+            faults::fails("wal-before-ack");
+            for reply in replies {
+                reply.answer(if failed {
+                    Err(WalError::NotApplied("the server is stopping".to_owned()))
+                } else {
+                    Ok(Receipt::Durable { sequence })
+                });
+            }
+        };
+        cx.then(answered, |wal, (), _| {
+            wal.applying -= 1;
+            wal.finish_drain();
+        });
+    }
+
+    fn finish_drain(&mut self) {
+        let idle = self.open_group.is_empty() && self.log.is_some() && self.applying == 0;
+        if idle {
+            for reply in self.draining.drain(..) {
+                reply.answer(if self.fenced { Err(WalError::Fenced) } else { Ok(()) });
+            }
+        }
+    }
+}
+
+/// Appends until it succeeds, the log is fenced, or it was tried often enough.
+async fn append(mut log: Box<dyn Log>, group: Group) -> (Box<dyn Log>, Result<(), LogError>) {
+    let begun = Instant::now();
+    let mut result = log.append(&group).await;
+    let mut tries = 0;
+    while let Err(LogError::Io(cause)) = &result
+        && tries < RETRIES_MAX
+    {
+        if tries == 0 {
+            tracing::error!(cause, group = group.sequence, "error writing wal file, trying again");
+        }
+        metrics::counter!("wal_write_errors_total").increment(1);
+        tries += 1;
+        tokio::time::sleep(RETRY_PAUSE).await;
+        result = log.append(&group).await;
+    }
+    metrics::histogram!("wal_sync_seconds").record(begun.elapsed().as_secs_f64());
+    (log, result)
+}
+
+fn record_group(group: &Group) {
+    let bytes: usize = group.entries.iter().map(bytes::Bytes::len).sum();
+    metrics::histogram!("wal_group_writes").record(group.entries.len() as f64);
+    metrics::counter!("wal_groups_total").increment(1);
+    metrics::counter!("wal_bytes_total").increment(bytes as u64);
+}
+
+impl Service for Wal {
+    const RANK: u8 = rank::WAL;
+
+    fn started(&mut self, _: &mut Cx<'_, Self>) {
+        self.feeds = self.config.stores.all().iter().cloned().map(Feed::start).collect();
+    }
+}
+
+impl Receive<AppendRows> for Wal {
+    fn receive(
+        &mut self,
+        rows: AppendRows,
+        reply: Responder<AppendRows>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        let bytes = rows.entry.len() + rows.batches.iter().map(|b| b.size_bytes).sum::<usize>();
+        if let Some(error) = self.refusal(bytes) {
+            reply.answer(Err(error));
+            return;
+        }
+        let reply = match rows.sync {
+            SyncMode::Durable => Some(reply),
+            SyncMode::Buffered => {
+                reply.answer(Ok(Receipt::Buffered));
+                None
+            }
+        };
+        self.open_bytes += bytes;
+        self.open_group.push(Waiting { rows, reply });
+        self.sync(cx);
+    }
+}
+
+impl Receive<PeriodDue> for Wal {
+    fn receive(&mut self, _: PeriodDue, reply: Responder<PeriodDue>, _: &mut Cx<'_, Self>) {
+        self.period_over = true;
+        reply.answer(());
+    }
+}
+
+impl Receive<Drain> for Wal {
+    fn receive(&mut self, _: Drain, reply: Responder<Drain>, cx: &mut Cx<'_, Self>) {
+        self.stopping = true;
+        self.draining.push(reply);
+        self.sync(cx);
+    }
+}

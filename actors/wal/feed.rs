@@ -1,0 +1,61 @@
+//! Hands durable groups to a store shard, in order, until it took them.
+
+use crate::runtime::mailbox::Mailbox;
+use crate::store::Store;
+use protocols::messages::rank;
+use protocols::messages::store::{ApplyRows, TableBatch};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+/// How long one attempt may take.
+const ATTEMPT: Duration = Duration::from_secs(10);
+/// Pause before the next attempt while a shard is being rebuilt.
+const PAUSE: Duration = Duration::from_millis(20);
+
+struct Delivery {
+    group: ApplyRows,
+    done: oneshot::Sender<()>,
+}
+
+/// The way to one shard. A delivery ends only with success: what is durable must become visible,
+/// and when a shard cannot be rebuilt the process ends anyway.
+#[derive(Clone)]
+pub(super) struct Feed(mpsc::UnboundedSender<Delivery>);
+
+impl Feed {
+    /// Starts the way to `shard`. What waits in it is bounded by the mailbox of the `Wal`, whose
+    /// permits the waiting writers hold.
+    pub(super) fn start(shard: Mailbox<Store>) -> Self {
+        let (sender, mut receiver) = mpsc::unbounded_channel::<Delivery>();
+        actix_rt::spawn(async move {
+            while let Some(Delivery { group, done }) = receiver.recv().await {
+                loop {
+                    let deadline = Instant::now() + ATTEMPT;
+                    let asked = shard.ask::<{ rank::WAL }, _>(group.clone(), deadline).await;
+                    match asked {
+                        Ok(()) => break,
+                        Err(error) => {
+                            tracing::warn!(%error, group = group.sequence, "store shard is late");
+                            tokio::time::sleep(PAUSE).await;
+                        }
+                    }
+                }
+                done.send(()).ok(); // the Wal may have died meanwhile
+            }
+        });
+        Self(sender)
+    }
+
+    /// Queues rows of one group; the receiver resolves when they are visible.
+    pub(super) fn deliver(
+        &self,
+        sequence: u64,
+        batches: Vec<TableBatch>,
+    ) -> oneshot::Receiver<()> {
+        let (done, visible) = oneshot::channel();
+        // A send fails only when the task is gone with its runtime; `visible` then says so.
+        self.0.send(Delivery { group: ApplyRows { sequence, batches }, done }).ok();
+        visible
+    }
+}

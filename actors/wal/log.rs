@@ -1,0 +1,73 @@
+//! What a log can do, whatever it is made of.
+
+use super::object::ObjectLog;
+use super::segment::SegmentLog;
+use crate::runtime::objects::Objects;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use protocols::paths;
+use protocols::wal_frame::segment::{Header, decode_header};
+
+/// One group of requests on its way to the log.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Number of the group, over all files and processes of this node.
+    pub(super) sequence: u64,
+    /// One entry a request.
+    pub(super) entries: Vec<Bytes>,
+}
+
+/// Why a group is not known to be durable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LogError {
+    /// Another process writes under this node id.
+    #[error("another process has written to the WAL ahead of this one")]
+    Fenced,
+    /// The write failed; trying again (under a new file number) may help.
+    #[error("{0}")]
+    Io(String),
+}
+
+/// A log that belongs to one process at a time.
+#[async_trait]
+pub(super) trait Log: Send {
+    /// Returns once the group is on stable storage and no successor has taken over.
+    async fn append(&mut self, group: &Group) -> Result<(), LogError>;
+
+    /// Ends the period: the next group begins a new file.
+    fn end_period(&mut self);
+
+    /// Every file of earlier writers has a number below this one.
+    fn first_own_file(&self) -> u64;
+}
+
+/// Opens the log of a node for writing, and fences whoever else writes it.
+pub(super) async fn open(objects: &Objects, node: &str) -> anyhow::Result<Box<dyn Log>> {
+    Ok(match &objects.directory {
+        Some(root) => Box::new(SegmentLog::open(root.join(paths::wal_dir(node))).await?),
+        None => Box::new(ObjectLog::open(std::sync::Arc::clone(&objects.store), node).await?),
+    })
+}
+
+/// The numbers of all log files of a node, ascending.
+pub(super) async fn list(store: &dyn ObjectStore, node: &str) -> object_store::Result<Vec<u64>> {
+    let prefix = Path::from(paths::wal_dir(node));
+    let mut found: Vec<u64> = store
+        .list(Some(&prefix))
+        .try_filter_map(async |meta| {
+            Ok(meta.location.filename().and_then(paths::wal_sequence))
+        })
+        .try_collect()
+        .await?;
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// The header of a log file, if it has a readable one.
+pub(super) async fn header_of(store: &dyn ObjectStore, path: &Path) -> Option<Header> {
+    let bytes = store.get(path).await.ok()?.bytes().await.ok()?;
+    decode_header(&bytes).ok()
+}

@@ -1,0 +1,268 @@
+//! Reads the log back, in order, at start and when an actor is rebuilt.
+
+use super::log::list;
+use crate::runtime::disk;
+use crate::runtime::objects::Objects;
+use crate::store::shard_index;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use hashbrown::HashMap;
+use object_store::path::Path;
+use object_store::ObjectStoreExt;
+use protocols::columns::StoredRows;
+use protocols::ids::TableId;
+use protocols::messages::store::{ApplyRows, TableBatch};
+use protocols::paths;
+use protocols::schema::{CatalogSnapshot, TableSchema};
+use protocols::wal_frame::segment::{HEADER_BYTES, Header, decode_header, read};
+use protocols::wal_frame::{FrameError, entry};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often progress is logged.
+const PROGRESS: Duration = Duration::from_secs(2);
+
+/// What is to be read.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// Where the log is kept.
+    pub objects: Objects,
+    /// Prefix of the node's objects.
+    pub node: String,
+    /// Tables and columns that the rows refer to. Rows of unknown tables are skipped: their table
+    /// was deleted and its rows removed.
+    pub catalog: Arc<CatalogSnapshot>,
+    /// Number of store shards.
+    pub shards: usize,
+    /// Only the rows of this shard.
+    pub only_shard: Option<usize>,
+    /// Files read and decoded ahead.
+    pub concurrency: usize,
+    /// Stop at a damaged file rather than skip what is damaged.
+    pub fail_on_damage: bool,
+}
+
+/// Why the log could not be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The store did not answer.
+    #[error("cannot read the WAL: {0}")]
+    Store(#[from] object_store::Error),
+    /// A file is damaged, and the server was told to stop then.
+    #[error("WAL file {file} is damaged: {reason}")]
+    Damaged {
+        /// Its key.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A shard did not take its rows.
+    #[error("cannot apply the WAL: {0}")]
+    Apply(String),
+}
+
+/// What was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayStats {
+    /// Files in the log.
+    pub files: usize,
+    /// Files with damage.
+    pub damaged_files: usize,
+    /// Rows handed over.
+    pub rows: usize,
+    /// Number of the last group; 0 when there is none.
+    pub last_sequence: u64,
+}
+
+/// The groups of one file.
+struct Decoded {
+    groups: Vec<ApplyRows>,
+    last_sequence: u64,
+    damage: Option<String>,
+}
+
+/// Reads every group in order and hands its rows over, shard by shard. The file numbers from
+/// `before` on are left out.
+///
+/// # Errors
+/// When the store fails, `apply` fails, or a file is damaged and that is to stop the replay.
+pub async fn replay(
+    what: &Replay,
+    before: Option<u64>,
+    mut apply: impl AsyncFnMut(usize, ApplyRows) -> Result<(), ReplayError>,
+) -> Result<ReplayStats, ReplayError> {
+    let store = what.objects.store.as_ref();
+    let mut files = list(store, &what.node).await?;
+    files.retain(|n| before.is_none_or(|b| *n < b));
+    let headers = headers(what, &files).await?;
+    let tables = Arc::new(tables(&what.catalog));
+    let mut stats = ReplayStats { files: files.len(), ..ReplayStats::default() };
+    if !files.is_empty() {
+        tracing::info!(files = files.len(), "replaying the WAL");
+    }
+    let mut decoded = stream::iter(files.iter().copied())
+        .map(|file| decode_file(what, file, left_at(&headers, &files, file), Arc::clone(&tables)))
+        .buffered(what.concurrency.max(1));
+    let mut reported = Instant::now();
+    let mut done = 0;
+    while let Some(file) = decoded.try_next().await? {
+        if let Some(reason) = file.damage {
+            let name = paths::wal_file(&what.node, files[done]);
+            metrics::counter!("wal_damaged_files_total").increment(1);
+            if what.fail_on_damage {
+                return Err(ReplayError::Damaged { file: name, reason });
+            }
+            tracing::error!(
+                file = name,
+                reason,
+                "damaged WAL file: what is readable was used, the file is kept"
+            );
+            stats.damaged_files += 1;
+        }
+        stats.last_sequence = stats.last_sequence.max(file.last_sequence);
+        for group in file.groups {
+            stats.rows += group.batches.iter().map(|b| b.rows.num_rows()).sum::<usize>();
+            hand_over(what, group, &mut apply).await?;
+        }
+        done += 1;
+        if reported.elapsed() >= PROGRESS {
+            reported = Instant::now();
+            tracing::info!(done, files = files.len(), rows = stats.rows, "replaying the WAL");
+        }
+    }
+    if !files.is_empty() {
+        tracing::info!(files = files.len(), rows = stats.rows, "WAL replayed");
+    }
+    Ok(stats)
+}
+
+async fn hand_over(
+    what: &Replay,
+    group: ApplyRows,
+    apply: &mut impl AsyncFnMut(usize, ApplyRows) -> Result<(), ReplayError>,
+) -> Result<(), ReplayError> {
+    let mut parts: Vec<Vec<TableBatch>> = vec![Vec::new(); what.shards];
+    for batch in group.batches {
+        parts[shard_index(batch.table, what.shards)].push(batch);
+    }
+    for (shard, batches) in parts.into_iter().enumerate() {
+        if !batches.is_empty() && what.only_shard.is_none_or(|only| only == shard) {
+            apply(shard, ApplyRows { sequence: group.sequence, batches }).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Every table whose rows still count, by id.
+fn tables(catalog: &CatalogSnapshot) -> HashMap<TableId, Arc<TableSchema>> {
+    let removed = |d: Option<protocols::schema::Deletion>| d.is_some_and(|d| d.rows_removed);
+    catalog
+        .databases
+        .values()
+        .filter(|db| !removed(db.deletion))
+        .flat_map(|db| db.tables.values())
+        .filter(|table| !removed(table.deletion))
+        .map(|table| (table.id, Arc::clone(table)))
+        .collect()
+}
+
+/// The readable headers by file number.
+async fn headers(what: &Replay, files: &[u64]) -> Result<HashMap<u64, Header>, ReplayError> {
+    let read = stream::iter(files.iter().copied()).map(|file| async move {
+        let path = Path::from(paths::wal_file(&what.node, file));
+        let bytes = what.objects.store.get_range(&path, 0..HEADER_BYTES as u64).await;
+        // A file too small for its header is reported when it is decoded.
+        bytes.ok().and_then(|b| decode_header(&b).ok()).map(|header| (file, header))
+    });
+    Ok(read.buffer_unordered(32).filter_map(futures::future::ready).collect().await)
+}
+
+/// How far the next file vouches for this one, if the same process wrote both.
+fn left_at(headers: &HashMap<u64, Header>, files: &[u64], file: u64) -> Option<u64> {
+    let next = files.get(files.binary_search(&file).ok()? + 1)?;
+    let (this, next) = (headers.get(&file)?, headers.get(next)?);
+    (this.writer == next.writer && next.previous_bytes > 0).then_some(next.previous_bytes)
+}
+
+async fn decode_file(
+    what: &Replay,
+    file: u64,
+    left_at: Option<u64>,
+    tables: Arc<HashMap<TableId, Arc<TableSchema>>>,
+) -> Result<Decoded, ReplayError> {
+    let key = paths::wal_file(&what.node, file);
+    let bytes = what.objects.store.get(&Path::from(key.as_str())).await?.bytes().await?;
+    // What was read may be in the page cache only. It is about to become visible, so it has to
+    // become durable first.
+    let unsynced =
+        what.objects.directory.as_ref().filter(|_| left_at.is_none()).map(|root| root.join(&key));
+    let decoded = tokio::task::spawn_blocking(move || {
+        if let Some(path) = unsynced {
+            disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;
+        }
+        Ok(decode(&bytes, left_at, &tables))
+    });
+    decoded.await.map_err(|e| ReplayError::Apply(e.to_string()))?
+}
+
+fn decode(
+    bytes: &Bytes,
+    left_at: Option<u64>,
+    tables: &HashMap<TableId, Arc<TableSchema>>,
+) -> Decoded {
+    let mut decoded = Decoded { groups: Vec::new(), last_sequence: 0, damage: None };
+    let segment = match read(bytes, left_at) {
+        Ok(segment) => segment,
+        Err(error) => {
+            decoded.damage = Some(error.to_string());
+            return decoded;
+        }
+    };
+    if let Some(range) = segment.damaged.first() {
+        decoded.damage =
+            Some(format!("{} at bytes {} to {}", FrameError::Checksum, range.start, range.end));
+    }
+    for frame in segment.frames {
+        decoded.last_sequence = decoded.last_sequence.max(frame.sequence);
+        let mut batches = Vec::new();
+        for bytes in &frame.entries {
+            match table_batches(bytes, tables) {
+                Ok(found) => batches.extend(found),
+                Err(reason) => decoded.damage = Some(reason),
+            }
+        }
+        decoded.groups.push(ApplyRows { sequence: frame.sequence, batches });
+    }
+    decoded
+}
+
+/// The rows of one request whose tables still exist.
+fn table_batches(
+    bytes: &[u8],
+    tables: &HashMap<TableId, Arc<TableSchema>>,
+) -> Result<Vec<TableBatch>, String> {
+    let (db, stored) = entry::decode(bytes).map_err(|e| e.to_string())?;
+    let known = stored.into_iter().filter_map(|rows| Some((tables.get(&rows.table)?, rows)));
+    known
+        .filter(|(_, rows)| !rows.times.is_empty())
+        .map(|(schema, rows)| table_batch(db, rows, schema).map_err(|e| e.to_string()))
+        .collect()
+}
+
+/// Rows with the catalog's ids as the store takes them.
+///
+/// # Errors
+/// When the rows do not fit the schema: only possible for rows from damaged bytes.
+pub(crate) fn table_batch(
+    db: protocols::ids::DbId,
+    rows: StoredRows,
+    schema: &TableSchema,
+) -> Result<TableBatch, arrow::error::ArrowError> {
+    let table = rows.table;
+    let min_time_ns = rows.times.iter().copied().min().unwrap_or(i64::MAX);
+    let max_time_ns = rows.times.iter().copied().max().unwrap_or(i64::MIN);
+    let rows = rows.into_arrow(schema)?;
+    let size_bytes = rows.get_array_memory_size();
+    Ok(TableBatch { db, table, rows, min_time_ns, max_time_ns, size_bytes })
+}

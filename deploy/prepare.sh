@@ -1,0 +1,99 @@
+# Sourced by `run` and `test`: finds or installs what a build needs, and says where it goes.
+# Works on Debian, Ubuntu and macOS; on anything else it names what is missing and stops.
+
+say() { printf '%s\n' "$*" >&2; }
+
+fail() {
+    say "$0: $*"
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        fail "run as root or install by hand: $*"
+    fi
+}
+
+# Installs Debian packages that are missing.
+install_debian() {
+    say "installing: $*"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# A C compiler and linker: some dependencies have C parts, and Rust links with `cc`.
+need_c_compiler() {
+    if have cc; then
+        return
+    fi
+    if have apt-get; then
+        install_debian gcc libc6-dev
+    elif [ "$(uname -s)" = Darwin ]; then
+        xcode-select --install || true
+        fail "the command line tools are being installed: confirm the dialogue, then run this again"
+    else
+        fail "no C compiler: install gcc or clang"
+    fi
+}
+
+# need_command COMMAND DEBIAN_PACKAGE
+need_command() {
+    if have "$1"; then
+        return
+    fi
+    have apt-get || fail "$1 is missing: install it"
+    install_debian "$2" ca-certificates
+}
+
+# Rust of at least the version in Cargo.toml. An existing toolchain is used; otherwise rustup
+# installs one into the home directory.
+need_rust() {
+    local wanted
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    if ! have cargo && [ -f "$HOME/.cargo/env" ]; then
+        # shellcheck disable=SC1091
+        . "$HOME/.cargo/env"
+    fi
+    if ! have cargo; then
+        need_command curl curl
+        say "installing Rust with rustup into $HOME/.cargo"
+        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal ||
+            fail "cannot reach rustup: install Rust $wanted or newer (https://rustup.rs)"
+        # shellcheck disable=SC1091
+        . "$HOME/.cargo/env"
+    fi
+    local found
+    found=$(rustc --version | cut -d ' ' -f 2)
+    if ! at_least "$found" "$wanted"; then
+        have rustup || fail "Rust $found is too old: $wanted or newer is needed"
+        say "updating Rust $found, $wanted or newer is needed"
+        rustup toolchain install stable --profile minimal
+        export RUSTUP_TOOLCHAIN=stable
+        found=$(rustc --version | cut -d ' ' -f 2)
+        at_least "$found" "$wanted" || fail "Rust $found is too old: $wanted or newer is needed"
+    fi
+}
+
+# at_least FOUND WANTED: compares versions by major and minor number.
+at_least() {
+    local found_major found_minor wanted_major wanted_minor
+    IFS=. read -r found_major found_minor _ <<<"$1"
+    IFS=. read -r wanted_major wanted_minor _ <<<"$2"
+    [ "$found_major" -gt "$wanted_major" ] ||
+        { [ "$found_major" -eq "$wanted_major" ] && [ "$found_minor" -ge "$wanted_minor" ]; }
+}
+
+# What the build is called in `--version`.
+set_revision() {
+    if [ -z "${INFLUXDB3_REVISION:-}" ] && have git; then
+        INFLUXDB3_REVISION=$(git rev-parse --short HEAD 2>/dev/null || true)
+        [ -n "$INFLUXDB3_REVISION" ] && export INFLUXDB3_REVISION
+    fi
+    return 0
+}

@@ -1,0 +1,174 @@
+//! What version 1 of the catalog's files holds. These structs are the format: a field is never
+//! renamed, removed or given another meaning.
+
+use crate::ids::{ColumnId, DbId, TableId};
+use crate::schema::{ColumnKind, Deletion};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// One object of the log: changes that took effect together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRecord {
+    /// Made up for this record alone, so that its writer knows it again when the outcome of the
+    /// put is unclear.
+    pub nonce: Uuid,
+    /// Wall-clock time of the change, nanoseconds since 1970.
+    pub time_ns: i64,
+    /// The changes in order.
+    pub changes: Vec<Change>,
+}
+
+/// A change of the catalog. Databases and tables are named as they are called just before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Change {
+    /// The first change of every catalog.
+    CreateCatalog {
+        /// Width of a chunk by row time, in nanoseconds.
+        gen1_duration_ns: i64,
+    },
+    /// A new, empty database.
+    CreateDatabase {
+        /// Its identity.
+        id: DbId,
+        /// Its name.
+        db: Arc<str>,
+        /// Retention period in nanoseconds, `None` for ever.
+        retention_ns: Option<i64>,
+    },
+    /// Another retention period.
+    SetRetention {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Retention period in nanoseconds, `None` for ever.
+        retention_ns: Option<i64>,
+    },
+    /// A database is deleted, or something about its deletion changes.
+    DeleteDatabase {
+        /// Name of the database.
+        db: Arc<str>,
+        /// What it is called from now on.
+        renamed: Arc<str>,
+        /// When its rows go, and whether they have gone.
+        deletion: Deletion,
+    },
+    /// A deleted database leaves the catalog, with all its tables.
+    ForgetDatabase {
+        /// Name of the database.
+        db: Arc<str>,
+    },
+    /// A new table.
+    CreateTable {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Identity over all databases.
+        id: TableId,
+        /// Name of the table.
+        table: Arc<str>,
+        /// Its columns in order of creation.
+        columns: Vec<StoredColumn>,
+    },
+    /// More columns for a table.
+    AddColumns {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// The new columns.
+        columns: Vec<StoredColumn>,
+    },
+    /// A table is deleted, or something about its deletion changes.
+    DeleteTable {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// What it is called from now on.
+        renamed: Arc<str>,
+        /// When its rows go, and whether they have gone.
+        deletion: Deletion,
+    },
+    /// A deleted table leaves the catalog.
+    ForgetTable {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+    },
+    /// A node started or stopped.
+    SetNode(StoredNode),
+}
+
+/// A tag or field column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredColumn {
+    /// Identity in its table.
+    pub id: ColumnId,
+    /// Name of the column.
+    pub name: Arc<str>,
+    /// Tag, or field with its type.
+    pub kind: ColumnKind,
+}
+
+/// A server that uses the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredNode {
+    /// Its name, given by the operator.
+    pub node: String,
+    /// Made up at its first start and kept.
+    pub instance: Uuid,
+    /// False once it stopped in good order.
+    pub running: bool,
+    /// When that changed last, nanoseconds since 1970.
+    pub since_ns: i64,
+}
+
+/// The whole catalog at one sequence number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Width of a chunk by row time, in nanoseconds.
+    pub gen1_duration_ns: i64,
+    /// The id that the next new database gets.
+    pub next_db_id: u32,
+    /// The id that the next new table gets.
+    pub next_table_id: u32,
+    /// All databases by id, deleted ones included.
+    pub databases: Vec<StoredDatabase>,
+    /// All nodes by name.
+    pub nodes: Vec<StoredNode>,
+}
+
+/// A database in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredDatabase {
+    /// Its identity.
+    pub id: DbId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Retention period in nanoseconds, `None` for ever.
+    pub retention_ns: Option<i64>,
+    /// Set once it was deleted.
+    pub deletion: Option<Deletion>,
+    /// Its tables by id, deleted ones included.
+    pub tables: Vec<StoredTable>,
+}
+
+/// A table in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredTable {
+    /// Identity over all databases.
+    pub id: TableId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Set once it was deleted.
+    pub deletion: Option<Deletion>,
+    /// Its columns in order of creation.
+    pub columns: Vec<StoredColumn>,
+}

@@ -1,0 +1,180 @@
+//! What the server runs with: the command line's options, checked and completed once.
+
+pub mod memory;
+pub mod sizes;
+
+use crate::cli::serve::{ObjectStoreKind, ServeArgs};
+use protocols::line_protocol::SchemaLimits;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where data is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In memory: nothing survives a restart.
+    Memory,
+    /// In this directory.
+    Directory(PathBuf),
+}
+
+/// What the server runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Prefix of all objects of this node.
+    pub node_id: String,
+    /// Address to listen on.
+    pub http_bind: SocketAddr,
+    /// Largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// Where to write the address that was bound.
+    pub listener_file: Option<PathBuf>,
+    /// Answer everybody, rather than requests from this machine only.
+    pub without_auth: bool,
+    /// Where data is kept.
+    pub storage: Storage,
+    /// Width of a chunk, in nanoseconds.
+    pub gen1_duration_ns: i64,
+    /// How long one WAL file is appended to.
+    pub wal_flush_interval: Duration,
+    /// Writes that may wait for the WAL.
+    pub wal_writes_max: usize,
+    /// Bytes these may hold.
+    pub wal_bytes_max: usize,
+    /// Do not start when a WAL file is damaged.
+    pub wal_replay_fail_on_error: bool,
+    /// WAL files read ahead at start.
+    pub wal_replay_concurrency: usize,
+    /// Refuse rows of existing tables that are older than this.
+    pub write_window: Option<Duration>,
+    /// Refuse tags that an existing table does not have yet.
+    pub immutable_tags: bool,
+    /// Most databases.
+    pub databases_max: Option<usize>,
+    /// Limits on tables and columns.
+    pub schema_limits: SchemaLimits,
+    /// How long deleted rows stay by default.
+    pub hard_delete_default: Duration,
+    /// How long a deleted name stays listed after that.
+    pub delete_grace: Duration,
+    /// Memory that running queries may take, in bytes.
+    pub query_bytes_max: usize,
+    /// How long a query may run.
+    pub query_timeout: Option<Duration>,
+    /// Queries that may run at once.
+    pub queries_max: usize,
+    /// Rows kept in the query log.
+    pub query_log_entries_max: usize,
+    /// Threads that run queries.
+    pub query_threads: usize,
+    /// Settings of the query engine.
+    pub query_settings: Vec<(String, String)>,
+    /// Threads that serve HTTP, and as many that parse writes.
+    pub io_threads: usize,
+    /// How long open requests may take once the server is told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// Nanoseconds, saturating.
+pub fn as_nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Config {
+    /// Completes and checks the options.
+    ///
+    /// # Errors
+    /// When an option makes no sense; the text says which.
+    pub fn new(args: &ServeArgs) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            args.cluster_id.is_none(),
+            "You've incorrectly specified a cluster-id for InfluxDB 3 Core OSS. \
+             A single node has no cluster: use --node-id"
+        );
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = memory::available_bytes();
+        let storage = &args.storage;
+        let query = &args.query;
+        Ok(Self {
+            node_id: node_id(args)?,
+            http_bind: http_bind(&args.http_bind)?,
+            body_bytes_max: args.max_http_request_size,
+            listener_file: args.tcp_listener_file_path.clone(),
+            without_auth: args.without_auth,
+            storage: self::storage(args)?,
+            gen1_duration_ns: as_nanos(storage.gen1_duration.0),
+            wal_flush_interval: storage.wal_flush_interval,
+            wal_writes_max: storage.wal_max_write_buffer_size,
+            wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
+            wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
+            wal_replay_concurrency: storage
+                .wal_replay_concurrency_limit
+                .unwrap_or_else(|| cores.max(10)),
+            write_window: storage.write_window,
+            immutable_tags: storage.immutable_tags,
+            databases_max: storage.max_databases,
+            schema_limits: SchemaLimits {
+                tables: storage.max_tables,
+                columns_per_table: storage.max_columns_per_table,
+                tag_columns_per_table: storage.max_tag_columns_per_table,
+            },
+            hard_delete_default: storage.hard_delete_default_duration,
+            delete_grace: storage.delete_grace_period,
+            query_bytes_max: query.exec_mem_pool_bytes.of(memory),
+            query_timeout: query.query_timeout,
+            queries_max: query.max_concurrent_queries,
+            query_log_entries_max: query.query_log_size,
+            query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
+            query_settings: query.datafusion_config.clone(),
+            io_threads: args.num_io_threads.unwrap_or(cores).max(1),
+            shutdown_timeout: args.shutdown_timeout,
+        })
+    }
+}
+
+fn node_id(args: &ServeArgs) -> anyhow::Result<String> {
+    let id = match (&args.node_id, &args.node_id_from_env) {
+        (Some(id), _) => id.clone(),
+        (None, Some(variable)) => std::env::var(variable).map_err(|_| {
+            anyhow::anyhow!(
+                "Must set INFLUXDB3_NODE_IDENTIFIER_PREFIX={variable} to a valid env var value \
+                 for the node id"
+            )
+        })?,
+        (None, None) => anyhow::bail!("a node id is required: --node-id <NODE_ID>"),
+    };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    anyhow::ensure!(
+        !id.is_empty() && id.len() <= 128 && id.chars().all(allowed) && !id.starts_with('.'),
+        "invalid node id '{id}': use 1 to 128 ASCII letters, digits, '_', '-' and '.', and no '.' \
+         at the start"
+    );
+    Ok(id)
+}
+
+/// The address to listen on; a name like `localhost` is looked up.
+fn http_bind(text: &str) -> anyhow::Result<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for --http-bind: use host:port"))
+}
+
+fn storage(args: &ServeArgs) -> anyhow::Result<Storage> {
+    Ok(match args.object_store {
+        ObjectStoreKind::Memory => Storage::Memory,
+        ObjectStoreKind::File => Storage::Directory(match &args.data_dir {
+            Some(dir) => dir.clone(),
+            None => std::env::home_dir()
+                .filter(|home| !home.as_os_str().is_empty())
+                .ok_or_else(|| {
+                    anyhow::anyhow!(
+                        "Specified 'file' for the object store; required configuration missing \
+                         for data-dir"
+                    )
+                })?
+                .join(".influxdb"),
+        }),
+    })
+}

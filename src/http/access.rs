@@ -1,0 +1,173 @@
+//! Who is served. No tokens exist: only programs on this machine are, unless the server was
+//! started without authentication.
+
+use super::failure::Failure;
+use super::state::ServerState;
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
+    AUTHORIZATION,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError, web};
+
+const NOT_AUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
+const MALFORMED: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
+const TOKENS_DISABLED: &str = r#"{"error": "endpoint disabled, started without auth"}"#;
+
+/// Headers by which a proxy says that it speaks for somebody else.
+const FORWARDING_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+
+/// Answers preflight requests and refuses those that may not come in.
+pub(super) async fn check<B: MessageBody>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+    let answer = if req.method() == Method::OPTIONS {
+        Some(preflight())
+    } else {
+        refusal(&req).map(|failure| failure.error_response())
+    };
+    match answer {
+        Some(answer) => Ok(req.into_response(answer).map_into_right_body()),
+        None => Ok(next.call(req).await?.map_into_left_body()),
+    }
+}
+
+/// Any page of any origin may ask, as far as browsers are concerned.
+fn preflight() -> HttpResponse {
+    HttpResponse::NoContent()
+        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "*"))
+        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "*"))
+        .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
+}
+
+fn refusal(req: &ServiceRequest) -> Option<Failure> {
+    let open = req.app_data::<web::Data<ServerState>>().is_some_and(|state| state.without_auth);
+    if open && req.path().starts_with("/api/v3/configure/token") {
+        return Some(Failure::text(StatusCode::METHOD_NOT_ALLOWED, TOKENS_DISABLED));
+    }
+    if !open && !is_local(req) {
+        return Some(Failure::text(StatusCode::UNAUTHORIZED, NOT_AUTHENTICATED));
+    }
+    let well_formed = req
+        .headers()
+        .get(AUTHORIZATION)
+        .is_none_or(|value| value.to_str().is_ok_and(is_well_formed));
+    match well_formed {
+        true => None,
+        false => Some(Failure::bad_request(MALFORMED)),
+    }
+}
+
+/// True for a request that a program on this machine sent on its own behalf.
+fn is_local(req: &ServiceRequest) -> bool {
+    let forwarded = FORWARDING_HEADERS.iter().any(|name| req.headers().contains_key(*name));
+    let peer = req.peer_addr().map(|peer| peer.ip().to_canonical());
+    !forwarded && peer.is_some_and(|ip| ip.is_loopback())
+}
+
+/// True for `Bearer T`, `Token T` and `Basic base64(user:T)`.
+fn is_well_formed(authorization: &str) -> bool {
+    let Some((scheme, credentials)) = authorization.split_once(' ') else { return false };
+    if credentials.is_empty() || credentials.contains(' ') {
+        return false;
+    }
+    match scheme {
+        "Bearer" | "Token" => true,
+        "Basic" => base64_decode(credentials)
+            .and_then(|pair| String::from_utf8(pair).ok())
+            .is_some_and(|pair| pair.matches(':').count() == 1),
+        _ => false,
+    }
+}
+
+/// Standard base64 with its padding.
+fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    let data = text.trim_end_matches('=');
+    let padding = text.len() - data.len();
+    if !text.len().is_multiple_of(4) || padding > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(data.len() * 3 / 4);
+    let mut bits = 0_u32;
+    let mut bit_count = 0;
+    for c in data.bytes() {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        bit_count += 6;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            bytes.push((bits >> bit_count & 0xff) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn forms_of_the_authorization_header() {
+        let check = |value: &str, expected: bool| {
+            assert_eq!(is_well_formed(value), expected, "{value:?}");
+        };
+        check("Bearer apiv3_abc", true);
+        check("Token apiv3_abc", true);
+        check("Basic dXNlcjp0b2tlbg==", true); // user:token
+        check("Basic OnRva2Vu", true); // :token
+        check("Basic YTpiOmM=", false); // a:b:c
+        check("Basic dG9rZW4=", false); // token
+        check("Basic !!!!", false);
+        check("Basic dG9rZW4", false);
+        check("bearer apiv3_abc", false);
+        check("Bearer  apiv3_abc", false);
+        check("Bearer a b", false);
+        check("Bearer", false);
+        check("Bearer ", false);
+        check("Digest abc", false);
+        check("", false);
+    }
+
+    #[test]
+    fn base64_of_each_length() {
+        for (text, bytes) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc")] {
+            assert_eq!(base64_decode(text).as_deref(), Some(bytes.as_bytes()));
+        }
+        assert_eq!(base64_decode("YQ="), None);
+        assert_eq!(base64_decode("Y==="), None);
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        let check = |peer: &str, header: Option<&'static str>, expected: bool| {
+            let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
+            if let Some(header) = header {
+                req = req.insert_header((header, "127.0.0.1"));
+            }
+            assert_eq!(is_local(&req.to_srv_request()), expected, "{peer} {header:?}");
+        };
+        check("127.0.0.1:5000", None, true);
+        check("127.8.9.1:5000", None, true);
+        check("[::1]:5000", None, true);
+        check("[::ffff:127.0.0.1]:5000", None, true);
+        check("192.168.0.7:5000", None, false);
+        check("[2001:db8::1]:5000", None, false);
+        for header in FORWARDING_HEADERS {
+            check("127.0.0.1:5000", Some(header), false);
+        }
+        assert!(!is_local(&TestRequest::default().to_srv_request()));
+    }
+}

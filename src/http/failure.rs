@@ -1,0 +1,164 @@
+//! Why a request is refused, in the three forms that the API has for it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use actors::runtime::mailbox::AskError;
+use protocols::error::ErrorKind;
+use protocols::http::errors::{ErrorBody, RefusedLines, V2ErrorBody};
+use protocols::messages::catalog::CatalogError;
+use protocols::messages::query::QueryError;
+use std::fmt;
+
+/// Seconds after which a client may try again what was refused for lack of room.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// How a failure is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// The bare message.
+    Text,
+    /// `{"error": …}`
+    Json,
+    /// `{"code": …, "message": …}`
+    V2,
+}
+
+/// An answer with an error status.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    form: Form,
+    message: String,
+    lines: Option<RefusedLines>,
+}
+
+/// Left in the response for the log.
+pub(super) struct FailureText(pub(super) String);
+
+impl Failure {
+    /// A bare message.
+    pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, form: Form::Text, message: message.into(), lines: None }
+    }
+
+    /// A bare message with status 400.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A message as JSON.
+    pub(super) fn json(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { form: Form::Json, ..Self::text(status, message) }
+    }
+
+    /// A message as JSON, with the lines it is about.
+    pub(super) fn lines(
+        status: StatusCode,
+        message: impl Into<String>,
+        lines: RefusedLines,
+    ) -> Self {
+        Self { lines: Some(lines), ..Self::json(status, message) }
+    }
+
+    /// What an actor told. Where trying again helps the form is JSON, else a bare message.
+    pub(super) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let status =
+            StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let form = match status {
+            StatusCode::SERVICE_UNAVAILABLE => Form::Json,
+            _ => Form::Text,
+        };
+        Self { status, form, message: message.into(), lines: None }
+    }
+
+    /// The server is about to end.
+    pub(super) fn stopping() -> Self {
+        Self::of_kind(ErrorKind::Unavailable, "the server is shutting down")
+    }
+
+    /// The same in the form of the v2 write endpoint.
+    pub(super) fn into_v2(self) -> Self {
+        Self { form: Form::V2, lines: None, ..self }
+    }
+
+    fn body(&self) -> String {
+        let body = match self.form {
+            Form::Text => return self.message.clone(),
+            Form::Json => {
+                let body = ErrorBody { error: &self.message, data: self.lines.as_ref() };
+                serde_json::to_string(&body)
+            }
+            Form::V2 => {
+                let body = V2ErrorBody { code: v2_code(self.status), message: &self.message };
+                serde_json::to_string(&body)
+            }
+        };
+        body.unwrap_or_else(|_| self.message.clone())
+    }
+}
+
+/// The v2 word for a status.
+fn v2_code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not found",
+        413 => "request too large",
+        503 => "unavailable",
+        500.. => "internal error",
+        _ => "invalid",
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status).body(self.body());
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response.extensions_mut().insert(FailureText(self.message.clone()));
+        response
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        Self::of_kind(error.kind(), error.to_string())
+    }
+}
+
+/// What the administration endpoints answer.
+impl From<CatalogError> for Failure {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::InvalidName(text) => Self::json(StatusCode::BAD_REQUEST, text),
+            CatalogError::Limit(text) => Self::json(StatusCode::UNPROCESSABLE_ENTITY, text),
+            error => Self::of_kind(error.kind(), error.to_string()),
+        }
+    }
+}
+
+impl From<QueryError> for Failure {
+    fn from(error: QueryError) -> Self {
+        match error.kind {
+            ErrorKind::NotFound => Self::json(StatusCode::NOT_FOUND, error.message),
+            kind => Self::of_kind(kind, error.message),
+        }
+    }
+}
+
+/// Anything that the route table does not name.
+pub(super) async fn not_found() -> Result<HttpResponse, Failure> {
+    Err(Failure::text(StatusCode::NOT_FOUND, "Not found"))
+}

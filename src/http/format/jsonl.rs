@@ -1,0 +1,31 @@
+//! One JSON object a line.
+
+use super::{Encode, encode_error};
+use arrow::array::RecordBatch;
+use arrow::json::LineDelimitedWriter;
+use protocols::messages::query::QueryError;
+
+pub(super) struct JsonLines {
+    writer: LineDelimitedWriter<Vec<u8>>,
+}
+
+impl JsonLines {
+    pub(super) fn new() -> Self {
+        Self { writer: LineDelimitedWriter::new(Vec::new()) }
+    }
+}
+
+impl Encode for JsonLines {
+    fn batch(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, QueryError> {
+        self.writer.write(rows).map_err(|error| encode_error(&error))?;
+        let bytes = std::mem::take(self.writer.get_mut());
+        // The next batch is about as large as this one.
+        self.writer.get_mut().reserve(bytes.len());
+        Ok(bytes)
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, QueryError> {
+        self.writer.finish().map_err(|error| encode_error(&error))?;
+        Ok(std::mem::take(self.writer.get_mut()))
+    }
+}

@@ -1,0 +1,42 @@
+//! A table for people. It is gathered whole, because the widths of its columns depend on all rows.
+
+use super::{Encode, encode_error};
+use crate::http::limits::PRETTY_BYTES_MAX;
+use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
+use protocols::error::ErrorKind;
+use protocols::messages::query::QueryError;
+
+#[derive(Default)]
+pub(super) struct Pretty {
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+}
+
+impl Encode for Pretty {
+    fn batch(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, QueryError> {
+        // A slice counts with its share of the rows it was cut from.
+        self.bytes += rows
+            .columns()
+            .iter()
+            .map(|c| c.to_data().get_slice_memory_size().unwrap_or(0))
+            .sum::<usize>();
+        if self.bytes > PRETTY_BYTES_MAX {
+            return Err(QueryError {
+                kind: ErrorKind::InvalidInput,
+                message: format!(
+                    "the result exceeds the {PRETTY_BYTES_MAX} bytes that the format pretty can \
+                     show, ask for another format or fewer rows"
+                ),
+            });
+        }
+        self.batches.push(rows.clone());
+        Ok(Vec::new())
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, QueryError> {
+        let batches = std::mem::take(&mut self.batches);
+        let table = pretty_format_batches(&batches).map_err(|error| encode_error(&error))?;
+        Ok(table.to_string().into_bytes())
+    }
+}

@@ -1,0 +1,33 @@
+//! Bounds of the HTTP edge, with their reasons.
+
+/// How long a client may take to send a body, in milliseconds: 10 MB at 350 kB/s.
+pub(super) const BODY_READ_MS_MAX: u64 = 30_000;
+
+/// Compressed bodies up to this size are decompressed by the worker itself, which takes well under
+/// a millisecond; larger ones would keep its other requests waiting.
+pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Memory for a decompressed body grows in steps of at least this many bytes.
+pub(super) const GUNZIP_STEP_BYTES: usize = 64 * 1024;
+
+/// How long planning and starting a query may take, in milliseconds. Its rows may take longer.
+pub(super) const QUERY_START_MS_MAX: u64 = 30_000;
+
+/// Values (rows times columns) that the worker encodes itself; larger batches go to the blocking
+/// pool, so that they do not keep the worker's other requests waiting.
+pub(super) const ENCODE_INLINE_VALUES_MAX: usize = 2_048;
+
+/// Rows that are encoded at a time, which bounds the bytes that are held for one answer.
+pub(super) const ENCODE_ROWS_MAX: usize = 8_192;
+
+/// Memory of the rows that the `pretty` format may gather: it needs all of them for the widths of
+/// its columns.
+pub(super) const PRETTY_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// Rows in a row group of a Parquet answer, and its bytes: what is held for one answer.
+pub(super) const PARQUET_GROUP_ROWS_MAX: usize = 128 * 1024;
+/// Bytes in a row group of a Parquet answer.
+pub(super) const PARQUET_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long `/health` waits to hear how the actors are, in milliseconds.
+pub(super) const HEALTH_MS_MAX: u64 = 1_000;

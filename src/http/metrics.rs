@@ -1,0 +1,58 @@
+//! `/metrics`, and the names and shapes of the series that the HTTP edge writes.
+
+use super::state::ServerState;
+use crate::version::{COMPAT_VERSION, REVISION};
+use actix_web::{HttpResponse, web};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+use uuid::Uuid;
+
+const NANOSECONDS_A_SECOND: f64 = 1e9;
+
+/// Upper bounds of duration buckets, in seconds: half a millisecond to a minute.
+const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0];
+
+/// Upper bounds of size buckets, in bytes: 100 B to 1 GB.
+const BYTES: &[f64] = &[1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+/// The recorder's settings: histograms are told as buckets, which can be added up over servers.
+///
+/// # Errors
+/// None in practice: the buckets are not empty.
+pub fn recorder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
+        .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), BYTES)
+}
+
+/// Describes the series and writes the one that never changes.
+pub fn describe(process_id: Uuid, started_at_ns: i64) {
+    metrics::describe_counter!("http_requests_total", "Requests by outcome");
+    metrics::describe_histogram!(
+        "http_request_duration_seconds",
+        "Time from a request's head to the last byte of its answer"
+    );
+    metrics::describe_histogram!("http_response_body_size_bytes", "Size of answers as sent");
+    metrics::describe_counter!("influxdb3_write_lines_total", "Accepted lines");
+    metrics::describe_counter!("influxdb3_write_bytes_total", "Bytes of accepted lines");
+    metrics::describe_counter!("influxdb3_write_lines_rejected_total", "Refused lines");
+    metrics::gauge!(
+        "process_start_time_seconds",
+        "product_name" => super::ping::PRODUCT_NAME,
+        "version" => COMPAT_VERSION,
+        "git_hash" => REVISION,
+        "uuid" => process_id.to_string()
+    )
+    .set(started_at_ns as f64 / NANOSECONDS_A_SECOND);
+}
+
+/// All series in the text form of Prometheus.
+pub(super) async fn metrics(state: web::Data<ServerState>) -> HttpResponse {
+    let mut text = state.metrics.render();
+    text.truncate(text.trim_end().len());
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text.push_str("# EOF\n");
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}

@@ -1,0 +1,74 @@
+//! The HTTP API: decode a request, ask an actor, shape the answer. Handlers own no state.
+
+mod access;
+mod body;
+mod databases;
+mod failure;
+mod format;
+mod health;
+mod limits;
+pub mod metrics;
+mod observe;
+mod params;
+mod ping;
+mod query;
+pub mod state;
+mod tables;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Compress, from_fn};
+use actix_web::{App, Error, web};
+use state::ServerState;
+
+/// The whole API as one actix-web application. Every worker makes its own; `state` is shared.
+///
+/// A request passes the layers from the last to the first: it is observed, its answer is
+/// compressed if the client asks for that, its sender is checked, then it is routed.
+pub fn app(
+    state: web::Data<ServerState>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(state)
+        .configure(routes)
+        .wrap(from_fn(access::check))
+        .wrap(Compress::default())
+        .wrap(from_fn(observe::observe))
+}
+
+/// The route table. A known path with another method falls through to `Not found` as well.
+fn routes(cfg: &mut web::ServiceConfig) {
+    cfg.route("/write", web::post().to(write::v1))
+        .route("/api/v2/write", web::post().to(write::v2))
+        .route("/api/v3/write_lp", web::post().to(write::v3))
+        .route("/api/v3/query_sql", web::get().to(query::sql_get))
+        .route("/api/v3/query_sql", web::post().to(query::sql_post))
+        .route("/api/v3/configure/database", web::get().to(databases::list))
+        .route("/api/v3/configure/database", web::post().to(databases::create))
+        .route("/api/v3/configure/database", web::put().to(databases::update))
+        .route("/api/v3/configure/database", web::delete().to(databases::delete))
+        .route(RETENTION_PATH, web::post().to(databases::set_retention))
+        .route(RETENTION_PATH, web::delete().to(databases::clear_retention))
+        .route("/api/v3/configure/table", web::post().to(tables::create))
+        .route("/api/v3/configure/table", web::delete().to(tables::delete))
+        .route("/health", web::get().to(health::health))
+        .route("/api/v1/health", web::get().to(health::health))
+        .route("/ping", web::get().to(ping::ping))
+        .route("/ping", web::post().to(ping::ping))
+        .route("/metrics", web::get().to(metrics::metrics))
+        .default_service(web::to(failure::not_found));
+}
+
+const RETENTION_PATH: &str = "/api/v3/configure/database/retention_period";

@@ -1,0 +1,238 @@
+//! The outermost layer: request ids, headers that every answer carries, metrics, and the log of
+//! failed requests.
+
+use super::failure::FailureText;
+use super::state::ServerState;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, web};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
+
+/// Identity of one request, for its log lines and for `/ping`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestId(pub(super) Uuid);
+
+/// See the module's page.
+pub(super) async fn observe<B: MessageBody + 'static>(
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<Observed>, Error> {
+    let id = RequestId(Uuid::now_v7());
+    req.extensions_mut().insert(id);
+    let mut exchange = Exchange::begin(&req);
+    let cluster = req
+        .app_data::<web::Data<ServerState>>()
+        .map(|state| state.snapshot.load().uuid.to_string());
+    let span = tracing::error_span!("request", id = %id.0);
+    let mut response = next.call(req).instrument(span.clone()).await?;
+
+    let status = response.status();
+    exchange.status = Some(status);
+    exchange.path = response.request().match_pattern().map_or(OTHER, Cow::Owned);
+    log_failure(&span, &response);
+    let headers = response.headers_mut();
+    if let Some(value) = cluster.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(CLUSTER_UUID, value);
+    }
+    if !status.is_client_error() && !status.is_server_error() {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    Ok(response.map_body(|_, body| {
+        let body = body.boxed();
+        exchange.expect(body.size());
+        Observed { body, exchange }
+    }))
+}
+
+/// Label of paths and methods that the route table does not name: clients may send any number of
+/// them, and each label value is kept for ever.
+const OTHER: Cow<'static, str> = Cow::Borrowed("other");
+
+/// One request and its answer, counted when the answer has left or was given up.
+struct Exchange {
+    method: Cow<'static, str>,
+    path: Cow<'static, str>,
+    /// Unknown until a handler has answered.
+    status: Option<StatusCode>,
+    begun: Instant,
+    body_bytes: u64,
+    is_complete: bool,
+    body_bytes_expected: Option<u64>,
+}
+
+impl Exchange {
+    fn begin(req: &ServiceRequest) -> Self {
+        let method = match *req.method() {
+            Method::GET => Cow::Borrowed("GET"),
+            Method::POST => Cow::Borrowed("POST"),
+            Method::PUT => Cow::Borrowed("PUT"),
+            Method::DELETE => Cow::Borrowed("DELETE"),
+            Method::HEAD => Cow::Borrowed("HEAD"),
+            Method::OPTIONS => Cow::Borrowed("OPTIONS"),
+            _ => OTHER,
+        };
+        Self {
+            method,
+            path: OTHER,
+            status: None,
+            begun: Instant::now(),
+            body_bytes: 0,
+            is_complete: false,
+            body_bytes_expected: None,
+        }
+    }
+
+    fn expect(&mut self, size: BodySize) {
+        self.body_bytes_expected = match size {
+            BodySize::None => Some(0),
+            BodySize::Sized(bytes) => Some(bytes),
+            BodySize::Stream => None,
+        };
+    }
+
+    fn outcome(&self) -> &'static str {
+        // A body of known length need not be asked for its end.
+        let has_left = self.is_complete || self.body_bytes_expected == Some(self.body_bytes);
+        match self.status {
+            None => "aborted",
+            Some(_) if !has_left && self.method != "HEAD" => "aborted",
+            Some(status) if status.is_success() => "ok",
+            Some(status) if status.is_client_error() => "client_error",
+            Some(status) if status.is_server_error() => "server_error",
+            Some(_) => "unexpected_response",
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let method_path = format!("{} {}", self.method, self.path);
+        let labels = [
+            ("method", self.method.clone()),
+            ("path", self.path.clone()),
+            ("method_path", Cow::Owned(method_path)),
+            ("status", Cow::Borrowed(self.outcome())),
+        ]
+        .map(|(name, value)| metrics::Label::new(name, value))
+        .to_vec();
+        metrics::counter!("http_requests_total", labels.clone()).increment(1);
+        metrics::histogram!("http_request_duration_seconds", labels.clone())
+            .record(self.begun.elapsed().as_secs_f64());
+        metrics::histogram!("http_response_body_size_bytes", labels).record(self.body_bytes as f64);
+    }
+}
+
+/// The body of an answer, counted on its way out.
+pub(super) struct Observed {
+    body: BoxBody,
+    exchange: Exchange,
+}
+
+impl MessageBody for Observed {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let piece = ready!(Pin::new(&mut self.body).poll_next(cx));
+        match &piece {
+            None => self.exchange.is_complete = true,
+            Some(Ok(bytes)) => self.exchange.body_bytes += bytes.len() as u64,
+            Some(Err(error)) => tracing::error!(
+                %error,
+                method = %self.exchange.method,
+                path = %self.exchange.path,
+                "Error while sending an answer, the connection is cut"
+            ),
+        }
+        Poll::Ready(piece)
+    }
+}
+
+/// Tells of a failed request: neither its query string nor its headers, which may hold
+/// credentials.
+fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>) {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return;
+    }
+    let req = response.request();
+    let extensions = response.response().extensions();
+    let error = extensions.get::<FailureText>().map_or(status.as_str(), |text| &text.0);
+    tracing::error!(
+        parent: span,
+        error,
+        method = %req.method(),
+        path = req.path(),
+        content_length = header(req.headers(), CONTENT_LENGTH.as_str()),
+        database = database(req.query_string()).as_deref(),
+        client_ip = client_ip(req).as_deref(),
+        "Error while handling request"
+    );
+}
+
+/// The `db` parameter.
+fn database(query: &str) -> Option<Cow<'_, str>> {
+    url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "db").map(|(_, db)| db)
+}
+
+/// The client as its proxy names it, else the other end of the connection.
+fn client_ip(req: &HttpRequest) -> Option<Cow<'_, str>> {
+    let forwarded = header(req.headers(), "x-forwarded-for")
+        .and_then(|list| list.split(',').next())
+        .map(str::trim)
+        .filter(|ip| !ip.is_empty());
+    match forwarded.or_else(|| header(req.headers(), "x-real-ip")) {
+        Some(ip) => Some(Cow::Borrowed(ip)),
+        None => req.peer_addr().map(|peer| Cow::Owned(peer.ip().to_string())),
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn the_client_behind_a_proxy() {
+        let req = |headers: &[(&'static str, &'static str)]| {
+            let mut req = TestRequest::default().peer_addr("10.0.0.1:7".parse().unwrap());
+            for header in headers {
+                req = req.insert_header(*header);
+            }
+            client_ip(&req.to_http_request()).map(Cow::into_owned)
+        };
+        assert_eq!(req(&[]).as_deref(), Some("10.0.0.1"));
+        assert_eq!(req(&[("x-real-ip", "1.2.3.4")]).as_deref(), Some("1.2.3.4"));
+        let both = [("x-real-ip", "1.2.3.4"), ("x-forwarded-for", "5.6.7.8, 9.9.9.9")];
+        assert_eq!(req(&both).as_deref(), Some("5.6.7.8"));
+    }
+
+    #[test]
+    fn the_database_of_a_query_string() {
+        assert_eq!(database("p=secret&db=a+b%2Fc").as_deref(), Some("a b/c"));
+        assert_eq!(database("p=secret"), None);
+    }
+}

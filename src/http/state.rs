@@ -1,0 +1,40 @@
+//! What every handler is given.
+
+use actors::catalog::Catalog;
+use actors::ingest::Ingest;
+use actors::query::Query;
+use actors::runtime::clock::Clock;
+use actors::runtime::mailbox::Mailbox;
+use actors::runtime::mailbox_pool::MailboxPool;
+use actors::runtime::published::Published;
+use actors::supervisor::Supervisor;
+use metrics_exporter_prometheus::PrometheusHandle;
+use protocols::schema::CatalogSnapshot;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Mailboxes of the actors, and settings that never change.
+pub struct ServerState {
+    /// Takes writes.
+    pub ingest: MailboxPool<Ingest>,
+    /// Takes changes of databases and tables.
+    pub catalog: Mailbox<Catalog>,
+    /// The newest state of the catalog.
+    pub snapshot: Published<CatalogSnapshot>,
+    /// Takes queries.
+    pub query: Mailbox<Query>,
+    /// Knows how the actors are.
+    pub supervisor: Mailbox<Supervisor>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// Largest request body, on the wire and decompressed.
+    pub max_body_bytes: usize,
+    /// Serve everybody.
+    pub without_auth: bool,
+    /// Changes with each start.
+    pub process_id: Uuid,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// True once the server stops: writes and queries are refused from then on.
+    pub stopping: watch::Receiver<bool>,
+}

@@ -1,0 +1,31 @@
+//! Creating and deleting tables.
+
+use super::databases::{change, check_name, read_body};
+use super::failure::Failure;
+use super::params;
+use super::state::ServerState;
+use actix_web::{HttpRequest, HttpResponse, web};
+use protocols::http::management::{CreateTableBody, DeleteTableParams};
+use protocols::messages::catalog::{CreateTable, DeleteTable};
+
+pub(super) async fn create(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let CreateTableBody { db, table, tags, fields } = read_body(&state, &req, payload).await?;
+    check_name(&db)?;
+    let fields = fields.into_iter().map(|field| (field.name, field.kind.into())).collect();
+    change(&state, CreateTable { db, table, tags, fields }).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+pub(super) async fn delete(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let DeleteTableParams { db, table, hard_delete_at } = params::from_query(&req)?;
+    let when = params::hard_delete(hard_delete_at.as_deref(), state.clock.now_ns())?;
+    change(&state, DeleteTable { db, table, when }).await?;
+    Ok(HttpResponse::Ok().finish())
+}

@@ -1,0 +1,207 @@
+//! The running server: from options to the last acknowledged write.
+
+use crate::boot::{Actors, boot};
+use crate::cli::serve::ServeArgs;
+use crate::config::{Config, Storage};
+use crate::{http, logging, version};
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use actors::runtime::fatal::FatalReason;
+use anyhow::Context;
+use protocols::messages::catalog::NodeStopped;
+use protocols::messages::wal::Drain;
+use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A client has this long to send its request line and headers.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle connection is kept for this long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Exit code after a second signal, as shells know it from an interrupted program.
+const EXIT_INTERRUPTED: u8 = 130;
+
+/// Runs the server until a signal or a fatal fault ends it.
+///
+/// # Errors
+/// When it cannot start; the text says why.
+pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
+    let config = Config::new(args)?;
+    logging::start(&args.log)?;
+    actix_rt::System::new().block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    tracing::info!(
+        node_id = config.node_id,
+        version = version::COMPAT_VERSION,
+        revision = version::REVISION,
+        cores = config.io_threads,
+        product = "influxdb3, compatible with InfluxDB 3 Core",
+        "server starting"
+    );
+    // Taken before the log is: a second start on the same port must not disturb the first.
+    let socket = reserve(config.http_bind)?;
+    let metrics = http::metrics::recorder()?.install_recorder()?;
+    let actors = boot(&config, metrics).await?;
+    http::metrics::describe(actors.state.process_id, actors.state.clock.now_ns());
+    let listener = listen(socket, &config)?;
+    let address = listener.local_addr()?;
+
+    let state = actors.state.clone();
+    let server = HttpServer::new(move || http::app(state.clone()))
+        .workers(config.io_threads)
+        .client_request_timeout(HEADERS_TIMEOUT)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(config.shutdown_timeout.as_secs())
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let handle = server.handle();
+    let http = actix_rt::spawn(server);
+    announce(&config, address);
+
+    let mut signals = Signals::new()?;
+    let fatal = actors.fatal.clone();
+    tokio::select! {
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            tokio::select! {
+                code = stop(actors, handle, config.shutdown_timeout) => Ok(code),
+                _ = signals.next() => {
+                    tracing::warn!("stopping at once after a second signal");
+                    std::process::exit(i32::from(EXIT_INTERRUPTED));
+                }
+            }
+        }
+        reason = fatal.raised() => Ok(abandon(actors, handle, &reason).await),
+        ended = http => {
+            ended?.context("the HTTP server ended")?;
+            anyhow::bail!("the HTTP server ended by itself")
+        }
+    }
+}
+
+/// Binds the address without listening yet, so that nobody connects before the server is ready.
+fn reserve(address: SocketAddr) -> anyhow::Result<tokio::net::TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4(),
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6(),
+    }?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    let bound = socket.bind(address);
+    bound.with_context(|| format!("Failed to bind address {address}"))?;
+    Ok(socket)
+}
+
+fn listen(socket: tokio::net::TcpSocket, config: &Config) -> anyhow::Result<TcpListener> {
+    let listener = socket
+        .listen(BACKLOG)
+        .and_then(tokio::net::TcpListener::into_std)
+        .with_context(|| format!("Failed to bind address {}", config.http_bind))?;
+    if let Some(path) = &config.listener_file {
+        let address = listener.local_addr()?.to_string();
+        let context = || format!("cannot write the listener's address to {}", path.display());
+        // Readers wait for the file, so it must be complete when it appears.
+        anyhow::ensure!(!path.exists(), "{}: it exists", context());
+        let temporary = path.with_extension("tmp");
+        std::fs::write(&temporary, address).with_context(context)?;
+        std::fs::rename(&temporary, path).with_context(context)?;
+    }
+    Ok(listener)
+}
+
+/// Tells a newcomer where data goes and how to go on.
+fn announce(config: &Config, address: SocketAddr) {
+    let data = match &config.storage {
+        Storage::Memory => "memory (nothing survives a restart)".to_owned(),
+        Storage::Directory(root) => root.display().to_string(),
+    };
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
+        _ => address.to_string(),
+    };
+    if config.without_auth {
+        tracing::warn!("started without authentication: everybody who can connect may do anything");
+    }
+    tracing::info!(%address, data, "server ready");
+    tracing::info!("write: influxdb3 write -H http://{host} -d mydb 'home,room=Kitchen temp=21.5'");
+    tracing::info!("query: influxdb3 query -H http://{host} -d mydb 'SELECT * FROM home'");
+}
+
+/// Ends everything in order: no new writes, the log, HTTP, the actors from the highest rank down.
+async fn stop(actors: Actors, http: ServerHandle, timeout: Duration) -> ExitCode {
+    let deadline = Instant::now() + timeout;
+    actors.stopping.send_replace(true);
+    let drained = actors.wal.ask_from_edge(Drain, deadline).await;
+    let clean = matches!(drained, Ok(Ok(())));
+    if !clean {
+        tracing::error!(?drained, "the log could not be drained");
+    }
+    http.stop(true).await;
+    drop(actors.tickers);
+    if let Err(error) = actors.catalog.ask_from_edge(NodeStopped, deadline).await {
+        tracing::warn!(%error, "the catalog did not record the stop");
+    }
+    for birth in actors.births.into_iter().rev() {
+        birth.end().await;
+    }
+    tracing::info!("stopped");
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Ends the process because going on could lose data. Whoever waits gets an answer first.
+async fn abandon(actors: Actors, http: ServerHandle, reason: &FatalReason) -> ExitCode {
+    eprintln!("Serve command failed: {}", reason.reason);
+    actors.stopping.send_replace(true);
+    let answers = Duration::from_millis(500);
+    if tokio::time::timeout(answers, http.stop(true)).await.is_err() {
+        http.stop(false).await;
+    }
+    std::process::exit(reason.code)
+}
+
+/// The signals that end the server. They are handled explicitly, because the first process of a
+/// container has no default handlers.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> &'static str {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        "Ctrl-C"
+    }
+}
