@@ -45,9 +45,9 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     );
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
-    let metrics = http::metrics::recorder()?.install_recorder()?;
+    let metrics = http::metrics::install()?;
     let actors = boot(&config, metrics).await?;
-    http::metrics::describe(actors.state.process_id, actors.state.clock.now_ns());
+    http::metrics::record_start(actors.state.process_id, actors.state.clock.now_ns());
     let listener = listen(socket, &config)?;
     let address = listener.local_addr()?;
 

@@ -12,7 +12,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Limit: tokens between two commas. A chain of operators is a tree as deep as it is long, and
 /// trees are walked and dropped recursively.
-const CHAIN_TOKENS_MAX: usize = 8_000;
+const CHAIN_TOKENS_MAX: usize = 4_000;
 /// Limit: brackets inside brackets. The parser stops at 50 by itself, but not everywhere.
 const BRACKETS_MAX: usize = 200;
 /// Limit: set operations and joined tables of a statement, each a level of the plan.

@@ -88,7 +88,7 @@ impl Wal {
         Ok(Self::with_log(config, log, stats.last_sequence + 1))
     }
 
-    fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
+    pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
         Self {
             config,
             log: Some(log),

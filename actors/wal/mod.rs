@@ -32,6 +32,8 @@ mod log;
 mod object;
 mod replay;
 mod segment;
+#[cfg(test)]
+mod tests;
 
 pub use actor::{Wal, WalConfig};
 pub(crate) use replay::table_batch;

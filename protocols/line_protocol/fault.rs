@@ -37,7 +37,10 @@ pub(super) enum Fault<'a> {
     EndsWithBackslash,
     #[error("String is greater than 1MB")]
     TooLong,
-    #[error("invalid column type for column '{column}', expected {expected}, got {}", .got.influx_name())]
+    #[error(
+        "invalid column type for column '{column}', expected {expected}, got {}",
+        .got.influx_name()
+    )]
     Type { column: String, expected: &'static str, got: ColumnKind },
     #[error("'{0}' is a reserved column")]
     Reserved(String),

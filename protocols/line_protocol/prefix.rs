@@ -52,7 +52,7 @@ mod tests {
             let prefix = Prefix::new(&line[..len]);
             assert_eq!(prefix.len(), len);
             for rest in [line, &line[1..], &line[..len], &line[..len.saturating_sub(1)], "", "us"] {
-                let expected = rest.as_bytes().starts_with(line[..len].as_bytes());
+                let expected = rest.as_bytes().starts_with(&line.as_bytes()[..len]);
                 assert_eq!(prefix.begins(rest.as_bytes()), expected, "{len} {rest}");
             }
         }

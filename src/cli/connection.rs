@@ -6,7 +6,8 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use url::Url;
 
-/// Where the server is and who is asking.
+/// Where the server is and who is asking. These are global so that they may stand before or after
+/// an inner verb (`show system`).
 #[derive(Args, Debug)]
 pub(super) struct ConnectionArgs {
     /// URL of the server
@@ -16,7 +17,8 @@ pub(super) struct ConnectionArgs {
         value_name = "HOST_URL",
         env = "INFLUXDB3_HOST_URL",
         default_value = "http://127.0.0.1:8181",
-        value_parser = parse_url
+        value_parser = parse_url,
+        global = true
     )]
     pub(super) host: Url,
 
@@ -26,7 +28,13 @@ pub(super) struct ConnectionArgs {
 
     /// Certificate authority to trust besides the usual ones: PEM, or DER if the name ends in
     /// `.der`
-    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TLS_CA", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_CA",
+        hide_short_help = true,
+        global = true
+    )]
     pub(super) tls_ca: Option<PathBuf>,
 
     /// Accept any certificate of the server. Whoever can intercept the connection can then read
@@ -35,7 +43,8 @@ pub(super) struct ConnectionArgs {
         long,
         env = "INFLUXDB3_TLS_NO_VERIFY",
         value_parser = BoolishValueParser::new(),
-        hide_short_help = true
+        hide_short_help = true,
+        global = true
     )]
     pub(super) tls_no_verify: bool,
 }

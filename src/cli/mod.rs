@@ -15,6 +15,7 @@ mod query;
 mod report;
 pub mod serve;
 mod show;
+mod show_system;
 mod update;
 mod write;
 
@@ -79,7 +80,7 @@ pub enum ClientCommand {
     /// Change a database
     Update(update::UpdateArgs),
 
-    /// List databases and their retention periods
+    /// List databases, their retention periods and the system tables
     Show(show::ShowArgs),
 }
 
@@ -176,7 +177,8 @@ mod tests {
             ("influxdb3 write --max-request-size 0 -d d x", "value must be at least 1"),
             (
                 "influxdb3 create table -d d -f x:decimal t",
-                "decimal is not a valid data type, values are int64, uint64, float64, utf8, and bool",
+                "decimal is not a valid data type, values are int64, uint64, float64, utf8, \
+                 and bool",
             ),
             ("influxdb3 create table -d d -f x t", "invalid FIELD:VALUE. No `:` found in `x`"),
             ("influxdb3 create database --retention-period 7x d", "unknown time unit `x`"),
@@ -219,6 +221,10 @@ mod tests {
             "influxdb3 update database -d r -r none",
             "influxdb3 show retention --database r",
             "influxdb3 show databases --show-deleted --format csv",
+            "influxdb3 show system -d X table-list",
+            "influxdb3 show system table-list -d X",
+            "influxdb3 show system --token t -d X table queries -l 5 -o id -s id,phase",
+            "influxdb3 show s summary --database X --limit 3",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde_json::json;
 use url::Url;
 
@@ -96,7 +96,17 @@ pub(super) async fn print_sql(
     sql: &str,
     format: Format,
 ) -> Result<()> {
-    let body = json!({ "db": database, "q": sql, "format": format.name() });
-    let response = client.send_json(Method::POST, SQL_PATH, &body).await?;
+    let response = fetch_sql(client, database, sql, format).await?;
     output::copy(response, format, None).await
+}
+
+/// Runs an SQL statement of a command.
+pub(super) async fn fetch_sql(
+    client: &Client,
+    database: &str,
+    sql: &str,
+    format: Format,
+) -> Result<Response> {
+    let body = json!({ "db": database, "q": sql, "format": format.name() });
+    client.send_json(Method::POST, SQL_PATH, &body).await
 }

@@ -1,4 +1,5 @@
-//! `influxdb3 show`: which databases there are and how long they keep their rows.
+//! `influxdb3 show`: which databases there are, how long they keep their rows, and what the
+//! server says of itself.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -9,6 +10,7 @@ use super::client::Client;
 use super::connection::ConnectionArgs;
 use super::output::{self, Format};
 use super::query::print_sql;
+use super::show_system::{self, SystemArgs};
 
 /// Options of `show`.
 #[derive(Args, Debug)]
@@ -23,6 +25,9 @@ enum What {
     Databases(ShowDatabasesArgs),
     /// List the databases with their retention periods
     Retention(ShowRetentionArgs),
+    /// Print system tables
+    #[command(visible_alias = "s")]
+    System(Box<SystemArgs>),
 }
 
 #[derive(Args, Debug)]
@@ -57,6 +62,7 @@ pub(super) async fn run(args: ShowArgs) -> Result<()> {
     match args.what {
         What::Databases(args) => show_databases(args).await,
         What::Retention(args) => show_retention(args).await,
+        What::System(args) => show_system::run(*args).await,
     }
 }
 

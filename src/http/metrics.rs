@@ -3,7 +3,8 @@
 use super::state::ServerState;
 use crate::version::{COMPAT_VERSION, REVISION};
 use actix_web::{HttpResponse, web};
-use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::time::Duration;
 use uuid::Uuid;
 
 const NANOSECONDS_A_SECOND: f64 = 1e9;
@@ -15,18 +16,37 @@ const SECONDS: &[f64] =
 /// Upper bounds of size buckets, in bytes: 100 B to 1 GB.
 const BYTES: &[f64] = &[1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
-/// The recorder's settings: histograms are told as buckets, which can be added up over servers.
+/// Collected samples are folded into their buckets this often, so that a server whose metrics
+/// nobody reads does not keep them for ever.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Makes the process's recorder. Call it once, before the first actor is born, on the system's own
+/// thread.
 ///
 /// # Errors
-/// None in practice: the buckets are not empty.
-pub fn recorder() -> Result<PrometheusBuilder, BuildError> {
+/// When the process has a recorder already.
+pub fn install() -> anyhow::Result<PrometheusHandle> {
+    let handle = recorder()?.install_recorder()?;
+    let upkeep = handle.clone();
+    actix_rt::spawn(async move {
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            interval.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    describe();
+    Ok(handle)
+}
+
+/// Histograms are told as buckets, which can be added up over servers.
+pub(super) fn recorder() -> Result<PrometheusBuilder, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?
         .set_buckets_for_metric(Matcher::Suffix("_bytes".to_owned()), BYTES)
 }
 
-/// Describes the series and writes the one that never changes.
-pub fn describe(process_id: Uuid, started_at_ns: i64) {
+fn describe() {
     metrics::describe_counter!("http_requests_total", "Requests by outcome");
     metrics::describe_histogram!(
         "http_request_duration_seconds",
@@ -36,6 +56,12 @@ pub fn describe(process_id: Uuid, started_at_ns: i64) {
     metrics::describe_counter!("influxdb3_write_lines_total", "Accepted lines");
     metrics::describe_counter!("influxdb3_write_bytes_total", "Bytes of accepted lines");
     metrics::describe_counter!("influxdb3_write_lines_rejected_total", "Refused lines");
+    metrics::describe_gauge!("process_start_time_seconds", "When the process started");
+    metrics::describe_gauge!("process_start_time_seconds", "When the process started");
+}
+
+/// Records when the process started and what it is.
+pub fn record_start(process_id: Uuid, started_at_ns: i64) {
     metrics::gauge!(
         "process_start_time_seconds",
         "product_name" => super::ping::PRODUCT_NAME,

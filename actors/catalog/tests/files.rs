@@ -12,12 +12,20 @@ use protocols::paths;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Makes the databases `db0`, `db1`, …, one record each.
-async fn fill(objects: &Objects, databases: usize) {
+/// Makes databases called by `prefix` and a number, one record each, and waits until exactly
+/// `checkpoints` are there.
+async fn fill(objects: &Objects, prefix: &str, databases: usize, checkpoints: &[u64]) {
     let running = Running::start(config(objects.clone())).await;
     for i in 0..databases {
-        let (name, retention_ns) = (format!("db{i}"), Some(1));
+        let (name, retention_ns) = (format!("{prefix}{i}"), Some(1));
         running.ask(CreateDatabase { name, retention_ns }).await.unwrap();
+    }
+    let expected: Vec<_> =
+        checkpoints.iter().map(|s| paths::catalog_checkpoint("node0", *s)).collect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while stored_checkpoints(objects).await != expected {
+        assert!(Instant::now() < deadline, "{:?}", stored_checkpoints(objects).await);
+        tokio::task::yield_now().await;
     }
     running.birth.end().await;
 }
@@ -58,7 +66,7 @@ async fn survives_a_restart(objects: Objects) {
     assert_eq!(snapshot.uuid, before.uuid);
     assert_eq!(snapshot.gen1_duration_ns, before.gen1_duration_ns, "the stored width wins");
     assert_eq!(snapshot.sequence, before.sequence + 2, "stopped, and running again");
-    let cpu = snapshot.database("foo").unwrap().table("cpu").unwrap().clone();
+    let cpu = snapshot.database("foo").unwrap().table("cpu").unwrap();
     assert_eq!(cpu.column("usage").unwrap().kind, FLOAT);
     after.birth.end().await;
 }
@@ -77,7 +85,7 @@ async fn a_restart_changes_nothing_on_disk() {
 #[actix_rt::test]
 async fn damaged_files_are_named() {
     let objects = Objects::memory();
-    fill(&objects, 3).await;
+    fill(&objects, "db", 3, &[]).await;
     let last = paths::catalog_log("node0", 5);
     let whole = get(&objects, &last).await;
     assert_eq!(decode_log(&whole).unwrap().0.sequence, 5);
@@ -94,7 +102,7 @@ async fn damaged_files_are_named() {
     refused(&objects, &[&last, "holds sequence 4, expected 5"]).await;
 
     let foreign = Objects::memory();
-    fill(&foreign, 3).await;
+    fill(&foreign, "db", 3, &[]).await;
     put(&objects, &last, get(&foreign, &last).await).await;
     refused(&objects, &[&last, "belongs to another catalog"]).await;
 
@@ -106,7 +114,7 @@ async fn damaged_files_are_named() {
     refused(&objects, &[&paths::catalog_log("node0", 1), "is missing although"]).await;
 }
 
-async fn checkpoints(objects: &Objects) -> Vec<String> {
+async fn stored_checkpoints(objects: &Objects) -> Vec<String> {
     let prefix = Path::from(paths::catalog_checkpoint_dir("node0"));
     let files: Vec<_> = objects.store.list(Some(&prefix)).try_collect().await.unwrap();
     let mut paths: Vec<_> = files.into_iter().map(|f| f.location.to_string()).collect();
@@ -115,52 +123,29 @@ async fn checkpoints(objects: &Objects) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn checkpoints_and_the_log_after_them_give_the_whole() {
+async fn a_checkpoint_and_the_log_after_it_give_the_whole() {
     let objects = Objects::memory();
-    fill(&objects, 250).await;
-    let expected = [100, 200].map(|s| paths::catalog_checkpoint("node0", s));
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while checkpoints(&objects).await != expected {
-        assert!(Instant::now() < deadline, "{:?}", checkpoints(&objects).await);
-        tokio::task::yield_now().await;
-    }
+    fill(&objects, "db", 250, &[100, 200]).await;
     // What a checkpoint covers is not read any more.
-    delete(&objects, &paths::catalog_log("node0", 150)).await;
+    let covered = paths::catalog_log("node0", 150);
+    delete(&objects, &covered).await;
     let opened = Catalog::open(&config(objects.clone()), None).await.unwrap();
     let snapshot = opened.snapshot.load();
     assert_eq!((snapshot.sequence, live(&snapshot).len()), (252, 250));
     assert_eq!(snapshot.next_db_id, 251);
 
-    let newest = &expected[1];
-    put(&objects, newest, Vec::new()).await;
-    refused(&objects, &[newest, "is damaged"]).await;
-    delete(&objects, newest).await;
-    refused(&objects, &[&paths::catalog_log("node0", 150), "is missing"]).await;
+    let newest = paths::catalog_checkpoint("node0", 200);
+    put(&objects, &newest, Vec::new()).await;
+    refused(&objects, &[&newest, "is damaged"]).await;
+    delete(&objects, &newest).await;
+    refused(&objects, &[&covered, "is missing"]).await;
 }
 
 #[actix_rt::test]
 async fn two_checkpoints_are_kept() {
     let objects = Objects::memory();
-    fill(&objects, 150).await;
-    fill_more(&objects, 160).await;
-    let kept = checkpoints(&objects).await;
-    assert_eq!(kept, [200, 300].map(|s| paths::catalog_checkpoint("node0", s)));
+    fill(&objects, "db", 150, &[100]).await;
+    fill(&objects, "more", 160, &[200, 300]).await;
     let opened = Catalog::open(&config(objects), None).await.unwrap();
     assert_eq!(live(&opened.snapshot.load()).len(), 310);
-}
-
-/// As [`fill`] with other names, and waits until the checkpoint 300 is there and 100 is not.
-async fn fill_more(objects: &Objects, databases: usize) {
-    let running = Running::start(config(objects.clone())).await;
-    for i in 0..databases {
-        running.ask(ensure(&format!("more{i}"), &[])).await.unwrap();
-    }
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while checkpoints(objects).await.len() != 2
-        || !checkpoints(objects).await.contains(&paths::catalog_checkpoint("node0", 300))
-    {
-        assert!(Instant::now() < deadline, "{:?}", checkpoints(objects).await);
-        tokio::task::yield_now().await;
-    }
-    running.birth.end().await;
 }

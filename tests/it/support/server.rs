@@ -58,6 +58,12 @@ impl Setup {
         self
     }
 
+    /// The same without one option.
+    pub(crate) fn without(mut self, argument: &str) -> Self {
+        self.arguments.retain(|a| a != argument);
+        self
+    }
+
     /// The same with an environment variable.
     pub(crate) fn with_variable(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

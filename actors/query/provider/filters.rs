@@ -1,0 +1,135 @@
+//! Which filters a scan answers by itself.
+
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::expr::{Between, BinaryExpr};
+use datafusion::logical_expr::{Expr, Operator};
+use protocols::schema::{ColumnKind, TIME_COLUMN, TableSchema};
+
+/// A span of time, both ends included; empty when it ends before it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TimeRange {
+    /// First instant, nanoseconds since 1970.
+    pub(super) min_ns: i64,
+    /// Last instant, nanoseconds since 1970.
+    pub(super) max_ns: i64,
+}
+
+impl TimeRange {
+    /// No instant at all.
+    const NONE: Self = Self { min_ns: i64::MAX, max_ns: i64::MIN };
+
+    /// The instants of both spans.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { min_ns: self.min_ns.max(other.min_ns), max_ns: self.max_ns.min(other.max_ns) }
+    }
+
+    /// The instants before this span.
+    pub(super) fn before(self) -> Self {
+        self.min_ns.checked_sub(1).map_or(Self::NONE, |max_ns| Self { min_ns: i64::MIN, max_ns })
+    }
+
+    /// The instants after this span.
+    pub(super) fn after(self) -> Self {
+        self.max_ns.checked_add(1).map_or(Self::NONE, |min_ns| Self { min_ns, max_ns: i64::MAX })
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.min_ns > self.max_ns
+    }
+
+    /// True when every instant of `other` is in this span.
+    pub(super) fn covers(self, other: Self) -> bool {
+        self.min_ns <= other.min_ns && other.max_ns <= self.max_ns
+    }
+}
+
+/// A filter that a scan can answer exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScanFilter {
+    /// `time` lies in this span.
+    Time(TimeRange),
+    /// A condition on tags alone: the same for all rows of a series.
+    Tags,
+}
+
+/// What a scan can do with one conjunct of a WHERE clause, if anything.
+pub(super) fn classify(filter: &Expr, table: &TableSchema) -> Option<ScanFilter> {
+    if let Some(range) = time_range(filter) {
+        return Some(ScanFilter::Time(range));
+    }
+    let columns = filter.column_refs();
+    let on_tags = !columns.is_empty()
+        && columns.iter().all(|c| table.column(&c.name).is_some_and(|c| c.kind == ColumnKind::Tag));
+    let can_wait = filter.is_volatile() || filter.exists(|e| Ok(!is_plain(e))).unwrap_or(true);
+    (on_tags && !can_wait).then_some(ScanFilter::Tags)
+}
+
+/// Expressions that depend on nothing but the columns of one row.
+fn is_plain(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Alias(_)
+            | Expr::Between(_)
+            | Expr::BinaryExpr(_)
+            | Expr::Case(_)
+            | Expr::Cast(_)
+            | Expr::Column(_)
+            | Expr::InList(_)
+            | Expr::IsFalse(_)
+            | Expr::IsNotFalse(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsNotUnknown(_)
+            | Expr::IsNull(_)
+            | Expr::IsTrue(_)
+            | Expr::IsUnknown(_)
+            | Expr::Like(_)
+            | Expr::Literal(..)
+            | Expr::Negative(_)
+            | Expr::Not(_)
+            | Expr::ScalarFunction(_)
+            | Expr::SimilarTo(_)
+            | Expr::TryCast(_)
+    )
+}
+
+/// The span that a comparison of `time` with a literal allows.
+fn time_range(filter: &Expr) -> Option<TimeRange> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(left) => {
+            compared(*op, instant(right)?)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if is_time(right) => {
+            compared(op.swap()?, instant(left)?)
+        }
+        Expr::Between(Between { expr, negated: false, low, high }) if is_time(expr) => {
+            Some(TimeRange { min_ns: instant(low)?, max_ns: instant(high)? })
+        }
+        _ => None,
+    }
+}
+
+fn is_time(expr: &Expr) -> bool {
+    matches!(expr, Expr::Column(column) if column.name == TIME_COLUMN)
+}
+
+fn instant(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::TimestampNanosecond(value, None), _) => *value,
+        _ => None,
+    }
+}
+
+/// The span in which `time op at` holds.
+fn compared(op: Operator, at: i64) -> Option<TimeRange> {
+    let exactly = TimeRange { min_ns: at, max_ns: at };
+    match op {
+        Operator::Eq => Some(exactly),
+        Operator::Lt => Some(exactly.before()),
+        Operator::LtEq => Some(TimeRange { min_ns: i64::MIN, max_ns: at }),
+        Operator::Gt => Some(exactly.after()),
+        Operator::GtEq => Some(TimeRange { min_ns: at, max_ns: i64::MAX }),
+        _ => None,
+    }
+}

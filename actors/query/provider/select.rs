@@ -1,0 +1,155 @@
+//! Finding rows in sorted rows by search: series by their first row, times by bisection.
+
+use super::filters::{ScanFilter, TimeRange, classify};
+use datafusion::arrow::array::{
+    Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+};
+use datafusion::arrow::compute::{take, take_record_batch};
+use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
+use datafusion::catalog::Session;
+use datafusion::common::{DFSchema, exec_datafusion_err};
+use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_plan::PhysicalExpr;
+use protocols::messages::store::SortedRows;
+use protocols::schema::{TIME_COLUMN, TableSchema};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Runs of rows shorter than this on average are copied together instead of being passed on as
+/// batches of their own: what a batch costs outweighs copying so few rows.
+const ROWS_PER_SLICE_MIN: usize = 512;
+
+/// Which rows of a table a scan yields.
+pub(super) struct Selection {
+    /// The span that `time` must lie in.
+    pub(super) times: TimeRange,
+    /// Condition on the tags of a series, and the tag columns it reads.
+    tags: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
+}
+
+impl Selection {
+    /// The rows of `visible` for which all of `filters` hold.
+    pub(super) fn new(
+        state: &dyn Session,
+        table: &TableSchema,
+        visible: TimeRange,
+        filters: &[Expr],
+    ) -> Result<Self> {
+        let mut times = visible;
+        let mut on_tags = Vec::new();
+        for filter in filters {
+            match classify(filter, table) {
+                Some(ScanFilter::Time(range)) => times = times.and(range),
+                Some(ScanFilter::Tags) => on_tags.push(filter.clone()),
+                None => return Err(exec_datafusion_err!("{filter} cannot be part of a scan")),
+            }
+        }
+        let tags = conjunction(on_tags).map(|c| tag_condition(state, table, c)).transpose()?;
+        Ok(Self { times, tags })
+    }
+
+    /// The rows of each selected series, at all times.
+    pub(super) fn series(&self, sorted: &SortedRows) -> Result<Vec<Range<usize>>> {
+        let starts = &sorted.series_starts;
+        let end = |i: usize| starts.get(i + 1).map_or(sorted.rows.num_rows(), |s| *s as usize);
+        let span = |i: usize| starts[i] as usize..end(i);
+        let Some((condition, schema)) = &self.tags else {
+            return Ok((0..starts.len()).map(span).collect());
+        };
+        let heads = UInt32Array::from(starts.clone());
+        let columns = schema.fields().iter().map(|f| match sorted.rows.column_by_name(f.name()) {
+            Some(column) => take(column, &heads, None),
+            None => Ok(new_null_array(f.data_type(), heads.len())),
+        });
+        let heads = RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?;
+        let holds = condition.evaluate(&heads)?.into_array(heads.num_rows())?;
+        let holds = holds
+            .as_boolean_opt()
+            .ok_or_else(|| exec_datafusion_err!("a filter is not a condition"))?;
+        let selected = (0..starts.len()).filter(|i| holds.is_valid(*i) && holds.value(*i));
+        Ok(selected.map(span).collect())
+    }
+
+    /// True when no condition but the one on `time` exists.
+    pub(super) fn is_every_series(&self) -> bool {
+        self.tags.is_none()
+    }
+}
+
+fn tag_condition(
+    state: &dyn Session,
+    table: &TableSchema,
+    condition: Expr,
+) -> Result<(Arc<dyn PhysicalExpr>, SchemaRef)> {
+    let read = condition.column_refs();
+    let is_read = |name: &str| read.iter().any(|c| c.name == name);
+    let fields =
+        table.tags().filter(|t| is_read(&t.name)).map(|t| t.arrow_field()).collect::<Vec<_>>();
+    let schema = Arc::new(Schema::new(fields));
+    let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
+    drop(read);
+    Ok((state.create_physical_expr(condition, &df_schema)?, schema))
+}
+
+/// The values of `time`.
+pub(super) fn times(rows: &RecordBatch) -> Result<&[i64]> {
+    rows.column_by_name(TIME_COLUMN)
+        .and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>())
+        .map(|c| c.values().as_ref())
+        .ok_or_else(|| exec_datafusion_err!("rows without a time column"))
+}
+
+/// The parts of `series` whose times lie in `range`, neighbours joined.
+pub(super) fn within(
+    times: &[i64],
+    series: &[Range<usize>],
+    range: TimeRange,
+) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    if range.is_empty() {
+        return found;
+    }
+    for span in series {
+        let run = &times[span.clone()];
+        let begin = span.start + run.partition_point(|t| *t < range.min_ns);
+        let end = span.start + run.partition_point(|t| *t <= range.max_ns);
+        match found.last_mut() {
+            _ if begin == end => {}
+            Some(last) if last.end == begin => last.end = end,
+            _ => found.push(begin..end),
+        }
+    }
+    found
+}
+
+/// `rows` with the columns of `schema`; those it does not have are null.
+pub(super) fn project(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = schema.fields().iter().map(|f| match rows.column_by_name(f.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(f.data_type(), rows.num_rows()),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)?)
+}
+
+/// The rows in `spans`, in order, in batches of at most `batch_rows`.
+pub(super) fn cut(
+    rows: &RecordBatch,
+    spans: &[Range<usize>],
+    batch_rows: usize,
+) -> Result<Vec<RecordBatch>> {
+    let total: usize = spans.iter().map(Range::len).sum();
+    let slices = |rows: &RecordBatch, span: Range<usize>| {
+        let rows = rows.clone();
+        let end = span.end;
+        span.step_by(batch_rows).map(move |at| rows.slice(at, batch_rows.min(end - at)))
+    };
+    if total == 0 || spans.len() == 1 || total / spans.len() >= ROWS_PER_SLICE_MIN {
+        return Ok(spans.iter().flat_map(|span| slices(rows, span.clone())).collect());
+    }
+    let indices = spans.iter().flat_map(|span| span.start as u32..span.end as u32);
+    let picked = take_record_batch(rows, &UInt32Array::from_iter_values(indices))?;
+    Ok(slices(&picked, 0..total).collect())
+}

@@ -1,0 +1,257 @@
+//! The log with a real store behind it, over memory, over a directory, and over logs that fail.
+
+use super::actor::{Wal, WalConfig};
+use super::log::{Group, Log, LogError};
+use super::replay::{Replay, table_batch};
+use crate::runtime::fatal::Fatal;
+use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::objects::Objects;
+use crate::store::{Store, StoreShards};
+use async_trait::async_trait;
+use futures::FutureExt;
+use protocols::columns::{ColumnData, StoredColumn, StoredRows};
+use protocols::ids::{ColumnId, DbId, TableId};
+use protocols::messages::store::{TableView, ViewTable};
+use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
+use protocols::schema::{
+    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema,
+};
+use protocols::wal_frame::entry;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const TABLE: TableId = TableId(1);
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+fn table() -> TableSchema {
+    let kind = ColumnKind::Field(FieldType::Integer);
+    let column = ColumnSchema { id: ColumnId(0), name: "f".into(), kind };
+    TableSchema::new(TABLE, "m".into(), vec![column], None)
+}
+
+fn catalog() -> Arc<CatalogSnapshot> {
+    let tables = [("m".into(), Arc::new(table()))].into_iter().collect();
+    let db = DatabaseSchema {
+        id: DbId(1),
+        name: "d".into(),
+        retention_ns: None,
+        tables,
+        deletion: None,
+    };
+    Arc::new(CatalogSnapshot {
+        uuid: uuid::Uuid::nil(),
+        sequence: 1,
+        databases: [("d".into(), Arc::new(db))].into_iter().collect(),
+        gen1_duration_ns: 600_000_000_000,
+        next_db_id: 2,
+        next_table_id: 2,
+    })
+}
+
+fn write(time: i64, sync: SyncMode) -> AppendRows {
+    let rows = StoredRows {
+        table: TABLE,
+        times: vec![time],
+        columns: vec![StoredColumn {
+            id: ColumnId(0),
+            data: ColumnData::Integer(vec![time]),
+            validity: None,
+        }],
+    };
+    let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).into();
+    let batch = table_batch(DbId(1), rows, &table()).unwrap();
+    AppendRows { entry, batches: vec![batch], sync }
+}
+
+/// One process: a store shard, a log, and what would end it.
+struct Node {
+    shard: Mailbox<Store>,
+    wal: Mailbox<Wal>,
+    fatal: Fatal,
+}
+
+fn bounds(kind: &'static str) -> ActorConfig {
+    let name = kind.to_owned();
+    ActorConfig { kind, name, messages_max: 1000, bytes_max: 1 << 30, vital: true }
+}
+
+impl Node {
+    /// A node on `objects`; `log` replaces the real log.
+    async fn start(objects: &Objects, log: Option<Box<dyn Log>>) -> Self {
+        let fatal = Fatal::default();
+        let guardian = Guardian::new(fatal.clone());
+        let shard = Guardian::mailbox(&bounds("store"));
+        let gen1 = catalog().gen1_duration_ns;
+        let factory: Factory<Store> =
+            Arc::new(move || async move { Ok(Store::new(0, gen1, vec![])) }.boxed_local());
+        guardian.birth(bounds("store"), shard.clone(), factory).await.unwrap();
+        let config = WalConfig {
+            node: "n".to_owned(),
+            objects: objects.clone(),
+            stores: StoreShards::new(vec![shard.clone()]),
+            waiting_writes_max: 3,
+            waiting_bytes_max: 1 << 20,
+            fatal: fatal.clone(),
+        };
+        let what = Replay {
+            objects: objects.clone(),
+            node: "n".to_owned(),
+            catalog: catalog(),
+            shards: 1,
+            only_shard: None,
+            concurrency: 4,
+            fail_on_damage: false,
+        };
+        let log = Arc::new(Mutex::new(log));
+        let factory: Factory<Wal> = Arc::new(move || {
+            let (config, what, log) = (config.clone(), what.clone(), Arc::clone(&log));
+            async move {
+                let log = log.lock().unwrap().take();
+                match log {
+                    Some(log) => Ok(Wal::with_log(config, log, 0)),
+                    None => Wal::open(config, &what).await,
+                }
+            }
+            .boxed_local()
+        });
+        let wal = Guardian::mailbox(&bounds("wal"));
+        guardian.birth(bounds("wal"), wal.clone(), factory).await.unwrap();
+        Self { shard, wal, fatal }
+    }
+
+    async fn write(&self, time: i64) -> Result<Receipt, WalError> {
+        self.wal.ask_from_edge(write(time, SyncMode::Durable), soon()).await.unwrap()
+    }
+
+    async fn rows(&self) -> usize {
+        let ask = ViewTable { table: TABLE, min_time_ns: i64::MIN, max_time_ns: i64::MAX };
+        let view: TableView = self.shard.ask_from_edge(ask, soon()).await.unwrap();
+        view.chunks.iter().flat_map(|c| &c.unsorted).map(|b| b.num_rows()).sum()
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    actix_rt::System::new().block_on(test);
+}
+
+#[test]
+fn acknowledged_rows_are_visible_and_come_back() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in [Objects::memory(), Objects::directory(dir.path().to_owned()).unwrap()] {
+            let node = Node::start(&objects, None).await;
+            for time in 1..=5 {
+                assert!(matches!(node.write(time).await, Ok(Receipt::Durable { .. })));
+                assert_eq!(node.rows().await, time as usize);
+                node.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+            }
+            let again = Node::start(&objects, None).await;
+            assert_eq!(again.rows().await, 5);
+        }
+    });
+}
+
+#[test]
+fn the_newer_of_two_processes_wins_and_has_every_acknowledged_row() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in [Objects::memory(), Objects::directory(dir.path().to_owned()).unwrap()] {
+            let old = Node::start(&objects, None).await;
+            old.write(1).await.unwrap();
+            let new = Node::start(&objects, None).await;
+            assert_eq!(old.write(2).await, Err(WalError::Fenced));
+            assert_eq!(old.write(3).await, Err(WalError::Fenced));
+            assert!(old.fatal.reason().is_some());
+            new.write(4).await.unwrap();
+            assert_eq!(new.rows().await, 2);
+            let third = Node::start(&objects, None).await;
+            assert!(third.rows().await >= 2, "rows 1 and 4 at least");
+            assert!(new.fatal.reason().is_none());
+        }
+    });
+}
+
+/// Fails so many times before it succeeds.
+struct Flaky(u32);
+
+#[async_trait]
+impl Log for Flaky {
+    async fn append(&mut self, _: &Group) -> Result<(), LogError> {
+        if self.0 == 0 {
+            return Ok(());
+        }
+        self.0 -= 1;
+        Err(LogError::Io("planted".to_owned()))
+    }
+    fn end_period(&mut self) {}
+    fn first_own_file(&self) -> u64 {
+        1
+    }
+}
+
+/// Never finishes a write.
+struct Stuck;
+
+#[async_trait]
+impl Log for Stuck {
+    async fn append(&mut self, _: &Group) -> Result<(), LogError> {
+        std::future::pending().await
+    }
+    fn end_period(&mut self) {}
+    fn first_own_file(&self) -> u64 {
+        1
+    }
+}
+
+#[test]
+fn a_write_that_fails_a_few_times_succeeds_in_the_end() {
+    run(async {
+        let node = Node::start(&Objects::memory(), Some(Box::new(Flaky(3)))).await;
+        assert!(matches!(node.write(1).await, Ok(Receipt::Durable { .. })));
+        assert_eq!(node.rows().await, 1);
+    });
+}
+
+#[test]
+fn rows_are_invisible_and_further_writes_refused_while_the_log_is_stuck() {
+    run(async {
+        let node = Node::start(&Objects::memory(), Some(Box::new(Stuck))).await;
+        let mut waiting = Vec::new();
+        for time in 0..4 {
+            let wal = node.wal.clone();
+            waiting.push(actix_rt::spawn(async move {
+                wal.ask_from_edge(write(time, SyncMode::Durable), soon()).await
+            }));
+        }
+        // One group is with the log, three writes wait: that is all there may be.
+        let refused = async {
+            loop {
+                let asked = node.wal.ask_from_edge(write(9, SyncMode::Buffered), soon()).await;
+                if let Ok(Err(error)) = asked {
+                    return error;
+                }
+            }
+        };
+        assert_eq!(refused.await, WalError::Full(3));
+        assert_eq!(node.rows().await, 0);
+        waiting.iter().for_each(|w| w.abort());
+    });
+}
+
+#[test]
+fn draining_finishes_what_waits_and_refuses_the_rest() {
+    run(async {
+        let node = Node::start(&Objects::memory(), None).await;
+        let buffered = write(1, SyncMode::Buffered);
+        let receipt = node.wal.ask_from_edge(buffered, soon()).await.unwrap();
+        assert_eq!(receipt, Ok(Receipt::Buffered));
+        assert_eq!(node.wal.ask_from_edge(Drain, soon()).await.unwrap(), Ok(()));
+        assert_eq!(node.rows().await, 1);
+        assert_eq!(node.write(2).await, Err(WalError::Shutdown));
+    });
+}

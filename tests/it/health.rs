@@ -1,0 +1,160 @@
+//! What operators look at: health, version, metrics, and answers to anything unknown.
+
+use crate::support::eventually;
+use crate::support::server::{Server, Setup};
+use serde_json::Value;
+
+#[test]
+fn liveness() {
+    let server = Server::memory();
+    for path in ["/health", "/api/v1/health"] {
+        let answer = server.client.get(path);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "OK"));
+        assert!(answer.header("content-type").starts_with("text/plain"));
+    }
+}
+
+#[test]
+fn the_version_probe() {
+    let server = Server::memory();
+    let answers = ["GET", "POST"].map(|method| server.client.send(method, "/ping", &[], ""));
+    for answer in &answers {
+        assert_eq!(answer.status, 200);
+        let body = answer.json();
+        let mut keys: Vec<&String> = body.as_object().expect("an object").keys().collect();
+        keys.sort();
+        assert_eq!(keys, ["process_id", "product_name", "revision", "version"]);
+        assert_eq!(body["product_name"], "InfluxDB 3 Core");
+        assert_eq!(answer.header("x-influxdb-version"), body["version"]);
+        assert_eq!(answer.header("x-influxdb-build"), "Core");
+        let id = answer.header("request-id");
+        assert_eq!(id, answer.header("x-request-id"));
+        assert_eq!((id.len(), id.as_bytes()[14]), (36, b'7'), "{id}");
+    }
+    assert_ne!(answers[0].header("request-id"), answers[1].header("request-id"));
+    assert_eq!(answers[0].json()["process_id"], answers[1].json()["process_id"]);
+}
+
+#[test]
+fn the_cluster_keeps_its_identity_and_the_process_does_not() {
+    let server = Server::disk();
+    let ids = |server: &Server| {
+        let answer = server.client.get("/ping");
+        (answer.header("cluster-uuid").to_owned(), answer.json()["process_id"].clone())
+    };
+    let (cluster, process): (String, Value) = ids(&server);
+    assert_eq!(cluster.len(), 36);
+    assert_eq!(server.client.get("/nope").header("cluster-uuid"), cluster);
+    assert_eq!(server.client.write("d", "m f=1").header("cluster-uuid"), cluster);
+    let restarted = server.killed_and_restarted();
+    let (cluster_after, process_after) = ids(&restarted);
+    assert_eq!(cluster_after, cluster);
+    assert_ne!(process_after, process);
+}
+
+#[test]
+fn unknown_paths_and_methods_are_not_found() {
+    let server = Server::memory();
+    for (method, path) in [
+        ("GET", "/nope"),
+        ("GET", "/"),
+        ("GET", "/api/v3/write_lp?db=d"),
+        ("PUT", "/write?db=d"),
+        ("DELETE", "/api/v3/query_sql?db=d&q=x"),
+    ] {
+        let answer = server.client.send(method, path, &[], "");
+        assert_eq!((answer.status, answer.text().as_str()), (404, "Not found"), "{method} {path}");
+    }
+    assert_eq!(server.client.send("HEAD", "/ping", &[], "").status, 404);
+}
+
+#[test]
+fn preflight_needs_nothing() {
+    let server = Server::memory();
+    for path in ["/api/v3/write_lp", "/nope"] {
+        let answer = server.client.send("OPTIONS", path, &[], "");
+        assert_eq!((answer.status, answer.body.len()), (204, 0));
+        for (header, value) in [
+            ("access-control-allow-origin", "*"),
+            ("access-control-allow-methods", "*"),
+            ("access-control-allow-headers", "*"),
+            ("access-control-max-age", "86400"),
+        ] {
+            assert_eq!(answer.header(header), value, "{header}");
+        }
+    }
+}
+
+#[test]
+fn requests_are_counted_by_outcome() {
+    let server = Server::memory();
+    server.client.must_write("d", "m f=1 1");
+    assert_eq!(server.client.post("/api/v3/write_lp", "m f=1 1").status, 400);
+    for status in ["ok", "client_error"] {
+        let labels = [
+            "method=\"POST\"".to_owned(),
+            "path=\"/api/v3/write_lp\"".to_owned(),
+            format!("status=\"{status}\""),
+        ];
+        let labels = labels.each_ref().map(String::as_str);
+        eventually(&format!("a request counted as {status}"), || {
+            (server.client.metric("http_requests_total", &labels) == Some(1.0)).then_some(())
+        });
+    }
+    let text = server.client.get("/metrics");
+    assert_eq!(text.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(text.text().ends_with("# EOF"));
+    let start = server.client.metric("process_start_time_seconds", &["version="]);
+    assert!(start.is_some_and(|seconds| seconds > 1.7e9), "{start:?}");
+}
+
+#[test]
+fn every_actor_is_seen_in_the_metrics() {
+    let server = Setup::memory().with(&["--num-io-threads", "2"]).start();
+    server.client.must_write("d", "m f=1 1\nn f=1 1\no f=1 1");
+    assert_eq!(server.client.count("d", "m"), 1);
+    let actors =
+        ["supervisor", "catalog", "store-0", "store-1", "wal", "ingest-0", "ingest-1", "query"];
+    for actor in actors {
+        let label = format!("actor=\"{actor}\"");
+        assert_eq!(server.client.metric("actor_up", &[&label]), Some(1.0), "{actor}");
+        let waiting = server.client.metric("actor_mailbox_messages", &[&label]);
+        assert!(waiting.is_some_and(|n| n >= 0.0), "{actor}: {waiting:?}");
+    }
+    for (actor, message) in [
+        ("catalog", "EnsureSchema"),
+        ("ingest-", "WriteLines"),
+        ("wal", "AppendRows"),
+        ("store-", "ApplyRows"),
+        ("query", "RunSql"),
+    ] {
+        let labels = [format!("actor=\"{actor}"), format!("message=\"{message}\"")];
+        let labels = labels.each_ref().map(String::as_str);
+        let handled = server.client.metric("actor_handle_seconds_count", &labels);
+        assert!(handled.is_some_and(|n| n >= 1.0), "{actor}:{message} {handled:?}");
+    }
+}
+
+#[test]
+fn only_this_machine_is_served_unless_told_otherwise() {
+    let forwarded = [("x-forwarded-for", "203.0.113.7")];
+    let open = Server::memory();
+    assert_eq!(open.client.send("GET", "/ping", &forwarded, "").status, 200);
+    let closed = Setup::memory().without("--without-auth").start();
+    closed.client.must_write("d", "m f=1 1");
+    for (method, path) in [("GET", "/ping"), ("POST", "/api/v3/write_lp?db=d"), ("GET", "/nope")] {
+        let answer = closed.client.send(method, path, &forwarded, "");
+        assert_eq!(answer.status, 401, "{method} {path}");
+        assert_eq!(answer.json()["error"], "the request was not authenticated");
+    }
+    for header in ["Foo x", "Bearer", "bearer t", "Basic dXNlcg=="] {
+        let answer = closed.client.send("GET", "/ping", &[("authorization", header)], "");
+        assert_eq!(answer.status, 400, "{header}");
+        let error = answer.json()["error"].as_str().expect("a text").to_owned();
+        assert!(error.starts_with("Authorization header was malformed"), "{error}");
+    }
+    for header in ["Bearer t", "Token t", "Basic dXNlcjp0"] {
+        let answer = closed.client.send("GET", "/ping", &[("authorization", header)], "");
+        assert_eq!(answer.status, 200, "{header}");
+    }
+}
