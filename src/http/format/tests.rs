@@ -56,7 +56,7 @@ fn cpu() -> RecordBatch {
 #[actix_web::test]
 async fn one_table_in_four_formats() {
     let first = r#"{"host":"Bravo","load":55.0,"ok":true,"time":"2065-01-07T17:01:00","val":2}"#;
-    let second = r#"{"host":"Ünal","load":1e21,"time":"2065-01-07T17:01:01.500"}"#;
+    let second = r#"{"host":"Ünal","load":1.0e21,"time":"2065-01-07T17:01:01.500"}"#;
     check(ResultFormat::Json, &cpu(), &format!("[{first},{second}]")).await;
     check(ResultFormat::JsonLines, &cpu(), &format!("{first}\n{second}\n")).await;
     check(
