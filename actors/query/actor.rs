@@ -3,6 +3,7 @@
 use super::catalog_view::{Catalogs, UserTables};
 use super::errors;
 use super::log::QueryLog;
+use super::provider::ScanContext;
 use super::session::Sessions;
 use super::stream::{self, Admitted};
 use super::system_tables::SystemTables;
@@ -18,10 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Stack of a query thread: trees as deep as the guard lets through are walked on it. The system
 /// gives memory only to the part that is used.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long a scan waits for its view of a table. The shard answers between two messages, so this
+/// is reached only when something is very wrong.
+const VIEW_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What the actor needs.
 #[derive(Clone, Debug)]
@@ -129,7 +135,12 @@ impl Receive<RunSql> for Query {
         // Only a statement that names the table can read it; the others are spared the copy.
         let names_log = message.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };
-        let tables = UserTables { db: Arc::clone(&db), stores: self.config.stores.clone(), now_ns };
+        let context = ScanContext {
+            stores: self.config.stores.clone(),
+            deadline: Instant::now() + VIEW_DEADLINE,
+            now_ns,
+        };
+        let tables = UserTables { db: Arc::clone(&db), context };
         let catalogs = Arc::new(Catalogs::new(tables, SystemTables::new(snapshot, db, log)));
         let query = Admitted {
             message,

@@ -1,11 +1,10 @@
 //! One database as the engine sees it: catalog `public` with the schemas `iox` and `system`.
 
+use super::provider::{BufferedTable, ScanContext};
 use super::session::{CATALOG, DEFAULT_SCHEMA};
 use super::system_tables::SystemTables;
-use crate::store::StoreShards;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
 use datafusion::logical_expr::TableType;
 use protocols::schema::{DatabaseSchema, TableSchema};
@@ -70,15 +69,14 @@ impl CatalogProvider for PublicCatalog {
 pub(super) struct UserTables {
     /// The database.
     pub(super) db: Arc<DatabaseSchema>,
-    /// Where the rows are.
-    pub(super) stores: StoreShards,
-    /// When the query began, nanoseconds since 1970.
-    pub(super) now_ns: i64,
+    /// What their scans share.
+    pub(super) context: ScanContext,
 }
 
 impl UserTables {
     fn open(&self, table: &Arc<TableSchema>) -> Arc<dyn TableProvider> {
-        Arc::new(EmptyTable::new(Arc::clone(table.arrow_schema())))
+        let context = self.context.clone();
+        Arc::new(BufferedTable::new(Arc::clone(table), self.db.retention_ns, context))
     }
 }
 

@@ -29,6 +29,7 @@ mod functions;
 mod guard;
 mod log;
 mod params;
+pub mod provider;
 mod session;
 mod stream;
 mod system_tables;

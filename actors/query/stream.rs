@@ -60,7 +60,9 @@ enum Item {
 /// Runs the query. The answer waits for the first batch, so that what fails at once can still be
 /// an error and not a broken stream.
 pub(super) async fn run(query: Admitted, reply: Responder<RunSql>) {
-    let deadline = query.timeout.map(|limit| (Instant::now() + limit, limit));
+    // A limit beyond what a clock can show is none.
+    let deadline =
+        query.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
     let started = tokio::select! {
         biased;
         started = AssertUnwindSafe(query.start()).catch_unwind() => match started {

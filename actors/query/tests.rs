@@ -7,23 +7,29 @@ use crate::runtime::guardian::{ActorConfig, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::store::{Store, StoreShards};
-use arrow::array::RecordBatch;
+use arrow::array::{DictionaryArray, Float64Array, RecordBatch, TimestampNanosecondArray};
+use arrow::datatypes::{Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use futures::{StreamExt, TryStreamExt};
 use protocols::error::ErrorKind;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::query::{ParamValue, QueryError, QueryResult, RunSql};
+use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema,
+    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
 };
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+const GEN1_NS: i64 = 600_000_000_000;
+const SECOND_NS: i64 = 1_000_000_000;
+
 /// A query actor over a catalog of two databases.
 struct Fixture {
     query: Mailbox<Query>,
+    store: Mailbox<Store>,
     _publisher: Publisher<CatalogSnapshot>,
 }
 
@@ -78,16 +84,21 @@ impl Fixture {
             databases: [database(0, "_internal", vec![]), database(1, "home", vec![home()])]
                 .into_iter()
                 .collect(),
-            gen1_duration_ns: 600_000_000_000,
+            gen1_duration_ns: GEN1_NS,
             next_db_id: 2,
             next_table_id: 2,
         };
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());
         let store = Guardian::mailbox::<Store>(&actor_config("store"));
+        let empty = Arc::new(|| {
+            let store = Store::new(0, GEN1_NS, vec![]);
+            Box::pin(async move { Ok(store) }) as _
+        });
+        guardian.birth(actor_config("store"), store.clone(), empty).await.unwrap();
         let config = QueryConfig {
             catalog,
-            stores: StoreShards::new(vec![store]),
+            stores: StoreShards::new(vec![store.clone()]),
             clock: Clock::System,
             threads: 2,
             memory_pool_bytes,
@@ -103,7 +114,35 @@ impl Fixture {
             Box::pin(async move { actor }) as _
         });
         guardian.birth(actor_config("query"), query.clone(), factory).await.unwrap();
-        Self { query, _publisher: publisher }
+        Self { query, store, _publisher: publisher }
+    }
+
+    /// Makes rows of `home` visible: room, temperature, seconds since 1970.
+    async fn write(&self, sequence: u64, rows: &[(&str, Option<f64>, i64)]) {
+        let table = home();
+        let fields = ["room", "temp"].map(|name| table.column(name).unwrap().arrow_field());
+        let schema = Schema::new(fields.into_iter().chain([time_field()]).collect::<Vec<_>>());
+        let rooms: DictionaryArray<Int32Type> = rows.iter().map(|r| r.0).collect();
+        let times = rows.iter().map(|r| r.2 * SECOND_NS);
+        let batch = RecordBatch::try_new(
+            Arc::new(schema),
+            vec![
+                Arc::new(rooms),
+                Arc::new(rows.iter().map(|r| r.1).collect::<Float64Array>()),
+                Arc::new(TimestampNanosecondArray::from_iter_values(times.clone())),
+            ],
+        );
+        let batch = TableBatch {
+            db: DbId(1),
+            table: table.id,
+            rows: batch.unwrap(),
+            min_time_ns: times.clone().min().unwrap(),
+            max_time_ns: times.max().unwrap(),
+            size_bytes: 1000,
+        };
+        let group = ApplyRows { sequence, batches: vec![batch] };
+        let deadline = Instant::now() + Duration::from_secs(300);
+        self.store.ask_from_edge(group, deadline).await.unwrap();
     }
 
     async fn start(
@@ -499,4 +538,59 @@ async fn an_error_behind_the_first_row_is_no_end() {
     let error = last.unwrap().unwrap_err();
     assert_eq!(error.kind, ErrorKind::InvalidInput);
     assert!(error.message.contains("Divide by zero"), "{}", error.message);
+}
+
+#[actix_rt::test]
+async fn rows_of_tables_are_read() {
+    let server = Fixture::new().await;
+    server
+        .write(1, &[("Kitchen", Some(21.5), 0), ("Bath", None, 0), ("Kitchen", Some(9.0), 60)])
+        .await;
+    server.write(2, &[("Kitchen", Some(22.5), 60), ("Bath", Some(19.0), 700)]).await;
+    for (text, want) in [
+        ("SELECT count(*) FROM home", "4"),
+        (
+            "SELECT room, temp, time FROM home ORDER BY time, room",
+            "Bath,,1970-01-01T00:00:00\nKitchen,21.5,1970-01-01T00:00:00\n\
+             Kitchen,22.5,1970-01-01T00:01:00\nBath,19.0,1970-01-01T00:11:40",
+        ),
+        ("SELECT temp FROM home WHERE temp < 10", ""),
+        ("SELECT temp FROM home WHERE time > '1970-01-01T00:01:00Z'", "19.0"),
+        (
+            "SELECT temp FROM home WHERE time BETWEEN '1970-01-01' AND '1970-01-01 00:00:59' AND temp > 0",
+            "21.5",
+        ),
+        ("SELECT temp FROM home WHERE room ~ '^K' ORDER BY time DESC LIMIT 1", "22.5"),
+        (
+            "SELECT room, selector_first(temp, time)['value'], max(temp) FROM home \
+             GROUP BY room ORDER BY room",
+            "Bath,19.0,19.0\nKitchen,21.5,22.5",
+        ),
+        (
+            "SELECT date_bin(INTERVAL '10 minutes', time) AS b, avg(temp) FROM home \
+             GROUP BY b ORDER BY b",
+            "1970-01-01T00:00:00,22.0\n1970-01-01T00:10:00,19.0",
+        ),
+        ("SELECT approx_distinct(room), count(DISTINCT room) FROM home", "2,2"),
+        (
+            "SELECT lag(temp) OVER (PARTITION BY room ORDER BY time) FROM home WHERE room = 'Kitchen' ORDER BY time",
+            "\n21.5",
+        ),
+        ("SELECT count(*) FROM home a JOIN home b ON a.time = b.time AND a.room < b.room", "1"),
+    ] {
+        server.check(text, &[], want).await;
+    }
+    server
+        .check(
+            "SELECT temp FROM home WHERE room = $r AND time >= $t",
+            &[
+                ("r", ParamValue::String("Kitchen".into())),
+                ("t", ParamValue::String("1970-01-01T00:00:30Z".into())),
+            ],
+            "22.5",
+        )
+        .await;
+    let result = server.start("home", "SELECT room, temp + 1 AS x FROM home", &[]).await.unwrap();
+    let kind = |i: usize| result.schema.field(i).metadata().get("iox::column::type").cloned();
+    assert_eq!((kind(0).as_deref(), kind(1)), (Some("iox::column_type::tag"), None));
 }

@@ -6,7 +6,9 @@
 //! example `wal:AppendRows=panic(1)`.
 
 #[cfg(feature = "failpoints")]
-pub use on::{fails, plant_panic};
+pub use on::fails;
+#[cfg(feature = "failpoints")]
+pub(super) use on::plant_panic;
 
 /// True when an error is planted at `name`. Never in builds without fail points.
 #[cfg(not(feature = "failpoints"))]

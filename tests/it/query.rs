@@ -128,11 +128,11 @@ fn the_accept_header_chooses_when_no_format_is_given() {
 fn a_post_is_json_whatever_it_calls_itself() {
     let server = Server::memory();
     server.client.must_write("d", CPU);
-    let body = json!({"db": "d", "q": "SELECT val FROM cpu WHERE host = $h", "params": {"h": "Bravo"}});
+    let body =
+        json!({"db": "d", "q": "SELECT val FROM cpu WHERE host = $h", "params": {"h": "Bravo"}});
     for content_type in ["application/json", "application/x-www-form-urlencoded", "text/plain"] {
         let headers = [("content-type", content_type)];
-        let answer =
-            server.client.send("POST", "/api/v3/query_sql", &headers, body.to_string());
+        let answer = server.client.send("POST", "/api/v3/query_sql", &headers, body.to_string());
         assert_eq!((answer.status, answer.json()), (200, json!([{"val": 2}])), "{content_type}");
     }
 }

@@ -131,7 +131,8 @@ fn gzip_bodies_are_decoded() {
 #[test]
 fn retention_policies_of_v1_are_databases() {
     let server = Server::memory();
-    let cases = [("", "d"), ("autogen", "d"), ("default", "d"), ("''", "d"), ("Weekly", "d/weekly")];
+    let cases =
+        [("", "d"), ("autogen", "d"), ("default", "d"), ("''", "d"), ("Weekly", "d/weekly")];
     for (i, (rp, db)) in cases.into_iter().enumerate() {
         let path = with_query("/write", &[("db", "d"), ("rp", rp)]);
         assert_eq!(server.client.post(&path, format!("m{i} f=1 1")).status, 204, "{rp}");

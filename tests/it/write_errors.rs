@@ -211,16 +211,17 @@ fn limits_are_options() {
     let error = json!({"error": "Adding a new database would exceed limit of 2 databases"});
     check(client, "/api/v3/write_lp?db=c", b"m f=1 1", 422, &Told::Json(error.clone()));
     check(client, "/write?db=c", b"m f=1 1", 422, &Told::Json(error.clone()));
-    let told = v2(
-        "write buffer error: catalog update error: \
-         Adding a new database would exceed limit of 2 databases",
-    );
+    let told = v2("write buffer error: catalog update error: \
+         Adding a new database would exceed limit of 2 databases");
     check(client, "/api/v2/write?bucket=c", b"m f=1 1", 400, &told);
 
     let table = client.write("b", "n f=1 1");
     assert_eq!(table.status, 422, "{}", table.text());
     let message = table.json()["data"][0]["error_message"].as_str().expect("a text").to_owned();
-    assert!(message.starts_with("Update to schema would exceed number of tables limit"), "{message}");
+    assert!(
+        message.starts_with("Update to schema would exceed number of tables limit"),
+        "{message}"
+    );
 
     assert_eq!(client.delete("/api/v3/configure/database?db=b").status, 200);
     client.must_write("c", "m f=1 1");

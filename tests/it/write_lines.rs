@@ -39,7 +39,10 @@ fn syntax_errors_say_what_is_wrong() {
         ("m f=+1", "No fields were provided"),
         ("m f=.5", "No fields were provided"),
         ("m f=9223372036854775808i", "Unable to parse integer value `9223372036854775808`"),
-        ("m f=18446744073709551616u", "Unable to parse unsigned integer value `18446744073709551616`"),
+        (
+            "m f=18446744073709551616u",
+            "Unable to parse unsigned integer value `18446744073709551616`",
+        ),
         ("m f=1 9223372036854775808", "Unable to parse timestamp value `9223372036854775808`"),
         (
             "m,t=x\\\\ f=1",
@@ -90,10 +93,7 @@ fn schema_errors_name_the_column_and_its_types() {
         ("m time=1 2", clash("time", "timestamp", "field::float")),
         ("nt time=1 1", "'time' is a reserved column".to_owned()),
         ("nt,time=x f=1 1", "'time' is a reserved column".to_owned()),
-        (
-            "m f=1,f=2 2",
-            "invalid line protocol - multiple instances of 'f' field found".to_owned(),
-        ),
+        ("m f=1,f=2 2", "invalid line protocol - multiple instances of 'f' field found".to_owned()),
         (
             "m,t=a,t=b f=1 2",
             "invalid line protocol - multiple instances of 't' tag found".to_owned(),
@@ -147,8 +147,7 @@ fn names_and_values_come_back_as_sent() {
     let numbers = "n i=-9223372036854775808i,u=18446744073709551615u,f=-1.5e-3,g=007i 1";
     client.must_write("d", numbers);
     let rows = client.rows("d", "SELECT i, u, f, g FROM n");
-    let expected =
-        json!([{"i": i64::MIN, "u": u64::MAX, "f": -1.5e-3, "g": 7}]);
+    let expected = json!([{"i": i64::MIN, "u": u64::MAX, "f": -1.5e-3, "g": 7}]);
     assert_eq!(rows, expected);
 }
 

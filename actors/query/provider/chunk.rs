@@ -51,7 +51,7 @@ pub(super) fn read_chunk(chunk: &ChunkView, scan: &Scan) -> Result<ChunkRows> {
                     within(times(&one.rows)?, &scan.selection.series(one)?, scan.selection.times)
                 };
             let plain = cut(&project(&one.rows, &scan.schema)?, &spans, scan.batch_rows)?;
-            ChunkRows { plain, in_order: true, ..ChunkRows::default() }
+            ChunkRows { plain, in_order: in_key_order(one, scan), ..ChunkRows::default() }
         }
         [older, newer, ..] => read_runs(older, newer, scan)?,
     };
@@ -82,6 +82,11 @@ fn sorted_runs(chunk: &ChunkView, table: &TableSchema) -> Result<Runs> {
     Ok((vec![Arc::clone(&merged)], Some(merged)))
 }
 
+/// True unless the rows are ordered by a newer tag that the query does not know.
+fn in_key_order(rows: &SortedRows, scan: &Scan) -> bool {
+    rows.key.len() <= scan.table.tags().count()
+}
+
 /// A query may have planned before the newest columns were added. What it sorts then lacks them
 /// and must not be kept.
 fn knows_all_columns(table: &TableSchema, chunk: &ChunkView) -> bool {
@@ -108,7 +113,8 @@ fn read_runs(older: &SortedRows, newer: &SortedRows, scan: &Scan) -> Result<Chun
     let mut plain = Vec::new();
     if shared.is_empty() {
         plain = cut(&older_rows, &spans(wanted), scan.batch_rows)?;
-        return Ok(ChunkRows { plain, in_order: true, ..ChunkRows::default() });
+        let in_order = in_key_order(older, scan);
+        return Ok(ChunkRows { plain, in_order, ..ChunkRows::default() });
     }
     for apart in [shared.before(), shared.after()] {
         plain.extend(cut(&older_rows, &spans(wanted.and(apart)), scan.batch_rows)?);

@@ -111,7 +111,12 @@ impl TableProvider for BufferedTable {
             partitions: state.config().target_partitions(),
             limit,
         };
-        // A shard without room does without the sorted form; the next query makes it again.
-        scan_view(view, Arc::new(scan), |kept: KeepSorted| drop(shard.tell(kept))).await
+        let keep = |sorted: KeepSorted| {
+            // A shard without room does without; the next query sorts again.
+            if !shard.tell(sorted) {
+                tracing::debug!(table = %self.table.name, "a sorted chunk was not kept");
+            }
+        };
+        scan_view(view, Arc::new(scan), keep).await
     }
 }

@@ -149,6 +149,10 @@ pub(super) fn cut(
     if total == 0 || spans.len() == 1 || total / spans.len() >= ROWS_PER_SLICE_MIN {
         return Ok(spans.iter().flat_map(|span| slices(rows, span.clone())).collect());
     }
+    if rows.num_columns() == 0 {
+        // Only the number of rows counts, and there is nothing to take them from.
+        return Ok(slices(rows, 0..total).collect());
+    }
     let indices = spans.iter().flat_map(|span| span.start as u32..span.end as u32);
     let picked = take_record_batch(rows, &UInt32Array::from_iter_values(indices))?;
     Ok(slices(&picked, 0..total).collect())

@@ -8,6 +8,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
 
 pub(super) struct Parquet {
@@ -28,7 +29,13 @@ impl Parquet {
 }
 
 fn told(error: ParquetError) -> QueryError {
-    internal(format!("error while writing the result: {error}"))
+    match error {
+        ParquetError::NYI(what) => QueryError {
+            kind: ErrorKind::NotImplemented,
+            message: format!("This feature is not implemented: {what}"),
+        },
+        error => internal(format!("error while writing the result: {error}")),
+    }
 }
 
 impl Encode for Parquet {

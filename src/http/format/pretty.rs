@@ -2,7 +2,7 @@
 
 use super::{Encode, encode_error};
 use crate::http::limits::PRETTY_BYTES_MAX;
-use arrow::array::RecordBatch;
+use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::util::pretty::pretty_format_batches;
 use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
@@ -15,12 +15,12 @@ pub(super) struct Pretty {
 
 impl Encode for Pretty {
     fn batch(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, QueryError> {
-        // A slice counts with its share of the rows it was cut from.
-        self.bytes += rows
-            .columns()
-            .iter()
-            .map(|c| c.to_data().get_slice_memory_size().unwrap_or(0))
-            .sum::<usize>();
+        // A slice counts with its share of the rows it was cut from, where that can be told.
+        let bytes = |column: &ArrayRef| {
+            let share = column.to_data().get_slice_memory_size();
+            share.unwrap_or_else(|_| column.get_array_memory_size())
+        };
+        self.bytes += rows.columns().iter().map(bytes).sum::<usize>();
         if self.bytes > PRETTY_BYTES_MAX {
             return Err(QueryError {
                 kind: ErrorKind::InvalidInput,

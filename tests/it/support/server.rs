@@ -25,6 +25,7 @@ pub(crate) struct Setup {
     starts: Arc<AtomicU32>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    bind: String,
 }
 
 impl Setup {
@@ -42,13 +43,18 @@ impl Setup {
     }
 
     fn new(store: &[&str]) -> Self {
-        let arguments = ["serve", "--node-id", NODE, "--without-auth"];
+        Self::of(&["serve", "--node-id", NODE, "--without-auth"]).with(store)
+    }
+
+    /// Exactly this command line, apart from the address to listen on.
+    pub(crate) fn of(arguments: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("influxdb3-it-").tempdir();
         Self {
             directory: Arc::new(directory.expect("a temporary directory")),
             starts: Arc::default(),
-            arguments: arguments.iter().chain(store).map(|a| (*a).to_owned()).collect(),
+            arguments: arguments.iter().map(|a| (*a).to_owned()).collect(),
             variables: Vec::new(),
+            bind: "127.0.0.1:0".to_owned(),
         }
     }
 
@@ -61,6 +67,12 @@ impl Setup {
     /// The same without one option.
     pub(crate) fn without(mut self, argument: &str) -> Self {
         self.arguments.retain(|a| a != argument);
+        self
+    }
+
+    /// The same on this address.
+    pub(crate) fn with_bind(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.bind);
         self
     }
 
@@ -102,7 +114,7 @@ impl Setup {
         let log = File::create(&log_file).expect("a log file");
         let process = clean_command()
             .args(&self.arguments)
-            .args(["--http-bind", "127.0.0.1:0"])
+            .args(["--http-bind", &self.bind])
             .arg("--tcp-listener-file-path")
             .arg(&listener_file)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
