@@ -48,12 +48,14 @@ fn recovered(server: &Server, actor: &str) {
 
 /// Plants a panic, provokes it, and expects a 5xx, not a hang; then everything is as before.
 fn check(actor: &str, message: &str, provoke: impl FnOnce(&Client) -> u16) {
-    let server = planted(&prefilled(), actor, message);
+    let setup = prefilled();
+    let mut server = planted(&setup, actor, message);
     let status = provoke(&server.client);
     assert!((500..600).contains(&status), "{actor}:{message} was answered {status}");
     recovered(&server, actor);
     assert_eq!(server.client.count("d", "m"), ROWS, "{actor}:{message}");
-    let server = server.killed_and_restarted();
+    server.kill();
+    let server = setup.start();
     assert_eq!(server.client.count("d", "m"), ROWS, "{actor}:{message}, after a restart");
     assert_eq!(server.client.count("d", "after"), 1);
 }
@@ -113,12 +115,13 @@ fn supervisor() {
 fn store_while_it_takes_rows() {
     // The rows are durable before the shard sees them, so the write may also succeed late.
     let setup = Setup::disk().with(&["--num-io-threads", "1"]);
-    let server = planted(&setup, "store-0", "ApplyRows");
+    let mut server = planted(&setup, "store-0", "ApplyRows");
     let status = server.client.write("d", "m n=1i 1").status;
     assert!(status == 204 || (500..600).contains(&status), "{status}");
     recovered(&server, "store-0");
     eventually("the durable row is visible", || (server.client.count("d", "m") == 1).then_some(()));
-    let server = server.killed_and_restarted();
+    server.kill();
+    let server = setup.start();
     assert_eq!(server.client.count("d", "m"), 1);
 }
 
@@ -134,11 +137,12 @@ fn regular_work_that_nobody_waits_for() {
 #[test]
 fn the_orderly_end() {
     for (actor, message) in [("wal", "Drain"), ("catalog", "NodeStopped")] {
-        let mut server = planted(&prefilled(), actor, message);
+        let setup = prefilled();
+        let mut server = planted(&setup, actor, message);
         server.client.must_write("d", &format!("m n=0i {}", ROWS + 1));
         server.signal("TERM");
         server.wait();
-        let server = server.setup.start();
+        let server = setup.start();
         assert_eq!(server.client.count("d", "m"), ROWS + 1, "{actor}:{message}");
     }
 }

@@ -266,3 +266,21 @@ fn a_dotenv_file_in_the_working_directory_counts() {
         assert_eq!(text, "f\n1.0\n");
     });
 }
+
+#[test]
+fn system_tables_are_shown() {
+    with_shell(|shell, client| {
+        client.must_write("d", "m f=1 1");
+        let list = shell.must(&["show", "system", "-d", "d", "table-list"]);
+        assert!(list.contains("queries"), "{list}");
+        assert_eq!(client.count("d", "m"), 1);
+        let csv = ["show", "system", "-d", "d", "table", "queries", "--format", "csv"];
+        assert!(shell.must(&csv).contains("SELECT count(*) AS n FROM m"));
+        shell.must(&["show", "system", "-d", "d", "summary"]);
+        shell.fails(
+            &["show", "system", "-d", "d", "table", "m"],
+            1,
+            &["Show command failed: system table 'm' not found"],
+        );
+    });
+}

@@ -199,7 +199,9 @@ fn lines_are_counted() {
 fn an_option_refuses_new_tags_on_old_tables() {
     let lines = ["m,a=1 f=1 1", "m,a=1,b=2 f=1 2"];
     let server = Server::memory();
-    lines.map(|line| server.client.must_write("d", line));
+    for line in lines {
+        server.client.must_write("d", line);
+    }
     let rows = server.client.rows("d", "SELECT a, b FROM m ORDER BY time");
     assert_eq!(rows, json!([{"a": "1"}, {"a": "1", "b": "2"}]));
 

@@ -197,7 +197,7 @@ fn a_gzip_bomb_is_refused_and_the_server_goes_on() {
 
 #[test]
 fn limits_are_options() {
-    let limits = ["--max-databases", "2", "--max-tables", "2", "--max-columns-per-table", "3"];
+    let limits = ["--max-databases", "2", "--max-tables", "3", "--max-columns-per-table", "3"];
     let server = Setup::memory().with(&limits).start();
     let client = &server.client;
     client.must_write("a", "m a=1,b=1,c=1 1");
@@ -215,7 +215,8 @@ fn limits_are_options() {
          Adding a new database would exceed limit of 2 databases");
     check(client, "/api/v2/write?bucket=c", b"m f=1 1", 400, &told);
 
-    let table = client.write("b", "n f=1 1");
+    client.must_write("b", "n f=1 1");
+    let table = client.write("b", "o f=1 1");
     assert_eq!(table.status, 422, "{}", table.text());
     let message = table.json()["data"][0]["error_message"].as_str().expect("a text").to_owned();
     assert!(

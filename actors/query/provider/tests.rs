@@ -257,11 +257,11 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
     #[test]
     fn answers_equal_the_model(
-        early in rows(0..80),
-        late in prop::collection::vec(rows(0..12), 0..3),
+        early in rows(0..120),
+        late in prop::collection::vec(rows(0..6), 0..3),
         columns_then in 1..=4_usize,
     ) {
         run(async {
