@@ -22,12 +22,15 @@ use actors::wal::{Replay, ReplayError, Wal, WalConfig, replay};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::limits;
+use protocols::messages::catalog::CatchUp;
 use protocols::messages::wal::PeriodDue;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// All actors of a running server.
@@ -77,7 +80,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     boot.guardian = boot.guardian.reporting_to(supervisor.clone());
     let (catalog, snapshot) = boot.catalog().await?;
     let stores = boot.stores(&snapshot).await?;
-    let wal = boot.wal(&stores, &snapshot).await?;
+    let wal = boot.wal(&catalog, &stores, &snapshot).await?;
     let ingest = boot.ingest(&catalog, &snapshot, &wal).await?;
     let query = boot.query(&stores, &snapshot).await?;
 
@@ -202,6 +205,7 @@ impl Boot<'_> {
 
     async fn wal(
         &mut self,
+        catalog: &Mailbox<Catalog>,
         stores: &StoreShards,
         snapshot: &Published<CatalogSnapshot>,
     ) -> anyhow::Result<Mailbox<Wal>> {
@@ -224,9 +228,16 @@ impl Boot<'_> {
         };
         let mailbox = Guardian::mailbox(&config);
         let replay = Arc::new(self.replay(snapshot, stores.all().len(), None));
+        let catalog = catalog.clone();
         let factory: Factory<Wal> = Arc::new(move || {
             let (wal, replay) = (wal.clone(), Arc::clone(&replay));
-            async move { Wal::open(wal, &replay()).await }.boxed_local()
+            let catalog = catalog.clone();
+            let what = async move || {
+                let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
+                catalog.ask_from_edge(CatchUp, deadline).await??;
+                Ok(replay())
+            };
+            async move { Wal::open(wal, what).await }.boxed_local()
         });
         self.birth(config, &mailbox, factory).await?;
         Ok(mailbox)

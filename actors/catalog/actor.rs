@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
+    CatalogError, CatchUp, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
     NodeStopped, SetRetention, SweepDeleted,
 };
 use protocols::messages::{Command, rank};
@@ -37,7 +37,10 @@ pub struct Catalog {
     publisher: Publisher<CatalogSnapshot>,
     /// Requests that wait for the put under way.
     waiting: Vec<Waiting>,
-    putting: bool,
+    /// Those who wait for the records of others.
+    catching_up: Vec<Responder<CatchUp>>,
+    /// A put is under way, or a reading of the records of others.
+    busy: bool,
     checkpoint_sequence: u64,
     /// Encodes checkpoints off the actor's thread.
     pool: Pool,
@@ -107,7 +110,8 @@ impl Catalog {
             state,
             publisher,
             waiting: Vec::new(),
-            putting: false,
+            catching_up: Vec::new(),
+            busy: false,
             checkpoint_sequence,
             pool: Pool::new("catalog-checkpoint", 1, 1)?,
         };
@@ -123,9 +127,35 @@ impl Catalog {
         self.commit_waiting(cx);
     }
 
+    /// Reads the records of others, if somebody waits for them and nothing is under way.
+    fn catch_up(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.busy || self.catching_up.is_empty() {
+            return;
+        }
+        self.busy = true;
+        let replies = std::mem::take(&mut self.catching_up);
+        let (log, next) = (self.log.clone(), self.state.next_header());
+        cx.then(async move { log.newer(next).await }, move |catalog, newer, cx| {
+            catalog.busy = false;
+            let read = newer.map_err(|error| format!("{error:#}"));
+            let result = read.and_then(|records| catalog.take_in(&records));
+            for reply in replies {
+                let result = result.clone().map_err(CatalogError::Storage);
+                reply.answer(result.map(|()| Arc::clone(&catalog.state.snapshot)));
+            }
+            catalog.go_on(cx);
+        });
+    }
+
+    /// What waited while something was under way.
+    fn go_on(&mut self, cx: &mut Cx<'_, Self>) {
+        self.catch_up(cx);
+        self.commit_waiting(cx);
+    }
+
     /// Takes the waiting requests in turn until a put is under way.
     fn commit_waiting(&mut self, cx: &mut Cx<'_, Self>) {
-        while !self.putting && !self.waiting.is_empty() {
+        while !self.busy && !self.waiting.is_empty() {
             // What takes something away begins a group: what came before it gets a snapshot that
             // still has everything.
             let later = self.waiting.iter().skip(1).position(|w| w.request.removes());
@@ -164,7 +194,7 @@ impl Catalog {
         let record = LogRecord { nonce: Uuid::new_v4(), time_ns: now_ns, changes };
         let group = Group { requests, outcomes, next, races_lost };
         let log = self.log.clone();
-        self.putting = true;
+        self.busy = true;
         cx.then(async move { log.append(header, &record).await }, move |catalog, appended, cx| {
             catalog.finish(group, appended, cx)
         });
@@ -172,7 +202,7 @@ impl Catalog {
 
     /// A put has ended.
     fn finish(&mut self, group: Group, appended: Appended, cx: &mut Cx<'_, Self>) {
-        self.putting = false;
+        self.busy = false;
         match appended {
             Appended::Ours => {
                 self.show(group.next);
@@ -185,25 +215,33 @@ impl Catalog {
             }
         }
         self.start_checkpoint(cx);
-        self.commit_waiting(cx);
+        self.go_on(cx);
     }
 
     /// Takes in what others have written and tries again behind it.
     fn retry(&mut self, group: Group, records: &[LogRecord], cx: &mut Cx<'_, Self>) {
-        let mut state = self.state.clone();
-        for record in records {
-            if let Err(error) = state.apply_record(record) {
-                tracing::error!(%error, "another process has written a record that does not fit");
-                refuse(group.requests, &error.to_string());
-                return;
-            }
+        if let Err(error) = self.take_in(records) {
+            refuse(group.requests, &error);
+            return;
         }
-        self.show(state);
         if group.races_lost >= RACES_MAX {
             refuse(group.requests, "other processes keep changing the catalog, try again");
             return;
         }
         self.commit(group.requests, group.races_lost + 1, cx);
+    }
+
+    /// Applies the records of others, all or none.
+    fn take_in(&mut self, records: &[LogRecord]) -> Result<(), String> {
+        let mut state = self.state.clone();
+        for record in records {
+            if let Err(error) = state.apply_record(record) {
+                tracing::error!(%error, "another process has written a record that does not fit");
+                return Err(error.to_string());
+            }
+        }
+        self.show(state);
+        Ok(())
     }
 
     fn show(&mut self, state: CatalogState) {
@@ -297,6 +335,13 @@ async fn record_start(
 
 impl Service for Catalog {
     const RANK: u8 = rank::CATALOG;
+}
+
+impl Receive<CatchUp> for Catalog {
+    fn receive(&mut self, _: CatchUp, reply: Responder<CatchUp>, cx: &mut Cx<'_, Self>) {
+        self.catching_up.push(reply);
+        self.catch_up(cx);
+    }
 }
 
 macro_rules! receive {

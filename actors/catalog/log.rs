@@ -99,6 +99,20 @@ impl CatalogLog {
         }
     }
 
+    /// All records from `next.sequence` on.
+    ///
+    /// # Errors
+    /// When the store fails, or a record is damaged or of another catalog.
+    pub(super) async fn newer(&self, mut next: Header) -> anyhow::Result<Vec<LogRecord>> {
+        let nobodys = Uuid::new_v4();
+        let mut newer = Vec::new();
+        while let Some(records) = self.records_from(next, nobodys).await? {
+            next.sequence += records.len() as u64;
+            newer.extend(records);
+        }
+        Ok(newer)
+    }
+
     /// The records from `header.sequence` on; `None` when there are none, and an empty list when
     /// the first is the one with `nonce`.
     async fn records_from(

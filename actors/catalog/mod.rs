@@ -12,6 +12,7 @@
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
+//! | `CatchUp` | `Wal` | the snapshot with what another process has added |
 //!
 //! ## Emits
 //! A [`CatalogSnapshot`] for all readers after each change. It asks nobody.

@@ -92,7 +92,7 @@ fn render(kind: ColumnKind, v: u8) -> String {
     match kind {
         ColumnKind::Tag | ColumnKind::Field(FieldType::String) => text(v),
         ColumnKind::Field(FieldType::Float) => format!("{:?}", f64::from(v)),
-        ColumnKind::Field(_) => (v % 2 == 0).to_string(),
+        ColumnKind::Field(_) => v.is_multiple_of(2).to_string(),
     }
 }
 

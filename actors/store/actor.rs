@@ -72,9 +72,19 @@ impl Store {
         }
     }
 
+    /// Keeps the sorted form that a query made, in the place of the rows it was made from.
+    pub fn keep_sorted(&mut self, kept: KeepSorted) {
+        let chunks = self.tables.get_mut(&kept.table);
+        let Some(chunk) = chunks.and_then(|c| c.get_mut(&kept.chunk_time_ns)) else { return };
+        let before = chunk.size_bytes();
+        chunk.keep_sorted(kept.sorted_batches, kept.sorted);
+        self.buffered_bytes = (self.buffered_bytes + chunk.size_bytes()).saturating_sub(before);
+        self.bytes_gauge.set(self.buffered_bytes as f64);
+    }
+
     /// Everything a query needs of one table.
-    pub fn view(&self, question: &ViewTable) -> TableView {
-        let Some(chunks) = self.tables.get(&question.table) else {
+    pub fn view(&mut self, question: &ViewTable) -> TableView {
+        let Some(chunks) = self.tables.get_mut(&question.table) else {
             return TableView::default();
         };
         let overlaps = |chunk: &Chunk| {
@@ -83,7 +93,7 @@ impl Store {
         };
         TableView {
             chunks: chunks
-                .iter()
+                .iter_mut()
                 .filter(|(_, chunk)| overlaps(chunk))
                 .map(|(time, chunk)| chunk.view(*time))
                 .collect(),
@@ -132,14 +142,7 @@ impl Receive<ViewTable> for Store {
 
 impl Receive<KeepSorted> for Store {
     fn receive(&mut self, kept: KeepSorted, reply: Responder<KeepSorted>, _: &mut Cx<'_, Self>) {
-        let chunks = self.tables.get_mut(&kept.table);
-        if let Some(chunk) = chunks.and_then(|c| c.get_mut(&kept.chunk_time_ns)) {
-            let before = chunk.size_bytes();
-            chunk.keep_sorted(kept.sorted_batches, kept.sorted);
-            let after = chunk.size_bytes();
-            self.buffered_bytes = (self.buffered_bytes + after).saturating_sub(before);
-            self.bytes_gauge.set(self.buffered_bytes as f64);
-        }
+        self.keep_sorted(kept);
         reply.answer(());
     }
 }

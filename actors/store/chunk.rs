@@ -17,6 +17,9 @@ pub(super) fn chunk_time(time_ns: i64, gen1_duration_ns: i64) -> i64 {
     time_ns.saturating_sub(time_ns.rem_euclid(gen1_duration_ns))
 }
 
+/// A query that has not handed anything back while so many batches arrived is not going to.
+const SEEN_BATCHES_MAX: usize = 4096;
+
 /// A batch, and how many batches had arrived in this chunk when its last row did.
 struct Arrived {
     rows: RecordBatch,
@@ -31,6 +34,9 @@ pub(super) struct Chunk {
     /// The later ones.
     unsorted: Vec<Arrived>,
     arrived_batches: usize,
+    /// What a query that may hand back a sorted form has seen. Batches are not gathered across
+    /// this boundary, or that form would fit nowhere.
+    seen_batches: Option<usize>,
     min_time_ns: i64,
     max_time_ns: i64,
     bytes: usize,
@@ -43,6 +49,7 @@ impl Chunk {
             sorted_batches: 0,
             unsorted: Vec::new(),
             arrived_batches: 0,
+            seen_batches: None,
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             bytes: 0,
@@ -61,9 +68,16 @@ impl Chunk {
     /// Makes one batch of the last ones while they are many and of the same order of size, so
     /// that each row is copied only a few times over its life.
     fn gather(&mut self) {
+        if self.seen_batches.is_some_and(|seen| self.arrived_batches - seen > SEEN_BATCHES_MAX) {
+            self.seen_batches = None;
+        }
+        let seen = self.seen_batches.unwrap_or(0);
         let mut rows_max = GATHER_BATCHES;
         while rows_max <= GATHER_ROWS_MAX {
             let from = self.unsorted.len().saturating_sub(GATHER_BATCHES);
+            if self.unsorted[from].arrived_batches <= seen {
+                return;
+            }
             let last = &self.unsorted[from..];
             if last.len() < GATHER_BATCHES || last.iter().any(|b| b.rows.num_rows() >= rows_max) {
                 rows_max *= GATHER_BATCHES;
@@ -80,6 +94,7 @@ impl Chunk {
     /// Replaces the first `sorted_batches` batches by their sorted form. Does nothing when a
     /// better one is there already, or when the batches were gathered across that boundary since.
     pub(super) fn keep_sorted(&mut self, sorted_batches: usize, sorted: Arc<SortedRows>) {
+        self.seen_batches = None;
         let boundary = self.unsorted.iter().position(|b| b.arrived_batches == sorted_batches);
         if let Some(last) = boundary {
             self.unsorted.drain(..=last);
@@ -90,7 +105,8 @@ impl Chunk {
         }
     }
 
-    pub(super) fn view(&self, chunk_time_ns: i64) -> ChunkView {
+    pub(super) fn view(&mut self, chunk_time_ns: i64) -> ChunkView {
+        self.seen_batches.get_or_insert(self.arrived_batches);
         ChunkView {
             chunk_time_ns,
             sorted: self.sorted.clone(),

@@ -36,7 +36,7 @@ fn batch(rows: &[(i64, i64)]) -> TableBatch {
     }
 }
 
-fn view(store: &Store, min: i64, max: i64) -> TableView {
+fn view(store: &mut Store, min: i64, max: i64) -> TableView {
     store.view(&ViewTable { table: TableId(1), min_time_ns: min, max_time_ns: max })
 }
 
@@ -48,11 +48,11 @@ fn rows(view: &TableView) -> usize {
 fn rows_gather_in_chunks_by_their_time() {
     let mut store = Store::new(0, GEN1, vec![]);
     store.apply(ApplyRows { sequence: 1, batches: vec![batch(&[(-1, 1), (5, 2), (700, 3)])] });
-    let all = view(&store, i64::MIN, i64::MAX);
+    let all = view(&mut store, i64::MIN, i64::MAX);
     let times: Vec<_> = all.chunks.iter().map(|c| c.chunk_time_ns).collect();
     assert_eq!(times, [-600, 0, 600]);
-    assert_eq!(rows(&view(&store, 0, 599)), 1);
-    assert_eq!(rows(&view(&store, 701, 9999)), 0);
+    assert_eq!(rows(&view(&mut store, 0, 599)), 1);
+    assert_eq!(rows(&view(&mut store, 701, 9999)), 0);
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn a_group_counts_once_however_often_it_is_sent() {
     for sequence in [1, 1, 2, 1, 2] {
         store.apply(ApplyRows { sequence, batches: vec![batch(&[(5, 2)])] });
     }
-    assert_eq!(rows(&view(&store, i64::MIN, i64::MAX)), 2);
+    assert_eq!(rows(&view(&mut store, i64::MIN, i64::MAX)), 2);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn many_small_batches_become_few() {
     for i in 0..1000 {
         store.apply(ApplyRows { sequence: i + 1, batches: vec![batch(&[(i as i64 % 600, 1)])] });
     }
-    let all = view(&store, i64::MIN, i64::MAX);
+    let all = view(&mut store, i64::MIN, i64::MAX);
     assert_eq!(rows(&all), 1000);
     assert!(all.chunks[0].unsorted.len() < 64, "{} batches", all.chunks[0].unsorted.len());
 }
@@ -79,5 +79,29 @@ fn many_small_batches_become_few() {
 fn rows_of_dropped_tables_are_not_taken() {
     let mut store = Store::new(0, GEN1, vec![TableId(1)]);
     store.apply(ApplyRows { sequence: 1, batches: vec![batch(&[(5, 2)])] });
-    assert_eq!(rows(&view(&store, i64::MIN, i64::MAX)), 0);
+    assert_eq!(rows(&view(&mut store, i64::MIN, i64::MAX)), 0);
+}
+
+#[test]
+fn a_sorted_form_fits_however_many_batches_came_meanwhile() {
+    use protocols::messages::store::SortedRows;
+    let mut store = Store::new(0, GEN1, vec![]);
+    for i in 0..100 {
+        store.apply(ApplyRows { sequence: i + 1, batches: vec![batch(&[(i as i64, 1)])] });
+    }
+    let seen = view(&mut store, i64::MIN, i64::MAX).chunks.remove(0);
+    for i in 100..200 {
+        store.apply(ApplyRows { sequence: i + 1, batches: vec![batch(&[(i as i64, 1)])] });
+    }
+    let rows_kept = batch(&(0..100).map(|i| (i, 1)).collect::<Vec<_>>()).rows;
+    let sorted = SortedRows { rows: rows_kept, series_starts: vec![0], key: vec![] };
+    store.keep_sorted(protocols::messages::store::KeepSorted {
+        table: TableId(1),
+        chunk_time_ns: seen.chunk_time_ns,
+        sorted_batches: seen.arrived_batches,
+        sorted: std::sync::Arc::new(sorted),
+    });
+    let after = view(&mut store, i64::MIN, i64::MAX);
+    assert_eq!(after.chunks[0].sorted.as_ref().map(|s| s.rows.num_rows()), Some(100));
+    assert_eq!(rows(&after), 100, "the later ones, unsorted");
 }

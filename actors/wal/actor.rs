@@ -68,16 +68,20 @@ pub struct Wal {
 impl Wal {
     /// Takes the log over from whoever wrote it before, reads it back into the store shards, and
     /// is ready for new rows. The shards skip what they have already, so this serves the start of
-    /// the server and the rebuilding after a panic alike.
+    /// the server and the rebuilding after a panic alike. `what` is asked after the takeover, so
+    /// that its catalog has all names that the former writer could use.
     ///
     /// # Errors
     /// When the log cannot be read or written, or is damaged and that is to stop the start.
-    pub async fn open(config: WalConfig, what: &Replay) -> anyhow::Result<Self> {
+    pub async fn open(
+        config: WalConfig,
+        what: impl AsyncFnOnce() -> anyhow::Result<Replay>,
+    ) -> anyhow::Result<Self> {
         // First the takeover, then the reading: the former writer cannot acknowledge anything
         // that the reading would miss.
         let log = log::open(&config.objects, &config.node).await?;
         let stores = config.stores.clone();
-        let stats = replay(what, Some(log.first_own_file()), async |shard, group| {
+        let stats = replay(&what().await?, Some(log.first_own_file()), async |shard, group| {
             let deadline = Instant::now() + APPLY_DEADLINE;
             let asked = stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
             asked.map_err(|e| ReplayError::Apply(e.to_string()))
@@ -113,7 +117,7 @@ impl Wal {
         }
         let full = self.open_group.len() >= self.config.waiting_writes_max
             || (self.open_bytes > 0 && self.open_bytes + bytes > self.config.waiting_bytes_max);
-        full.then(|| WalError::Full(self.open_group.len()))
+        full.then_some(WalError::Full(self.open_group.len()))
     }
 
     /// Has the log sync the open group, unless it is busy or there is nothing to sync.

@@ -13,6 +13,7 @@
 //!
 //! ## Emits
 //! `ApplyRows` to each `Store` shard, in the order of groups, repeated until the shard took it.
+//! `CatchUp` to `Catalog`, when it has taken the log over and is about to read it.
 //!
 //! ## Invariants
 //! A group is written to the log and synced before a shard sees its rows, and its writers are

@@ -114,7 +114,7 @@ impl Node {
                 let log = log.lock().unwrap().take();
                 match log {
                     Some(log) => Ok(Wal::with_log(config, log, 0)),
-                    None => Wal::open(config, &what).await,
+                    None => Wal::open(config, async || Ok(what)).await,
                 }
             }
             .boxed_local()

@@ -98,6 +98,12 @@ pub struct SweepDeleted;
 #[derive(Clone, Copy, Debug)]
 pub struct NodeStopped;
 
+/// Takes in what another process has written to the catalog's log meanwhile. Sent by `Wal` when
+/// it has taken its own log over: rows that the former writer made durable until then may be of
+/// tables that this process has not heard of.
+#[derive(Clone, Copy, Debug)]
+pub struct CatchUp;
+
 impl Command for EnsureSchema {
     type Reply = Result<Arc<CatalogSnapshot>, CatalogError>;
     const NAME: &'static str = "EnsureSchema";
@@ -121,7 +127,8 @@ admin_command!(
     CreateTable,
     DeleteTable,
     SweepDeleted,
-    NodeStopped
+    NodeStopped,
+    CatchUp
 );
 
 /// Why the catalog refused.

@@ -125,13 +125,31 @@ fn store_while_it_takes_rows() {
     assert_eq!(server.client.count("d", "m"), 1);
 }
 
+/// Plants a panic where nobody waits for an answer; `provoke` leads there.
+fn check_unseen(actor: &str, message: &str, provoke: impl FnOnce(&Client)) {
+    let server = planted(&prefilled(), actor, message);
+    provoke(&server.client);
+    recovered(&server, actor);
+    assert_eq!(server.client.count("d", "m"), ROWS, "{actor}:{message}");
+}
+
 #[test]
-fn regular_work_that_nobody_waits_for() {
-    for (actor, message) in [("wal", "PeriodDue"), ("catalog", "SweepDeleted")] {
-        let server = planted(&prefilled(), actor, message);
-        recovered(&server, actor);
-        assert_eq!(server.client.count("d", "m"), ROWS, "{actor}:{message}");
-    }
+fn regular_work() {
+    check_unseen("wal", "PeriodDue", |_| ());
+    check_unseen("catalog", "SweepDeleted", |_| ());
+    check_unseen("supervisor", "ActorNews", |_| ());
+}
+
+#[test]
+fn store_behind_the_scenes() {
+    check_unseen("store-0", "KeepSorted", |client| {
+        assert_eq!(client.sql("d", "SELECT * FROM m").status, 200);
+    });
+    check_unseen("store-0", "DropTables", |client| {
+        client.must_write("d", "gone f=1 1");
+        let path = "/api/v3/configure/table?db=d&table=gone&hard_delete_at=now";
+        assert_eq!(client.delete(path).status, 200);
+    });
 }
 
 #[test]

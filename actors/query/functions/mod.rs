@@ -1,6 +1,9 @@
 //! The functions of the engine, and those that are added or differ.
 
 mod approx_distinct;
+mod date_bin_wallclock;
+pub(super) mod gapfill;
+mod local_clock;
 mod scalars;
 mod selectors;
 
@@ -12,6 +15,10 @@ use std::sync::Arc;
 pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(scalars::all());
+    functions.push(Arc::new(ScalarUDF::new_from_impl(
+        date_bin_wallclock::DateBinWallclock::default(),
+    )));
+    functions.extend(gapfill::all());
     functions
 }
 

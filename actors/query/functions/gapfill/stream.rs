@@ -1,0 +1,197 @@
+//! From groups ordered by series and bin to filled series, in batches.
+
+use super::bins::Bins;
+use super::node::{ColumnRole, Layout};
+use super::series::Series;
+use arrow::array::RecordBatch;
+use arrow::compute::{BatchCoalescer, concat_batches};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::metrics::BaselineMetrics;
+use futures::StreamExt;
+use std::sync::Arc;
+
+/// The groups that come in, and what has become of them.
+pub(super) struct GapFillStream {
+    input: SendableRecordBatchStream,
+    /// A batch that came in, up to where it was looked at.
+    unread: Option<Unread>,
+    /// The groups of the series that may still go on.
+    groups: Vec<RecordBatch>,
+    /// What tells this series from others, if anything does.
+    key: Option<OwnedRow>,
+    /// The series that is complete and is being written.
+    writing: Option<Series>,
+    /// Makes full batches of short series.
+    written: BatchCoalescer,
+    splitter: Splitter,
+    bins: Bins,
+    layout: Arc<Layout>,
+    schema: SchemaRef,
+    batch_rows: usize,
+    ended: bool,
+    reservation: MemoryReservation,
+    metrics: BaselineMetrics,
+}
+
+/// A batch with the keys of its rows.
+struct Unread {
+    batch: RecordBatch,
+    keys: Option<Rows>,
+    from: usize,
+}
+
+/// Finds the keys of groups.
+struct Splitter {
+    columns: Vec<usize>,
+    converter: Option<RowConverter>,
+}
+
+impl Splitter {
+    fn try_new(schema: &SchemaRef, layout: &Layout) -> Result<Self> {
+        let roles = layout.roles.iter().enumerate();
+        let columns: Vec<usize> =
+            roles.filter(|(_, role)| **role == ColumnRole::Series).map(|(at, _)| at).collect();
+        let fields = columns.iter().map(|at| SortField::new(schema.field(*at).data_type().clone()));
+        let converter = match columns.is_empty() {
+            true => None,
+            false => Some(RowConverter::new(fields.collect())?),
+        };
+        Ok(Self { columns, converter })
+    }
+
+    fn read(&self, batch: RecordBatch) -> Result<Unread> {
+        let columns: Vec<_> = self.columns.iter().map(|at| Arc::clone(batch.column(*at))).collect();
+        let keys = self.converter.as_ref().map(|c| c.convert_columns(&columns)).transpose()?;
+        Ok(Unread { batch, keys, from: 0 })
+    }
+}
+
+impl Unread {
+    /// Takes the next rows as long as they have the key. `None` when there are no more.
+    fn take(&mut self, key: &mut Option<OwnedRow>) -> Option<RecordBatch> {
+        let (from, rows) = (self.from, self.batch.num_rows());
+        let Some(keys) = &self.keys else {
+            self.from = rows;
+            return (from < rows).then(|| self.batch.clone());
+        };
+        if from >= rows {
+            return None;
+        }
+        let of_series = key.get_or_insert_with(|| keys.row(from).owned()).row();
+        let length = (from..rows).take_while(|row| keys.row(*row) == of_series).count();
+        self.from += length;
+        Some(self.batch.slice(from, length))
+    }
+
+    fn is_read(&self) -> bool {
+        self.from >= self.batch.num_rows()
+    }
+}
+
+impl GapFillStream {
+    /// Fills `input`.
+    pub(super) fn try_new(
+        input: SendableRecordBatchStream,
+        schema: SchemaRef,
+        layout: Arc<Layout>,
+        metrics: BaselineMetrics,
+        context: &TaskContext,
+    ) -> Result<Self> {
+        let batch_rows = context.session_config().batch_size();
+        Ok(Self {
+            input,
+            unread: None,
+            groups: Vec::new(),
+            key: None,
+            writing: None,
+            written: BatchCoalescer::new(Arc::clone(&schema), batch_rows),
+            splitter: Splitter::try_new(&schema, &layout)?,
+            bins: layout.bins.bins()?,
+            layout,
+            schema,
+            batch_rows,
+            ended: false,
+            reservation: MemoryConsumer::new("GapFill").register(context.memory_pool()),
+            metrics,
+        })
+    }
+
+    /// The next batch of the result.
+    pub(super) async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
+        loop {
+            if let Some(batch) = self.work()? {
+                self.metrics.output_rows().add(batch.num_rows());
+                return Ok(Some((batch, self)));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            match self.input.next().await {
+                Some(batch) => self.unread = Some(self.splitter.read(batch?)?),
+                None => self.ended = true,
+            }
+        }
+    }
+
+    /// Goes on until a batch is ready or more input is needed.
+    fn work(&mut self) -> Result<Option<RecordBatch>> {
+        let timer = self.metrics.elapsed_compute().clone();
+        let _timer = timer.timer();
+        loop {
+            if let Some(batch) = self.written.next_completed_batch() {
+                return Ok(Some(batch));
+            }
+            if let Some(series) = &mut self.writing {
+                match series.next_batch(self.batch_rows)? {
+                    Some(batch) => self.written.push_batch(batch)?,
+                    None => {
+                        self.writing = None;
+                        self.reservation.free();
+                    }
+                }
+            } else if let Some(unread) = self.unread.take() {
+                self.collect(unread)?;
+            } else if !self.ended {
+                return Ok(None);
+            } else if !self.groups.is_empty() {
+                self.complete()?;
+            } else {
+                self.written.finish_buffered_batch()?;
+                return Ok(self.written.next_completed_batch());
+            }
+        }
+    }
+
+    /// Takes groups of this series; if others follow it is complete.
+    fn collect(&mut self, mut unread: Unread) -> Result<()> {
+        if let Some(groups) = unread.take(&mut self.key)
+            && groups.num_rows() > 0
+        {
+            // Slices count as all that they were cut from.
+            let (all, rows) = (unread.batch.get_array_memory_size(), unread.batch.num_rows());
+            self.reservation.try_grow(all * groups.num_rows() / rows.max(1))?;
+            self.groups.push(groups);
+        }
+        if !unread.is_read() {
+            self.unread = Some(unread);
+            self.complete()?;
+        }
+        Ok(())
+    }
+
+    /// Begins to write the series.
+    fn complete(&mut self) -> Result<()> {
+        self.key = None;
+        let groups = std::mem::take(&mut self.groups);
+        if let Some(first) = groups.first() {
+            let rows = concat_batches(&first.schema(), &groups)?;
+            let (schema, bins) = (Arc::clone(&self.schema), self.bins.clone());
+            self.writing = Some(Series::try_new(&rows, schema, &self.layout, bins)?);
+        }
+        Ok(())
+    }
+}
