@@ -89,8 +89,9 @@ pub struct ColumnSchema {
 impl ColumnSchema {
     /// The column as an Arrow field, with the metadata that clients read.
     pub fn arrow_field(&self) -> Field {
-        Field::new(self.name.as_ref(), self.kind.arrow_type(), true)
-            .with_metadata([(COLUMN_TYPE_KEY.to_owned(), self.kind.influx_name().to_owned())].into())
+        Field::new(self.name.as_ref(), self.kind.arrow_type(), true).with_metadata(
+            [(COLUMN_TYPE_KEY.to_owned(), self.kind.influx_name().to_owned())].into(),
+        )
     }
 }
 
@@ -136,8 +137,7 @@ impl TableSchema {
         columns: Vec<ColumnSchema>,
         deletion: Option<Deletion>,
     ) -> Self {
-        let by_name =
-            columns.iter().enumerate().map(|(i, c)| (Arc::clone(&c.name), i)).collect();
+        let by_name = columns.iter().enumerate().map(|(i, c)| (Arc::clone(&c.name), i)).collect();
         let mut fields: Vec<Field> = columns.iter().map(ColumnSchema::arrow_field).collect();
         fields.push(time_field());
         fields.sort_by(|a, b| a.name().cmp(b.name()));

@@ -73,8 +73,14 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         Storage::Directory(root) => Objects::directory(root.clone())?,
     };
     let guardian = Guardian::new(fatal.clone());
-    let mut boot =
-        Boot { config, objects, clock: clock.clone(), fatal: fatal.clone(), guardian, births: vec![] };
+    let mut boot = Boot {
+        config,
+        objects,
+        clock: clock.clone(),
+        fatal: fatal.clone(),
+        guardian,
+        births: vec![],
+    };
 
     let supervisor = boot.supervisor().await?;
     boot.guardian = boot.guardian.reporting_to(supervisor.clone());
@@ -161,7 +167,10 @@ impl Boot<'_> {
         Ok((mailbox, snapshot))
     }
 
-    async fn stores(&mut self, snapshot: &Published<CatalogSnapshot>) -> anyhow::Result<StoreShards> {
+    async fn stores(
+        &mut self,
+        snapshot: &Published<CatalogSnapshot>,
+    ) -> anyhow::Result<StoreShards> {
         let shards = self.config.io_threads;
         let mut mailboxes = Vec::with_capacity(shards);
         for shard in 0..shards {
@@ -348,8 +357,7 @@ fn store_factory(
         async move {
             let what = what();
             let catalog = &what.catalog;
-            let mut store =
-                Store::new(shard, catalog.gen1_duration_ns, removed_tables(catalog));
+            let mut store = Store::new(shard, catalog.gen1_duration_ns, removed_tables(catalog));
             if again {
                 replay(&what, None, async |_, group| {
                     store.apply(group);

@@ -52,7 +52,10 @@ fn quick_start() -> Vec<String> {
 fn hostname() -> Option<String> {
     let output = std::process::Command::new("hostname").output().ok()?;
     let name = String::from_utf8(output.stdout).ok()?;
-    let name: String =
-        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .collect();
     (!name.is_empty()).then_some(name)
 }

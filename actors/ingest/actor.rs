@@ -46,12 +46,7 @@ impl Service for Ingest {
 }
 
 impl Receive<WriteLines> for Ingest {
-    fn receive(
-        &mut self,
-        lines: WriteLines,
-        reply: Responder<WriteLines>,
-        cx: &mut Cx<'_, Self>,
-    ) {
+    fn receive(&mut self, lines: WriteLines, reply: Responder<WriteLines>, cx: &mut Cx<'_, Self>) {
         if reply.is_abandoned() {
             return; // the client went away before its request was looked at
         }

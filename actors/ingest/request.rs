@@ -77,9 +77,9 @@ pub(super) async fn store(
             Ok(database) => break database,
             // Somebody else gave a column another type, or took the last free place: the lines
             // are looked at again and get the errors that they deserve now.
-            Err(WriteError::Catalog(CatalogError::TypeConflict { .. } | CatalogError::Limit(_)))
-                if conflicts < CONFLICTS_MAX && snapshot_moved(&config, &snapshot) =>
-            {
+            Err(WriteError::Catalog(
+                CatalogError::TypeConflict { .. } | CatalogError::Limit(_),
+            )) if conflicts < CONFLICTS_MAX && snapshot_moved(&config, &snapshot) => {
                 conflicts += 1;
                 snapshot = config.snapshot.load();
                 parsed = parse(&config, &lines, &snapshot)?;

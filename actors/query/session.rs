@@ -1,6 +1,6 @@
 //! The engine's settings, functions and memory, shared by all queries.
 
-use super::functions;
+use super::functions::{self, gapfill};
 use chrono::DateTime;
 use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
 use datafusion::common::config::ConfigOptions;
@@ -52,6 +52,7 @@ impl Sessions {
         let base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_query_planner(Arc::new(gapfill::Planner))
             .with_catalog_list(Arc::new(EmptyCatalogProviderList))
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(functions::scalar())
@@ -68,8 +69,9 @@ impl Sessions {
         let mut state = self.base.clone();
         state.register_catalog_list(catalogs);
         state.mark_start_execution();
-        state.execution_props_mut().query_execution_start_time =
-            Some(DateTime::from_timestamp_nanos(now_ns));
+        let now = DateTime::from_timestamp_nanos(now_ns);
+        state.execution_props_mut().query_execution_start_time = Some(now);
+        state.add_analyzer_rule(Arc::new(gapfill::HandleGapFill::new(now)));
         state
     }
 }

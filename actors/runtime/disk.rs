@@ -40,12 +40,11 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
         create_folders_durable(folder)?;
     }
     let temporary = path.with_extension(format!("{}.{TEMPORARY_ENDING}", Uuid::new_v4().simple()));
-    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(
-        |mut file| {
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
-        },
-    );
+        });
     if let Err(error) = written {
         // What is left of the file is harmless; removing it only frees the space sooner.
         std::fs::remove_file(&temporary).ok();

@@ -24,8 +24,8 @@ pub(super) fn plant_panic(_actor: &str, _message: &str) {}
 #[cfg(feature = "failpoints")]
 mod on {
     use std::collections::HashMap;
-    use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicI64, Ordering};
     use std::time::Duration;
 
     enum Action {

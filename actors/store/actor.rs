@@ -30,7 +30,8 @@ impl Store {
     /// An empty shard. `shard` is its number, for the metrics; chunks are `gen1_duration_ns` wide.
     /// Rows of the tables `dropped` are not taken.
     pub fn new(shard: usize, gen1_duration_ns: i64, dropped: Vec<TableId>) -> Self {
-        let bytes_gauge = metrics::gauge!("store_buffer_bytes", "actor" => format!("store-{shard}"));
+        let bytes_gauge =
+            metrics::gauge!("store_buffer_bytes", "actor" => format!("store-{shard}"));
         bytes_gauge.set(0.0);
         Self {
             gen1_duration_ns,

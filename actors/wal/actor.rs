@@ -247,12 +247,7 @@ impl Service for Wal {
 }
 
 impl Receive<AppendRows> for Wal {
-    fn receive(
-        &mut self,
-        rows: AppendRows,
-        reply: Responder<AppendRows>,
-        cx: &mut Cx<'_, Self>,
-    ) {
+    fn receive(&mut self, rows: AppendRows, reply: Responder<AppendRows>, cx: &mut Cx<'_, Self>) {
         let bytes = rows.entry.len() + rows.batches.iter().map(|b| b.size_bytes).sum::<usize>();
         if let Some(error) = self.refusal(bytes) {
             reply.answer(Err(error));

@@ -48,11 +48,7 @@ impl Feed {
     }
 
     /// Queues rows of one group; the receiver resolves when they are visible.
-    pub(super) fn deliver(
-        &self,
-        sequence: u64,
-        batches: Vec<TableBatch>,
-    ) -> oneshot::Receiver<()> {
+    pub(super) fn deliver(&self, sequence: u64, batches: Vec<TableBatch>) -> oneshot::Receiver<()> {
         let (done, visible) = oneshot::channel();
         // A send fails only when the task is gone with its runtime; `visible` then says so.
         self.0.send(Delivery { group: ApplyRows { sequence, batches }, done }).ok();

@@ -57,9 +57,7 @@ pub(super) async fn list(store: &dyn ObjectStore, node: &str) -> object_store::R
     let prefix = Path::from(paths::wal_dir(node));
     let mut found: Vec<u64> = store
         .list(Some(&prefix))
-        .try_filter_map(async |meta| {
-            Ok(meta.location.filename().and_then(paths::wal_sequence))
-        })
+        .try_filter_map(async |meta| Ok(meta.location.filename().and_then(paths::wal_sequence)))
         .try_collect()
         .await?;
     found.sort_unstable();

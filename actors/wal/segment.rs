@@ -107,8 +107,7 @@ impl Files {
         loop {
             let sequence = self.newest + 1;
             let path = self.path(sequence);
-            let header =
-                Header { writer: self.writer, sequence, previous_bytes: self.left_bytes };
+            let header = Header { writer: self.writer, sequence, previous_bytes: self.left_bytes };
             match AppendFile::create(&path, &encode_header(header)) {
                 Ok(file) => {
                     self.newest = sequence;

@@ -118,8 +118,7 @@ pub struct Segment {
 /// When the header cannot be read. Damage behind it is reported in the result.
 pub fn read(file: &Bytes, left_at: Option<u64>) -> Result<Segment, FrameError> {
     let header = decode_header(file)?;
-    let mut segment =
-        Segment { header, frames: Vec::new(), damaged: Vec::new(), torn_at: None };
+    let mut segment = Segment { header, frames: Vec::new(), damaged: Vec::new(), torn_at: None };
     let mut at = HEADER_BYTES;
     while at < file.len() {
         if let Some((frame, _, end)) = frame_at(file, at) {

@@ -51,7 +51,12 @@ pub struct ServeArgs {
     pub node_id: Option<String>,
 
     /// Name of an environment variable that holds the node id
-    #[arg(long, value_name = "VAR", env = "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "VAR",
+        env = "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV",
+        hide_short_help = true
+    )]
     pub node_id_from_env: Option<String>,
 
     /// Refused: it belongs to another product
@@ -59,7 +64,12 @@ pub struct ServeArgs {
     pub cluster_id: Option<String>,
 
     /// Address to listen on; port 0 takes any free one
-    #[arg(long, value_name = "ADDR", env = "INFLUXDB3_HTTP_BIND_ADDR", default_value = "0.0.0.0:8181")]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "INFLUXDB3_HTTP_BIND_ADDR",
+        default_value = "0.0.0.0:8181"
+    )]
     pub http_bind: String,
 
     /// Largest request body in bytes, on the wire and decompressed
@@ -82,7 +92,13 @@ pub struct ServeArgs {
     pub without_auth: bool,
 
     /// Where data is kept
-    #[arg(long, value_enum, ignore_case = true, env = "INFLUXDB3_OBJECT_STORE", default_value = "file")]
+    #[arg(
+        long,
+        value_enum,
+        ignore_case = true,
+        env = "INFLUXDB3_OBJECT_STORE",
+        default_value = "file"
+    )]
     pub object_store: ObjectStoreKind,
 
     /// Directory of the file store [default: ~/.influxdb]
@@ -124,7 +140,13 @@ pub struct ServeArgs {
 #[derive(Args, Debug)]
 pub struct StorageArgs {
     /// Width of a chunk by row time: 1m, 5m or 10m; fixed at the first start of a store
-    #[arg(long, value_name = "DURATION", env = "INFLUXDB3_GEN1_DURATION", default_value = "10m", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "INFLUXDB3_GEN1_DURATION",
+        default_value = "10m",
+        hide_short_help = true
+    )]
     pub gen1_duration: Gen1Duration,
 
     /// How long one WAL file is appended to
@@ -132,11 +154,24 @@ pub struct StorageArgs {
     pub wal_flush_interval: Duration,
 
     /// Writes that may wait for the WAL; more are refused
-    #[arg(long, visible_alias = "wal-max-buffered-writes", value_name = "N", env = "INFLUXDB3_WAL_MAX_WRITE_BUFFER_SIZE", default_value_t = 100_000, hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "wal-max-buffered-writes",
+        value_name = "N",
+        env = "INFLUXDB3_WAL_MAX_WRITE_BUFFER_SIZE",
+        default_value_t = 100_000,
+        hide_short_help = true
+    )]
     pub wal_max_write_buffer_size: usize,
 
     /// Memory that writes may take while they wait for the WAL
-    #[arg(long, value_name = "SIZE", env = "INFLUXDB3_WAL_MAX_WRITE_BUFFER_BYTES", default_value = "10%", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "INFLUXDB3_WAL_MAX_WRITE_BUFFER_BYTES",
+        default_value = "10%",
+        hide_short_help = true
+    )]
     pub wal_max_write_buffer_bytes: MemorySize,
 
     /// Do not start when a WAL file is damaged, rather than use what is readable of it
@@ -144,7 +179,12 @@ pub struct StorageArgs {
     pub wal_replay_fail_on_error: bool,
 
     /// WAL files read ahead at start [default: one a core, at least 10]
-    #[arg(long, value_name = "N", env = "INFLUXDB3_WAL_REPLAY_CONCURRENCY_LIMIT", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "INFLUXDB3_WAL_REPLAY_CONCURRENCY_LIMIT",
+        hide_short_help = true
+    )]
     pub wal_replay_concurrency_limit: Option<usize>,
 
     /// Refuse rows of existing tables that are older than this [default: take any]
@@ -168,7 +208,12 @@ pub struct StorageArgs {
     pub max_columns_per_table: Option<usize>,
 
     /// Most tags of a table [default: no limit]
-    #[arg(long, value_name = "N", env = "INFLUXDB3_MAX_TAG_COLUMNS_PER_TABLE", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        env = "INFLUXDB3_MAX_TAG_COLUMNS_PER_TABLE",
+        hide_short_help = true
+    )]
     pub max_tag_columns_per_table: Option<usize>,
 
     /// How long the rows of something deleted stay when the deletion does not say
@@ -184,7 +229,14 @@ pub struct StorageArgs {
 #[derive(Args, Debug)]
 pub struct QueryArgs {
     /// Memory that running queries may take together
-    #[arg(long, visible_alias = "exec-mem-pool-size", value_name = "SIZE", env = "INFLUXDB3_EXEC_MEM_POOL_BYTES", default_value = "20%", hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "exec-mem-pool-size",
+        value_name = "SIZE",
+        env = "INFLUXDB3_EXEC_MEM_POOL_BYTES",
+        default_value = "20%",
+        hide_short_help = true
+    )]
     pub exec_mem_pool_bytes: MemorySize,
 
     /// How long a query may run [default: no limit]
@@ -196,11 +248,24 @@ pub struct QueryArgs {
     pub max_concurrent_queries: usize,
 
     /// Rows kept in `system.queries`
-    #[arg(long, visible_alias = "query-log-max-entries", value_name = "N", env = "INFLUXDB3_QUERY_LOG_SIZE", default_value_t = 1000, hide_short_help = true)]
+    #[arg(
+        long,
+        visible_alias = "query-log-max-entries",
+        value_name = "N",
+        env = "INFLUXDB3_QUERY_LOG_SIZE",
+        default_value_t = 1000,
+        hide_short_help = true
+    )]
     pub query_log_size: usize,
 
     /// Threads that run queries [default: one a core]
-    #[arg(long, alias = "datafusion-num-threads", value_name = "N", env = "INFLUXDB3_NUM_DATAFUSION_THREADS", hide_short_help = true)]
+    #[arg(
+        long,
+        alias = "datafusion-num-threads",
+        value_name = "N",
+        env = "INFLUXDB3_NUM_DATAFUSION_THREADS",
+        hide_short_help = true
+    )]
     pub num_datafusion_threads: Option<usize>,
 
     /// Settings of the query engine: `key:value,key:value`
@@ -220,11 +285,23 @@ pub struct LogArgs {
     pub verbose: u8,
 
     /// Where the log goes
-    #[arg(long, value_enum, env = "INFLUXDB3_LOG_DESTINATION", default_value = "stdout", hide_short_help = true)]
+    #[arg(
+        long,
+        value_enum,
+        env = "INFLUXDB3_LOG_DESTINATION",
+        default_value = "stdout",
+        hide_short_help = true
+    )]
     pub log_destination: LogDestination,
 
     /// How a log line looks
-    #[arg(long, value_enum, env = "INFLUXDB3_LOG_FORMAT", default_value = "full", hide_short_help = true)]
+    #[arg(
+        long,
+        value_enum,
+        env = "INFLUXDB3_LOG_FORMAT",
+        default_value = "full",
+        hide_short_help = true
+    )]
     pub log_format: LogFormat,
 }
 

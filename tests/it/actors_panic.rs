@@ -1,5 +1,8 @@
 //! A panic in any handler of any actor: whoever waited gets an answer, the actor comes back, and
 //! what was acknowledged before is still there.
+//!
+//! The binary has to be built with the feature, too: `cargo build` without it, in the same target
+//! directory and meanwhile, replaces the one under test.
 
 use crate::support::client::Client;
 use crate::support::eventually;

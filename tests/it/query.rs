@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 const CPU: &str = "cpu,host=Bravo val=2i,load=55.0,ok=true 2998573260000000000\n\
                    cpu,host=Ünal load=1e21 2998573261500000000";
@@ -69,7 +70,7 @@ fn parquet_keeps_types() {
     let (content_type, bytes) = formatted(&server.client, sql, "parquet");
     assert_eq!(content_type, "application/vnd.apache.parquet");
     let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes)).expect("a file");
-    let schema = file.schema().clone();
+    let schema = Arc::clone(file.schema());
     let batches: Vec<_> =
         file.build().expect("a reader").map(|batch| batch.expect("a batch")).collect();
     assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);

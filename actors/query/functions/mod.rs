@@ -15,9 +15,8 @@ use std::sync::Arc;
 pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(scalars::all());
-    functions.push(Arc::new(ScalarUDF::new_from_impl(
-        date_bin_wallclock::DateBinWallclock::default(),
-    )));
+    functions
+        .push(Arc::new(ScalarUDF::new_from_impl(date_bin_wallclock::DateBinWallclock::default())));
     functions.extend(gapfill::all());
     functions
 }

@@ -119,10 +119,13 @@ impl UserDefinedLogicalNodeCore for GapFill {
     }
 
     fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
-        match inputs.pop() {
-            Some(input) if inputs.is_empty() => Self::try_new(input, Layout::clone(&self.layout)),
-            _ => internal_err!("gap filling has exactly one input"),
-        }
+        let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else {
+            return internal_err!("gap filling has exactly one input");
+        };
+        // The engine tries whether columns added to the input come out too. They do not, and it
+        // takes them back when it sees that the result is as before.
+        let (schema, layout) = (Arc::clone(&self.schema), Arc::clone(&self.layout));
+        Ok(Self { input, schema, layout })
     }
 }
 
@@ -178,6 +181,9 @@ impl ExtensionPlanner for GapFillPlanner {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<GapFill>(), inputs) else {
             return Ok(None);
         };
+        if input.schema().fields().len() != node.layout.roles.len() {
+            return internal_err!("gap filling has to know all columns of its input");
+        }
         let schema = Arc::clone(node.schema.inner());
         let exec = GapFillExec::try_new(Arc::clone(input), schema, Arc::clone(&node.layout))?;
         Ok(Some(Arc::new(exec)))

@@ -12,7 +12,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable, Extension, LogicalPlan};
+use datafusion::logical_expr::{
+    Aggregate, Expr, ExprSchemable, Extension, LogicalPlan, UserDefinedLogicalNodeCore,
+};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use std::sync::Arc;
@@ -47,10 +49,7 @@ impl AnalyzerRule for HandleGapFill {
 }
 
 /// One node, whose inputs are done.
-fn handle_node(
-    plan: LogicalPlan,
-    constants: &ExprSimplifier,
-) -> Result<Transformed<LogicalPlan>> {
+fn handle_node(plan: LogicalPlan, constants: &ExprSimplifier) -> Result<Transformed<LogicalPlan>> {
     if !has_stub(&plan)? {
         return Ok(Transformed::no(plan));
     }
@@ -270,8 +269,10 @@ fn gap_fill_below(plan: &LogicalPlan) -> Option<&GapFill> {
 
 /// The column that a fill is called on, if it is an aggregate.
 fn aggregate_column(args: &[Expr], filled: &GapFill) -> Option<(Column, usize)> {
-    use datafusion::logical_expr::UserDefinedLogicalNodeCore;
-    let [Expr::Column(column)] = args else {
+    let [arg] = args else {
+        return None;
+    };
+    let Expr::Column(column) = without_alias(arg) else {
         return None;
     };
     let at = filled.schema().maybe_index_of_column(column)?;
@@ -287,6 +288,7 @@ fn with_fills(plan: &LogicalPlan, fills: &[(usize, FillKind)]) -> Result<Logical
         let node = Arc::new(filled.with_fills(fills)?);
         return Ok(LogicalPlan::Extension(Extension { node }));
     }
+    // Nothing but what `gap_fill_below` looks through.
     let inputs = plan.inputs().into_iter().map(|input| with_fills(input, fills));
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     plan.with_new_exprs(plan.expressions(), inputs)

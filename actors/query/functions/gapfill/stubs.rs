@@ -154,6 +154,7 @@ fn is_on_a_line(kind: &DataType) -> bool {
 /// The part of a chosen row that a line goes through.
 pub(super) fn line_child(fields: &Fields) -> Option<usize> {
     let (at, field) = fields.find("value")?;
-    let number = matches!(field.data_type(), DataType::Float64 | DataType::Int64 | DataType::UInt64);
+    let number =
+        matches!(field.data_type(), DataType::Float64 | DataType::Int64 | DataType::UInt64);
     number.then_some(at)
 }

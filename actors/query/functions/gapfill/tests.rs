@@ -1,0 +1,501 @@
+//! What gap-filling queries answer.
+
+use super::super::super::errors;
+use super::super::super::session::{CATALOG, DEFAULT_SCHEMA, Sessions};
+use super::bins::BinRange;
+use arrow::array::{
+    ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray,
+    UInt64Array,
+};
+use arrow::datatypes::Int32Type;
+use arrow::util::display::array_value_to_string;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList,
+    MemorySchemaProvider, SchemaProvider,
+};
+use datafusion::datasource::MemTable;
+use datafusion::error::Result;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::execute_stream;
+use futures::{StreamExt, TryStreamExt};
+use protocols::error::ErrorKind;
+use std::sync::Arc;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+const MINUTE_NS: i64 = HOUR_NS / 60;
+/// 2065-01-07T00:00:00Z.
+const DAY: i64 = 2_998_512_000_000_000_000;
+const NOW_NS: i64 = DAY + 22 * HOUR_NS;
+const BATCH_ROWS: usize = 10;
+
+/// A table of the name `home`.
+fn home() -> RecordBatch {
+    let rows = [
+        ("Kitchen", 17, Some(21.0), Some(35.9), Some(0)),
+        ("Kitchen", 18, Some(23.0), Some(36.2), Some(0)),
+        ("Kitchen", 19, Some(22.7), Some(36.1), None),
+        ("Kitchen", 21, Some(22.4), None, Some(1)),
+        ("Kitchen", 22, None, Some(36.5), Some(7)),
+        ("Living Room", 17, Some(21.1), Some(35.9), Some(0)),
+        ("Living Room", 18, Some(21.4), Some(35.9), Some(0)),
+        ("Living Room", 20, Some(22.2), Some(35.9), Some(1)),
+        ("Living Room", 22, Some(22.6), Some(36.1), Some(4)),
+    ];
+    let rooms: DictionaryArray<Int32Type> = rows.iter().map(|r| r.0).collect();
+    let times = rows.iter().map(|r| DAY + r.1 * HOUR_NS);
+    let unsigned = rows.iter().map(|r| r.4.map(|co: i64| co.unsigned_abs()));
+    let columns: [(_, ArrayRef); 6] = [
+        ("room", Arc::new(rooms)),
+        ("temp", Arc::new(rows.iter().map(|r| r.2).collect::<Float64Array>())),
+        ("hum", Arc::new(rows.iter().map(|r| r.3).collect::<Float64Array>())),
+        ("co", Arc::new(rows.iter().map(|r| r.4).collect::<Int64Array>())),
+        ("big", Arc::new(unsigned.collect::<UInt64Array>())),
+        ("time", Arc::new(TimestampNanosecondArray::from_iter_values(times))),
+    ];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+/// One row at each time.
+fn times(instants: &[i64]) -> RecordBatch {
+    let times = TimestampNanosecondArray::from_iter_values(instants.iter().copied());
+    let ones = Int64Array::from_value(1, instants.len());
+    let columns: [(_, ArrayRef); 2] = [("time", Arc::new(times)), ("v", Arc::new(ones))];
+    RecordBatch::try_from_iter(columns).unwrap()
+}
+
+async fn start(table: RecordBatch, sql: &str) -> Result<SendableRecordBatchStream> {
+    let schema = MemorySchemaProvider::new();
+    let table = MemTable::try_new(table.schema(), vec![vec![table]])?;
+    schema.register_table("home".to_owned(), Arc::new(table))?;
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(DEFAULT_SCHEMA, Arc::new(schema))?;
+    let catalogs = MemoryCatalogProviderList::new();
+    catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
+    let settings = [("datafusion.execution.batch_size".to_owned(), BATCH_ROWS.to_string())];
+    let sessions = Sessions::new(2, 1 << 24, &settings).unwrap();
+    let state = sessions.open(Arc::new(catalogs), NOW_NS);
+    let plan = state.create_logical_plan(sql).await?;
+    let plan = state.create_physical_plan(&plan).await?;
+    execute_stream(plan, state.task_ctx())
+}
+
+/// The rows of an answer, columns separated by bars.
+async fn rows_of(table: RecordBatch, sql: &str) -> Result<Vec<String>> {
+    let batches: Vec<RecordBatch> = start(table, sql).await?.try_collect().await?;
+    let mut rows = Vec::new();
+    for batch in &batches {
+        assert!(batch.num_rows() <= BATCH_ROWS);
+        for row in 0..batch.num_rows() {
+            let cells = batch.columns().iter().map(|c| array_value_to_string(c, row).unwrap());
+            rows.push(cells.collect::<Vec<_>>().join("|").replace("2065-01-07T", ""));
+        }
+    }
+    Ok(rows)
+}
+
+async fn check(sql: &str, expected: &[&str]) {
+    match rows_of(home(), sql).await {
+        Ok(rows) => assert_eq!(rows, expected, "{sql}"),
+        Err(error) => panic!("{sql}: {error}"),
+    }
+}
+
+async fn check_error(sql: &str, kind: ErrorKind, text: &str) {
+    let error = rows_of(home(), sql).await.expect_err(sql);
+    let error = errors::from_engine(&error);
+    assert!(error.message.contains(text), "{sql}: {}", error.message);
+    assert_eq!(error.kind, kind, "{sql}: {}", error.message);
+}
+
+const RANGE: &str = "time >= '2065-01-07T17:00:00Z' AND time <= '2065-01-07T22:00:00Z'";
+
+#[tokio::test]
+async fn series_get_the_bins_they_miss() {
+    let sql = format!(
+        "SELECT date_bin_gapfill(INTERVAL '1 hour', time) AS t, room, locf(avg(temp)) AS temp, \
+         interpolate(avg(hum)) AS hum, count(co) AS n, sum(co) AS s FROM home WHERE {RANGE} \
+         GROUP BY 1, room ORDER BY room, t"
+    );
+    let expected = [
+        "17:00:00|Kitchen|21.0|35.9|1|0",
+        "18:00:00|Kitchen|23.0|36.2|1|0",
+        "19:00:00|Kitchen|22.7|36.1|0|",
+        "20:00:00|Kitchen|22.7|36.233333333333334|0|",
+        "21:00:00|Kitchen|22.4|36.36666666666667|1|1",
+        "22:00:00|Kitchen|22.4|36.5|1|7",
+        "17:00:00|Living Room|21.1|35.9|1|0",
+        "18:00:00|Living Room|21.4|35.9|1|0",
+        "19:00:00|Living Room|21.4|35.9|0|",
+        "20:00:00|Living Room|22.2|35.9|1|1",
+        "21:00:00|Living Room|22.2|36.0|0|",
+        "22:00:00|Living Room|22.6|36.1|1|4",
+    ];
+    check(&sql, &expected).await;
+    // Series come one after the other without being asked to.
+    check(sql.trim_end_matches("ORDER BY room, t"), &expected).await;
+    let ordered = sql.replace("ORDER BY room, t", "ORDER BY t DESC, room LIMIT 1");
+    check(&ordered, &["22:00:00|Kitchen|22.4|36.5|1|7"]).await;
+}
+
+#[tokio::test]
+async fn the_range_is_that_of_the_filters() {
+    for (filter, bin, first, last, bins) in [
+        ("time > '2065-01-07T17:00:00Z' AND time <= '2065-01-07T22:00:00Z'", 30, 17, 22, 11),
+        ("time >= '2065-01-07T15:30:00Z' AND time < '2065-01-07T22:00:00Z'", 60, 15, 21, 7),
+        ("time BETWEEN '2065-01-07T16:00:00Z' AND '2065-01-07T19:00:00Z'", 60, 16, 19, 4),
+        ("time > now() - INTERVAL '3 hours' AND now() >= time", 60, 19, 22, 4),
+        ("time > '2065-01-07T20:00:00Z' AND time >= '1999-01-01' AND time < now()", 60, 20, 21, 2),
+        ("tz(time, 'Europe/Paris') >= '2065-01-07T18:00:00+01:00' AND time < now()", 60, 17, 21, 5),
+    ] {
+        let sql = format!(
+            "SELECT min(t), max(t), count(*) FROM (SELECT date_bin_gapfill(INTERVAL '{bin} \
+             minutes', time) AS t FROM home WHERE {filter} AND room = 'Kitchen' GROUP BY t)"
+        );
+        check(&sql, &[&format!("{first}:00:00|{last}:00:00|{bins}")]).await;
+    }
+    for sql in [
+        "SELECT count(*) FROM (SELECT date_bin_gapfill(INTERVAL '1 hour', time) FROM \
+         (SELECT time, temp * 2 AS twice FROM home WHERE RANGE) AS h GROUP BY 1)",
+        "WITH h AS (SELECT room, time AS at FROM home WHERE RANGE) SELECT count(*) FROM \
+         (SELECT date_bin_gapfill(INTERVAL '1 hour', at) FROM h WHERE room <> 'x' GROUP BY 1)",
+        "SELECT count(*) FROM (SELECT date_bin_gapfill('1 hour', tz(time, 'Asia/Tokyo')) \
+         FROM home h WHERE RANGE GROUP BY 1)",
+        "SELECT count(*) FROM (SELECT date_bin_gapfill(INTERVAL '-1 hour', h.time) FROM home h \
+         JOIN home i ON h.time = i.time WHERE RANGE GROUP BY 1)",
+    ] {
+        let range =
+            if sql.contains("JOIN") { RANGE.replace("time", "h.time") } else { RANGE.into() };
+        check(&sql.replace("RANGE", &range), &["6"]).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_in_the_range_is_no_rows() {
+    let sql = "SELECT date_bin_gapfill(INTERVAL '1 hour', time) FROM home \
+        WHERE time >= '2000-01-01' AND time < '2000-01-02' GROUP BY 1";
+    check(sql, &[]).await;
+    let backwards = sql.replace("2000-01-02", "1999-01-02");
+    check(&backwards, &[]).await;
+}
+
+/// A query by the hour of the kitchen.
+fn kitchen(select: &str, more: &str) -> String {
+    format!(
+        "SELECT {select} FROM home WHERE {RANGE} AND room = 'Kitchen' \
+         GROUP BY date_bin_gapfill(INTERVAL '1 hour', time) {more}"
+    )
+}
+
+#[tokio::test]
+async fn values_are_filled_before_they_are_computed_with() {
+    check(&kitchen("coalesce(avg(temp), 0)", ""), &["21.0", "23.0", "22.7", "0.0", "22.4", "0.0"])
+        .await;
+    check(&kitchen("locf(sum(co)) + 1, sum(co)", ""), &["1|0", "1|0", "1|0", "1|0", "2|1", "8|7"])
+        .await;
+    check(&kitchen("interpolate(sum(co))", ""), &["0", "0", "0", "0", "1", "7"]).await;
+}
+
+#[tokio::test]
+async fn integers_on_a_line_are_cut_off_toward_zero() {
+    let sql = |value: &str| {
+        format!(
+            "SELECT interpolate(max({value})) FROM home WHERE {RANGE} AND \
+             (time <= '2065-01-07T17:00:00Z' OR time >= '2065-01-07T22:00:00Z') AND \
+             room = 'Kitchen' GROUP BY date_bin_gapfill(INTERVAL '1 hour', time)"
+        )
+    };
+    check(&sql("co"), &["0", "1", "2", "4", "5", "7"]).await;
+    check(&sql("big"), &["0", "1", "2", "4", "5", "7"]).await;
+    check(&sql("7 - co"), &["7", "5", "4", "2", "1", "0"]).await;
+    check(&sql("-co"), &["0", "-1", "-2", "-4", "-5", "-7"]).await;
+}
+
+#[tokio::test]
+async fn values_before_the_first_and_after_the_last() {
+    let sql = "SELECT locf(max(temp)), interpolate(max(hum)), locf(count(*)), locf(max(room)) \
+        FROM home WHERE time >= '2065-01-07T15:00:00Z' AND time < '2065-01-08' AND \
+        room = 'Living Room' GROUP BY date_bin_gapfill(INTERVAL '3 hours', time)";
+    check(sql, &["21.1|35.9|1|Living Room", "22.2|35.9|2|Living Room", "22.6|36.1|1|Living Room"])
+        .await;
+    let earlier = sql.replace("T15", "T09").replace("'2065-01-08'", "'2065-01-08T02:00:00'");
+    let rows = rows_of(home(), &earlier).await.unwrap();
+    assert_eq!(rows[..2], ["|||", "|||"]);
+    assert_eq!(rows[5], "22.6||1|Living Room");
+}
+
+#[tokio::test]
+async fn chosen_rows_are_filled() {
+    let sql = "SELECT locf(selector_last(temp, time))['value'], \
+        locf(selector_last(temp, time))['time'], interpolate(selector_max(hum, time))['value'], \
+        interpolate(selector_max(hum, time))['time'], selector_first(co, time)['value'] \
+        FROM home WHERE RANGE AND room = 'Kitchen' \
+        GROUP BY date_bin_gapfill(INTERVAL '1 hour', time)";
+    let expected = [
+        "21.0|17:00:00|35.9|17:00:00|0",
+        "23.0|18:00:00|36.2|18:00:00|0",
+        "22.7|19:00:00|36.1|19:00:00|",
+        "22.7|19:00:00|36.233333333333334||",
+        "22.4|21:00:00|36.36666666666667||1",
+        "22.4|21:00:00|36.5|22:00:00|7",
+    ];
+    check(&sql.replace("RANGE", RANGE), &expected).await;
+}
+
+#[tokio::test]
+async fn other_clauses_see_the_filled_rows() {
+    check(&kitchen("count(*)", "HAVING avg(temp) IS NULL"), &["0", "1"]).await;
+    check(&kitchen("locf(avg(temp))", "HAVING avg(temp) < 22"), &["21.0"]).await;
+    let sql = "SELECT t + INTERVAL '1 minute', v FROM (SELECT \
+        date_bin_gapfill(INTERVAL '1 hour', time) AS t, locf(max(temp)) AS v, \
+        lag(locf(max(temp))) OVER (ORDER BY max(hum)) FROM home WHERE RANGE GROUP BY 1) \
+        WHERE t > '2065-01-07T20:00:00Z' ORDER BY 1 DESC";
+    check(&sql.replace("RANGE", RANGE), &["22:01:00|22.6", "21:01:00|22.4"]).await;
+    // A bin may be named again, and the order may be that of a bin.
+    let sql = "SELECT date_bin_gapfill(INTERVAL '3 hours', time), count(*) FROM home WHERE RANGE \
+        GROUP BY date_bin_gapfill(INTERVAL '3 hours', time) \
+        ORDER BY date_bin_gapfill(INTERVAL '3 hours', time)";
+    check(&sql.replace("RANGE", RANGE), &["15:00:00|2", "18:00:00|4", "21:00:00|3"]).await;
+    let twice = format!(
+        "SELECT a.n + b.n FROM ({}) a JOIN ({}) b USING (n) LIMIT 1",
+        kitchen("count(*) AS n", "LIMIT 1"),
+        kitchen("count(*) AS n", "LIMIT 1")
+    );
+    check(&twice, &["2"]).await;
+}
+
+#[tokio::test]
+async fn origins_move_the_bins() {
+    let sql = "SELECT date_bin_gapfill(INTERVAL '2 hours', time, TIMESTAMP '2065-01-07T00:30:00Z') \
+        AS t, count(*) FROM home WHERE RANGE GROUP BY t";
+    check(&sql.replace("RANGE", RANGE), &["16:30:00|4", "18:30:00|2", "20:30:00|3"]).await;
+}
+
+#[tokio::test]
+async fn faults_are_named() {
+    use ErrorKind::{InvalidInput, NotImplemented};
+    let missing = "handle_gap_fill\ncaused by\nhandle_aggregate\ncaused by\n\
+        build_gapfill_node\ncaused by\nvalidate time range\ncaused by\n\
+        Error during planning: gap-filling query is missing both upper and lower time bounds";
+    let select = "SELECT date_bin_gapfill(INTERVAL '1 hour', time) AS t, avg(temp) FROM home";
+    let with = |clauses: &str| format!("{select} {clauses}");
+    for (sql, kind, text) in [
+        (with("GROUP BY t"), InvalidInput, missing),
+        (with("WHERE time = '2065-01-07' GROUP BY t"), InvalidInput, missing),
+        (with("WHERE time > '2065-01-07' OR time < now() GROUP BY t"), InvalidInput, missing),
+        (
+            with("WHERE time > '2065' || '-01-07' GROUP BY t"),
+            InvalidInput,
+            "missing upper time bound",
+        ),
+        (with("WHERE time < now() GROUP BY t"), InvalidInput, "missing lower time bound"),
+        (
+            format!("SELECT date_bin_gapfill(INTERVAL '1 hour', time) FROM home WHERE {RANGE}"),
+            InvalidInput,
+            "date_bin_gapfill may only be used as a GROUP BY expression",
+        ),
+        (
+            format!(
+                "SELECT avg(temp) FROM home WHERE {RANGE} GROUP BY \
+                date_bin_gapfill(INTERVAL '1 hour', time) + INTERVAL '1 minute'"
+            ),
+            InvalidInput,
+            "DATE_BIN_GAPFILL must be a top-level expression in the GROUP BY clause when gap \
+             filling. It cannot be part of another expression or cast",
+        ),
+        (
+            format!(
+                "SELECT 1 FROM home WHERE {RANGE} GROUP BY date_bin_gapfill(INTERVAL '1 hour', \
+                time), date_bin_gapfill(INTERVAL '2 hours', time)"
+            ),
+            InvalidInput,
+            "DATE_BIN_GAPFILL specified more than once",
+        ),
+        (
+            format!(
+                "SELECT 1 FROM home WHERE {RANGE} GROUP BY date_bin_gapfill(INTERVAL '1 hour', \
+                time + INTERVAL '1 hour')"
+            ),
+            InvalidInput,
+            "DATE_BIN_GAPFILL requires a column as the source argument",
+        ),
+        (
+            "SELECT locf(avg(temp)) FROM home".to_owned(),
+            InvalidInput,
+            "locf may only be used in the SELECT list of a gap-filling query",
+        ),
+        (
+            kitchen("count(*)", "HAVING interpolate(avg(temp)) > 1"),
+            InvalidInput,
+            "interpolate may only be used in the SELECT list of a gap-filling query",
+        ),
+        (
+            kitchen("locf(avg(temp) + 1)", ""),
+            InvalidInput,
+            "locf must be called on an aggregate column in a gap-filling query",
+        ),
+        (kitchen("interpolate(max(room))", ""), InvalidInput, "interpolate"),
+        (
+            kitchen("locf(avg(temp)), interpolate(avg(temp))", ""),
+            NotImplemented,
+            "multiple fill strategies for the same column",
+        ),
+        (
+            with(&format!("WHERE {RANGE} GROUP BY t")).replace("1 hour", "1 month"),
+            InvalidInput,
+            "gap filling does not support month intervals",
+        ),
+        (
+            with(&format!("WHERE {RANGE} GROUP BY t")).replace("1 hour", "0 hours"),
+            InvalidInput,
+            "DATE_BIN stride must be non-zero",
+        ),
+        (
+            with("WHERE time > 'garbage' AND time < now() GROUP BY t"),
+            InvalidInput,
+            "Error parsing timestamp from 'garbage'",
+        ),
+    ] {
+        check_error(&sql, kind, text).await;
+    }
+}
+
+#[tokio::test]
+async fn more_rows_than_fit_into_memory_stream() {
+    let sql = "SELECT date_bin_gapfill(INTERVAL '1 nanosecond', time), room, locf(max(temp)) \
+        FROM home WHERE time >= '2065-01-01' AND time < '2066-01-01' GROUP BY 1, room";
+    let mut rows = start(home(), sql).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(rows.next().await.unwrap().unwrap().num_rows(), BATCH_ROWS);
+    }
+    // What never ends for all practical purposes lets others run.
+    let mut count = start(home(), &format!("SELECT count(*) FROM ({sql})")).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = count.next() => panic!("nobody counts that far"),
+        () = tokio::task::yield_now() => {}
+    }
+}
+
+#[tokio::test]
+async fn wallclock_bins_follow_the_clock() {
+    // In Paris the clock jumps from 2 to 3 at 01:00Z on 2024-03-31, and back on 2024-10-27.
+    let spring = 1_711_843_200_000_000_000; // 2024-03-31T00:00Z
+    let autumn = 1_729_987_200_000_000_000; // 2024-10-27T00:00Z
+    let day = |name: &str, stride: &str, day: &str| {
+        format!(
+            "SELECT {name}(INTERVAL '{stride}', tz(time, 'Europe/Paris')) AS t, count(v) FROM home \
+             WHERE time >= '{day}T00:00:00+0X:00' AND time < '{day}T23:59:59+0Y:00' GROUP BY t"
+        )
+    };
+    let in_spring =
+        |name, stride| day(name, stride, "2024-03-31").replace("+0X", "+01").replace("+0Y", "+02");
+    let in_autumn =
+        |name, stride| day(name, stride, "2024-10-27").replace("+0X", "+02").replace("+0Y", "+01");
+    let wallclock = "date_bin_wallclock_gapfill";
+    for (at, sql, bins) in [
+        (spring, in_spring(wallclock, "1 hour"), 23),
+        (autumn, in_autumn(wallclock, "1 hour"), 25),
+        (spring, in_spring("date_bin_gapfill", "1 hour"), 23),
+        (autumn, in_autumn("date_bin_gapfill", "1 hour"), 25),
+        (spring, in_spring(wallclock, "1 day"), 1),
+        (autumn, in_autumn(wallclock, "1 day"), 1),
+        (spring, in_spring(wallclock, "2 hours"), 12),
+        (autumn, in_autumn(wallclock, "2 hours"), 12),
+        (spring, in_spring(wallclock, "15 minutes"), 23 * 4),
+        (autumn, in_autumn(wallclock, "15 minutes"), 25 * 4),
+    ] {
+        let rows = rows_of(times(&[at + 90 * MINUTE_NS]), &sql).await.unwrap();
+        assert_eq!(rows.len(), bins, "{sql}: {rows:#?}");
+        assert_eq!(rows.iter().filter(|row| row.ends_with("|1")).count(), 1, "{sql}");
+    }
+    let rows = rows_of(times(&[spring + 90 * MINUTE_NS]), &in_spring(wallclock, "2 hours")).await;
+    let expected = [
+        "2024-03-31T00:00:00+01:00|0",
+        "2024-03-31T03:00:00+02:00|1",
+        "2024-03-31T04:00:00+02:00|0",
+    ];
+    assert_eq!(rows.unwrap()[..3], expected);
+    let rows = rows_of(times(&[autumn + 90 * MINUTE_NS]), &in_autumn(wallclock, "1 hour")).await;
+    let expected = [
+        "2024-10-27T01:00:00+02:00|0",
+        "2024-10-27T02:00:00+02:00|0",
+        "2024-10-27T02:00:00+01:00|1",
+        "2024-10-27T03:00:00+01:00|0",
+    ];
+    assert_eq!(rows.unwrap()[1..5], expected);
+}
+
+#[tokio::test]
+async fn wallclock_bins_of_rows() {
+    for (stride, time, bin) in [
+        ("2 hours", "2024-03-31T01:30:00Z", "2024-03-31T03:00:00+02:00"),
+        ("2 hours", "2024-10-27T01:30:00Z", "2024-10-27T02:00:00+02:00"),
+        ("1 hour", "2024-10-27T00:30:00Z", "2024-10-27T02:00:00+02:00"),
+        ("1 hour", "2024-10-27T01:30:00Z", "2024-10-27T02:00:00+01:00"),
+        ("1 day", "2024-03-31T10:00:00Z", "2024-03-31T00:00:00+01:00"),
+        ("1 month", "2024-03-31T10:00:00Z", "2024-03-01T00:00:00+01:00"),
+        ("1 year", "2024-07-31T10:00:00Z", "2024-01-01T00:00:00+01:00"),
+    ] {
+        let sql = format!(
+            "SELECT date_bin_wallclock(INTERVAL '{stride}', tz('{time}', 'Europe/Paris')), \
+             date_bin_wallclock('{stride}', max(tz(time, 'Europe/Paris'))) FROM home"
+        );
+        let rows = rows_of(times(&[0]), &sql).await.unwrap();
+        assert!(rows[0].starts_with(&format!("{bin}|")), "{sql}: {rows:?}");
+    }
+    for (call, expected) in [
+        (
+            "INTERVAL '12 hours', tz('2024-10-27T01:30:00Z', 'Europe/Paris'), \
+             '1970-01-01T06:00:00'::timestamp",
+            "2024-10-26T18:00:00+02:00",
+        ),
+        ("INTERVAL '1 hour', '2024-10-27T01:30:00Z'::timestamp", "2024-10-27T01:00:00"),
+        ("INTERVAL '1 hour', NULL", ""),
+        ("NULL, tz('2024-10-27T01:30:00Z', 'Europe/Paris')", ""),
+    ] {
+        check(&format!("SELECT date_bin_wallclock({call})"), &[expected]).await;
+    }
+    check_error(
+        "SELECT date_bin_wallclock(INTERVAL '0 hours', tz(time, 'Europe/Paris')) FROM home",
+        ErrorKind::InvalidInput,
+        "DATE_BIN stride must be non-zero",
+    )
+    .await;
+}
+
+/// The bins of a range are exactly those that its instants are in, also where the clock changes.
+#[test]
+fn all_bins_of_a_range_come_in_order() {
+    let changes = [
+        ("Europe/Paris", 1_711_846_800),
+        ("Europe/Paris", 1_729_990_800),
+        ("Australia/Lord_Howe", 1_712_415_600),
+        ("Australia/Lord_Howe", 1_728_142_200),
+        ("Pacific/Apia", 1_325_239_200),
+    ];
+    for (zone, change_s) in changes {
+        let change = change_s * 1_000_000_000;
+        for minutes in [7, 15, 30, 45, 50, 60, 90, 120, 1440] {
+            let range = BinRange {
+                stride_ns: minutes * MINUTE_NS,
+                origin_ns: 0,
+                zone: Some(zone.into()),
+                first_ns: change - 30 * HOUR_NS,
+                last_ns: change + 30 * HOUR_NS,
+            };
+            let mut bins = range.bins().unwrap();
+            let mut found = Vec::new();
+            while let Some(bin) = bins.peek() {
+                found.push(bin);
+                bins.advance();
+            }
+            let one = |at| BinRange { first_ns: at, last_ns: at, ..range.clone() };
+            let instants = (range.first_ns..=range.last_ns).step_by(MINUTE_NS as usize);
+            let mut expected: Vec<_> =
+                instants.map(|at| one(at).bins().unwrap().peek().unwrap()).collect();
+            expected.sort_unstable();
+            expected.dedup();
+            assert_eq!(found, expected, "{zone} {change_s} {minutes}");
+        }
+    }
+}
