@@ -59,6 +59,8 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         // An answer leaves in several small writes: without this the last of them waits for the
         // client's delayed acknowledgement, 40 ms on Linux.
         .tcp_nodelay(true)
+        // A client that closes its connection has given up: its query stops.
+        .h1_allow_half_closed(false)
         .shutdown_timeout(config.shutdown_timeout.as_secs())
         .disable_signals()
         .listen(listener)?

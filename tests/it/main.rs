@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(feature = "failpoints")]
 mod actors_panic;
+mod cancel;
 mod cli;
 mod databases;
 mod durability;

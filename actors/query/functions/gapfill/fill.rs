@@ -39,8 +39,8 @@ enum State {
         present: Option<NullBuffer>,
         /// The last group with a value.
         last: Option<usize>,
-        /// The next group with a value after some group, and that group.
-        next: (Option<usize>, usize),
+        /// The first group with a value that may lie ahead.
+        next: Option<usize>,
     },
 }
 
@@ -59,7 +59,7 @@ impl ColumnFill {
                     Some(rows) => present_child(rows)?,
                     None => values.logical_nulls(),
                 };
-                let next = (first_present(on_line.as_ref(), 0, values.len()), 0);
+                let next = first_present(on_line.as_ref(), 0, values.len());
                 State::Linear { present: on_line, last: None, next }
             }
         };
@@ -90,7 +90,7 @@ impl ColumnFill {
                 Ok(take(&self.values, &groups, None)?)
             }
             State::Linear { present, last, next } => {
-                let sources = sources(rows, times, present.as_ref(), (last, next));
+                let sources = sources(rows, times, present.as_ref(), last, next);
                 on_line(&self.values, rows, times, &sources)
             }
         }
@@ -106,13 +106,12 @@ enum Source {
     Nowhere,
 }
 
-type Cursor<'a> = (&'a mut Option<usize>, &'a mut (Option<usize>, usize));
-
 fn sources(
     rows: &AddedRows,
     times: &Int64Array,
     present: Option<&NullBuffer>,
-    (last, next): Cursor<'_>,
+    last: &mut Option<usize>,
+    next: &mut Option<usize>,
 ) -> Vec<Source> {
     let mut read = rows.groups_before;
     let source = |(group, time): (&Option<u64>, &Option<i64>)| {
@@ -124,11 +123,10 @@ fn sources(
                 return Source::Group(group);
             }
         }
-        // What was found before is still the next one if it lies ahead.
-        if read > next.1 && next.0.is_some_and(|group| group < read) {
-            *next = (first_present(present, read, times.len()), read);
+        if next.is_some_and(|group| group < read) {
+            *next = first_present(present, read, times.len());
         }
-        match (*last, next.0, time) {
+        match (*last, *next, time) {
             (Some(before), Some(after), Some(time)) if times.is_valid(after) => {
                 Source::Line(before, after, *time)
             }
