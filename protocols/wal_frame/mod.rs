@@ -6,6 +6,8 @@
 
 pub mod entry;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 /// Why bytes are not what they claim to be.

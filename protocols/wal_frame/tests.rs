@@ -1,0 +1,68 @@
+//! The stored bytes of version 1: files that a released server wrote must stay readable.
+
+use super::entry;
+use super::segment::{Header, encode_frame, encode_header, read};
+use crate::columns::{Bits, ColumnData, StoredColumn, StoredRows, Strings};
+use crate::ids::{ColumnId, DbId, TableId};
+use bytes::Bytes;
+
+const GOLDEN: &[u8] = include_bytes!("../golden/wal_v1.wal");
+
+fn texts(texts: &[&str]) -> Strings {
+    let mut strings = Strings::default();
+    texts.iter().for_each(|text| strings.push(text.as_bytes()));
+    strings
+}
+
+fn bits(set: &[bool]) -> Bits {
+    let mut bits = Bits::default();
+    set.iter().for_each(|bit| bits.push(*bit));
+    bits
+}
+
+/// Every type of column, with and without missing values.
+fn rows() -> StoredRows {
+    let data = [
+        ColumnData::Tag { keys: vec![0, 1, 0], dictionary: texts(&["Kitchen", "Bäder"]) },
+        ColumnData::Float(vec![21.5, 0.0, f64::MIN]),
+        ColumnData::Integer(vec![i64::MIN, 0, i64::MAX]),
+        ColumnData::UInteger(vec![0, 300, u64::MAX]),
+        ColumnData::String(texts(&["", "a\nb", "ü"])),
+        ColumnData::Boolean(bits(&[true, false, true])),
+    ];
+    let columns = data.into_iter().enumerate().map(|(i, data)| StoredColumn {
+        id: ColumnId(i as u32),
+        data,
+        validity: (i % 2 == 1).then(|| bits(&[true, false, true])),
+    });
+    StoredRows { table: TableId(3), times: vec![-1, 0, i64::MAX], columns: columns.collect() }
+}
+
+fn file() -> Vec<u8> {
+    let mut out =
+        encode_header(Header { writer: 0x0123_4567_89ab_cdef, sequence: 9, previous_bytes: 77 });
+    let entries = [Bytes::from(entry::encode(DbId(2), &[rows()]))];
+    let synced = out.len() as u64;
+    encode_frame(&mut out, 5, synced, &entries);
+    out
+}
+
+#[test]
+fn version_1_stays_readable() {
+    let segment = read(&Bytes::from_static(GOLDEN), None).unwrap();
+    assert_eq!(segment.header.writer, 0x0123_4567_89ab_cdef);
+    assert_eq!((segment.header.sequence, segment.header.previous_bytes), (9, 77));
+    assert_eq!((segment.damaged.len(), segment.torn_at), (0, None));
+    let [frame] = segment.frames.as_slice() else { panic!("one group") };
+    assert_eq!(frame.sequence, 5);
+    let decoded: Vec<_> = frame.entries.iter().map(|e| entry::decode(e).unwrap()).collect();
+    assert_eq!(decoded, [(DbId(2), vec![rows()])]);
+}
+
+#[test]
+fn what_is_written_today_has_the_same_layout() {
+    // The compressed content may change with the library, the header may not.
+    assert_eq!(file()[..super::segment::HEADER_BYTES], GOLDEN[..super::segment::HEADER_BYTES]);
+    let segment = read(&Bytes::from(file()), None).unwrap();
+    assert_eq!(entry::decode(&segment.frames[0].entries[0]), Ok((DbId(2), vec![rows()])));
+}
