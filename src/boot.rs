@@ -224,6 +224,7 @@ impl Boot<'_> {
             stores: stores.clone(),
             waiting_writes_max: self.config.wal_writes_max,
             waiting_bytes_max: self.config.wal_bytes_max,
+            held_bytes_max: self.config.buffer_bytes_max,
             fatal: self.fatal.clone(),
         };
         let config = ActorConfig {

@@ -131,7 +131,7 @@ impl Service for Store {
 impl Receive<ApplyRows> for Store {
     fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, _: &mut Cx<'_, Self>) {
         self.apply(group);
-        reply.answer(());
+        reply.answer(self.buffered_bytes);
     }
 }
 

@@ -10,7 +10,8 @@ use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
 use crate::runtime::objects::Objects;
 use crate::store::StoreShards;
-use futures::future::join_all;
+use futures::future::try_join_all;
+use futures::{FutureExt, TryFutureExt};
 use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
 use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
@@ -21,6 +22,8 @@ use tokio::time::Instant;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const RETRIES_MAX: u32 = 100;
 
+/// Below the number of any group, so that every shard skips it and only says what it holds.
+const PROBE: u64 = 0;
 /// How long a shard may take for one replayed group.
 const APPLY_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -37,6 +40,8 @@ pub struct WalConfig {
     pub waiting_writes_max: usize,
     /// Bytes these may hold.
     pub waiting_bytes_max: usize,
+    /// Bytes of rows that the store may hold; when it does, writes are refused.
+    pub held_bytes_max: usize,
     /// Raised when the log was taken over by another process.
     pub fatal: Fatal,
 }
@@ -57,6 +62,8 @@ pub struct Wal {
     open_group: Vec<Waiting>,
     open_bytes: usize,
     feeds: Vec<Feed>,
+    /// What each shard said that it holds, in bytes.
+    held_bytes: Vec<usize>,
     period_over: bool,
     fenced: bool,
     draining: Vec<Responder<Drain>>,
@@ -81,18 +88,23 @@ impl Wal {
         // that the reading would miss.
         let log = log::open(&config.objects, &config.node).await?;
         let stores = config.stores.clone();
+        let mut held_bytes = vec![0; stores.all().len()];
         let stats = replay(&what().await?, Some(log.first_own_file()), async |shard, group| {
             let deadline = Instant::now() + APPLY_DEADLINE;
             let asked = stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
-            asked.map_err(|e| ReplayError::Apply(e.to_string()))
+            held_bytes[shard] = asked.map_err(|e| ReplayError::Apply(e.to_string()))?;
+            Ok(())
         })
         .await?;
         // One number is left out: the former writer may have had one more group under way, which
         // was never acknowledged but may still reach its file.
-        Ok(Self::with_log(config, log, stats.last_sequence + 1))
+        let mut wal = Self::with_log(config, log, stats.last_sequence + 1);
+        wal.held_bytes = held_bytes;
+        Ok(wal)
     }
 
     pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
+        let shards = config.stores.all().len();
         Self {
             config,
             log: Some(log),
@@ -100,6 +112,7 @@ impl Wal {
             open_group: Vec::new(),
             open_bytes: 0,
             feeds: Vec::new(),
+            held_bytes: vec![0; shards],
             period_over: false,
             fenced: false,
             draining: Vec::new(),
@@ -114,6 +127,11 @@ impl Wal {
         }
         if self.stopping {
             return Some(WalError::Shutdown);
+        }
+        let held_bytes = self.held_bytes.iter().sum();
+        let max_bytes = self.config.held_bytes_max;
+        if held_bytes > max_bytes {
+            return Some(WalError::BufferFull { held_bytes, max_bytes });
         }
         let full = self.open_group.len() >= self.config.waiting_writes_max
             || (self.open_bytes > 0 && self.open_bytes + bytes > self.config.waiting_bytes_max);
@@ -179,26 +197,48 @@ impl Wal {
             }
             replies.extend(reply);
         }
-        let visible: Vec<_> = (self.feeds.iter().zip(batches))
-            .filter(|(_, batches)| !batches.is_empty())
-            .map(|(feed, batches)| feed.deliver(sequence, batches))
-            .collect();
+        let visible = self.deliver(sequence, batches);
         self.applying += 1;
         let answered = async move {
-            let failed = join_all(visible).await.iter().any(Result::is_err);
+            let held = visible.await;
             faults::fails("wal-before-ack");
             for reply in replies {
-                reply.answer(if failed {
-                    Err(WalError::NotApplied("the server is stopping".to_owned()))
-                } else {
-                    Ok(Receipt::Durable { sequence })
+                reply.answer(match held {
+                    Some(_) => Ok(Receipt::Durable { sequence }),
+                    None => Err(WalError::NotApplied("the server is stopping".to_owned())),
                 });
             }
+            held
         };
-        cx.then(answered, |wal, (), _| {
+        cx.then(answered, |wal, held, _| {
             wal.applying -= 1;
+            wal.note_held(held);
             wal.finish_drain();
         });
+    }
+
+    /// Hands the shards their rows. Resolves when all have them, to the bytes that each of these
+    /// shards holds then; to nothing when the server is stopping.
+    fn deliver(
+        &self,
+        sequence: u64,
+        batches: Vec<Vec<TableBatch>>,
+    ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<> {
+        let visible: Vec<_> = (self.feeds.iter().zip(batches).enumerate())
+            .filter(|(_, (_, batches))| !batches.is_empty() || sequence == PROBE)
+            .map(|(shard, (feed, batches))| {
+                feed.deliver(sequence, batches).map_ok(move |bytes| (shard, bytes))
+            })
+            .collect();
+        try_join_all(visible).map(Result::ok)
+    }
+
+    fn note_held(&mut self, held: Option<Vec<(usize, usize)>>) {
+        for (shard, bytes) in held.into_iter().flatten() {
+            if let Some(known) = self.held_bytes.get_mut(shard) {
+                *known = bytes;
+            }
+        }
     }
 
     fn finish_drain(&mut self) {
@@ -267,8 +307,13 @@ impl Receive<AppendRows> for Wal {
 }
 
 impl Receive<PeriodDue> for Wal {
-    fn receive(&mut self, _: PeriodDue, reply: Responder<PeriodDue>, _: &mut Cx<'_, Self>) {
+    fn receive(&mut self, _: PeriodDue, reply: Responder<PeriodDue>, cx: &mut Cx<'_, Self>) {
         self.period_over = true;
+        if self.held_bytes.iter().sum::<usize>() > self.config.held_bytes_max {
+            // Nothing is written, so nobody would notice that a deleted table made room.
+            let empty = vec![Vec::new(); self.feeds.len()];
+            cx.then(self.deliver(PROBE, empty), |wal, held, _| wal.note_held(held));
+        }
         reply.answer(());
     }
 }

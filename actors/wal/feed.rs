@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 struct Delivery {
     group: ApplyRows,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<usize>,
 }
 
 /// The way to one shard. A delivery ends only with success: what is durable must become visible,
@@ -30,25 +30,30 @@ impl Feed {
         let (sender, mut receiver) = mpsc::unbounded_channel::<Delivery>();
         actix_rt::spawn(async move {
             while let Some(Delivery { group, done }) = receiver.recv().await {
-                loop {
+                let held_bytes = loop {
                     let deadline = Instant::now() + ATTEMPT;
                     let asked = shard.ask::<{ rank::WAL }, _>(group.clone(), deadline).await;
                     match asked {
-                        Ok(()) => break,
+                        Ok(held_bytes) => break held_bytes,
                         Err(error) => {
                             tracing::warn!(%error, group = group.sequence, "store shard is late");
                             tokio::time::sleep(PAUSE).await;
                         }
                     }
-                }
-                done.send(()).ok(); // the Wal may have died meanwhile
+                };
+                done.send(held_bytes).ok(); // the Wal may have died meanwhile
             }
         });
         Self(sender)
     }
 
-    /// Queues rows of one group; the receiver resolves when they are visible.
-    pub(super) fn deliver(&self, sequence: u64, batches: Vec<TableBatch>) -> oneshot::Receiver<()> {
+    /// Queues rows of one group; the receiver resolves when they are visible, to the bytes that
+    /// the shard holds then.
+    pub(super) fn deliver(
+        &self,
+        sequence: u64,
+        batches: Vec<TableBatch>,
+    ) -> oneshot::Receiver<usize> {
         let (done, visible) = oneshot::channel();
         // A send fails only when the task is gone with its runtime; `visible` then says so.
         self.0.send(Delivery { group: ApplyRows { sequence, batches }, done }).ok();

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
 use protocols::ids::{ColumnId, DbId, TableId};
-use protocols::messages::store::{TableView, ViewTable};
+use protocols::messages::store::{DropTables, TableView, ViewTable};
 use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema,
@@ -83,6 +83,11 @@ fn bounds(kind: &'static str) -> ActorConfig {
 impl Node {
     /// A node on `objects`; `log` replaces the real log.
     async fn start(objects: &Objects, log: Option<Box<dyn Log>>) -> Self {
+        Self::bounded(objects, log, usize::MAX).await
+    }
+
+    /// The same, with a store that may hold so many bytes.
+    async fn bounded(objects: &Objects, log: Option<Box<dyn Log>>, held_bytes_max: usize) -> Self {
         let fatal = Fatal::default();
         let guardian = Guardian::new(fatal.clone());
         let shard = Guardian::mailbox(&bounds("store"));
@@ -96,6 +101,7 @@ impl Node {
             stores: StoreShards::new(vec![shard.clone()]),
             waiting_writes_max: 3,
             waiting_bytes_max: 1 << 20,
+            held_bytes_max,
             fatal: fatal.clone(),
         };
         let what = Replay {
@@ -253,5 +259,29 @@ fn draining_finishes_what_waits_and_refuses_the_rest() {
         assert_eq!(node.wal.ask_from_edge(Drain, soon()).await.unwrap(), Ok(()));
         assert_eq!(node.rows().await, 1);
         assert_eq!(node.write(2).await, Err(WalError::Shutdown));
+    });
+}
+
+#[test]
+fn a_full_store_refuses_writes_until_a_deletion_makes_room() {
+    run(async {
+        let node = Node::bounded(&Objects::memory(), None, 1).await;
+        // The log learns what the store holds a moment after it answered the writer.
+        let mut written = 0;
+        let error = loop {
+            match node.write(written).await {
+                Ok(_) => written += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, WalError::BufferFull { held_bytes: 2.., max_bytes: 1 }), "{error}");
+        assert_eq!(node.rows().await, written as usize);
+        let drop = DropTables { tables: vec![TABLE] };
+        node.shard.ask_from_edge(drop, soon()).await.unwrap();
+        node.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+        let give_up = soon();
+        while matches!(node.write(-1).await, Err(WalError::BufferFull { .. })) {
+            assert!(Instant::now() < give_up, "still refused");
+        }
     });
 }

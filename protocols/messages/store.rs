@@ -42,7 +42,8 @@ pub struct ApplyRows {
 }
 
 impl Command for ApplyRows {
-    type Reply = ();
+    /// How many bytes of rows the shard holds now.
+    type Reply = usize;
     const NAME: &'static str = "ApplyRows";
     fn cost_bytes(&self) -> usize {
         256 + self.batches.iter().map(|b| b.size_bytes).sum::<usize>()

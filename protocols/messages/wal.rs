@@ -78,6 +78,14 @@ pub enum WalError {
     /// Too many writes wait for durability.
     #[error("wal buffer full with {0} ops")]
     Full(usize),
+    /// The store holds as many rows as it may.
+    #[error("the buffer is full: it holds {held_bytes} bytes of rows, and may hold {max_bytes}")]
+    BufferFull {
+        /// Bytes of rows in memory.
+        held_bytes: usize,
+        /// The configured bound.
+        max_bytes: usize,
+    },
     /// The server is stopping.
     #[error("wal is shutdown and not accepting writes")]
     Shutdown,
@@ -99,6 +107,7 @@ impl WalError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Full(_) | Self::Fenced | Self::Io(_) => ErrorKind::Internal,
+            Self::BufferFull { .. } => ErrorKind::Overloaded,
             Self::Shutdown => ErrorKind::Unavailable,
             Self::NotApplied(_) => ErrorKind::Timeout,
         }

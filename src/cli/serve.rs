@@ -174,6 +174,16 @@ pub struct StorageArgs {
     )]
     pub wal_max_write_buffer_bytes: MemorySize,
 
+    /// Memory that rows may take; when it is used up, writes are refused with 503
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "INFLUXDB3_BUFFER_MEMORY_LIMIT",
+        default_value = "70%",
+        hide_short_help = true
+    )]
+    pub buffer_memory_limit: MemorySize,
+
     /// Do not start when a WAL file is damaged, rather than use what is readable of it
     #[arg(long, env = "INFLUXDB3_WAL_REPLAY_FAIL_ON_ERROR", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide_short_help = true)]
     pub wal_replay_fail_on_error: bool,

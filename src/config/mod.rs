@@ -41,6 +41,8 @@ pub struct Config {
     pub wal_writes_max: usize,
     /// Bytes these may hold.
     pub wal_bytes_max: usize,
+    /// Bytes of rows that may be held in memory.
+    pub buffer_bytes_max: usize,
     /// Do not start when a WAL file is damaged.
     pub wal_replay_fail_on_error: bool,
     /// WAL files read ahead at start.
@@ -106,6 +108,7 @@ impl Config {
             wal_flush_interval: storage.wal_flush_interval,
             wal_writes_max: storage.wal_max_write_buffer_size,
             wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
+            buffer_bytes_max: storage.buffer_memory_limit.of(memory),
             wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
             wal_replay_concurrency: storage
                 .wal_replay_concurrency_limit
