@@ -6,6 +6,10 @@ pub const HTTP_BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Longest measurement, key, tag value or string field, in bytes. The original's limit.
 pub const ELEMENT_BYTES_MAX: usize = 1024 * 1024;
 
+/// Refused lines of a write that its answer lists; the others are only counted. Far above what
+/// anybody reads, and it keeps a small compressed body of bad lines from becoming a huge answer.
+pub const REFUSED_LINES_TOLD_MAX: usize = 10_000;
+
 /// How long an edge waits for room in a mailbox before it answers 503, in milliseconds: long
 /// enough to ride out a group commit, short enough that a client's own retry takes over.
 pub const ADMISSION_WAIT_MS_MAX: u64 = 2_000;

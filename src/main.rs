@@ -1,8 +1,8 @@
 //! The binary: server and client in one.
 
-use clap::Parser;
-use influxdb3::cli::{self, Cli, Command};
+use influxdb3::cli::{self, Command};
 use influxdb3::server;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Line protocol comes in as large short-lived buffers on many threads, which this allocator
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = cli::parse().command.or_else(|| Cli::parse_from(quick_start()).command);
+    let command = cli::parse().command.or_else(|| cli::parse_line(quick_start()).command);
     match command {
         Some(Command::Client(client)) => run_client(*client),
         Some(Command::Serve(args)) => server::serve(&args).unwrap_or_else(|error| {
@@ -32,10 +32,11 @@ fn run_client(command: cli::ClientCommand) -> ExitCode {
     }
 }
 
-/// The command line that no command line stands for: `serve`, with a node id if the environment
-/// has none.
-fn quick_start() -> Vec<String> {
-    let mut line = vec!["influxdb3".to_owned(), "serve".to_owned()];
+/// The command line that one without a subcommand stands for: `serve`, with a node id if the
+/// environment has none.
+fn quick_start() -> Vec<OsString> {
+    let mut line: Vec<OsString> = std::env::args_os().collect();
+    line.push("serve".into());
     let named = ["INFLUXDB3_NODE_IDENTIFIER_PREFIX", "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV"];
     if named.iter().all(|variable| std::env::var_os(variable).is_none()) {
         let node = hostname().map_or("primary-node".to_owned(), |host| format!("{host}-node"));
@@ -43,7 +44,7 @@ fn quick_start() -> Vec<String> {
             "Using auto-generated node id: {node}. For production deployments, explicitly set \
              --node-id"
         );
-        line.extend(["--node-id".to_owned(), node]);
+        line.extend(["--node-id".into(), node.into()]);
     }
     line
 }

@@ -4,6 +4,7 @@ use super::CatalogLimits;
 use super::plan::new_database;
 use protocols::catalog_log::v1::{Change, StoredColumn};
 use protocols::ids::{ColumnId, TableId};
+use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{CatalogError, CreateTable, EnsureSchema};
 use protocols::names::check_database_name;
 use protocols::schema::{
@@ -73,6 +74,7 @@ pub(super) fn create_table(
     if wanted.table.is_empty() {
         return Err(CatalogError::InvalidName("table name cannot be empty".to_owned()));
     }
+    check_length(&wanted.table)?;
     let mut changes = Vec::new();
     match catalog.databases.get(wanted.db.as_str()) {
         Some(database) if database.deletion.is_some() => {
@@ -102,9 +104,18 @@ fn check_once(columns: &[Column]) -> Result<(), CatalogError> {
         if name.is_empty() {
             return Err(CatalogError::InvalidName("column name cannot be empty".to_owned()));
         }
+        check_length(name)?;
         if !names.insert(name) {
             return Err(CatalogError::DuplicateColumn(name.to_string()));
         }
+    }
+    Ok(())
+}
+
+/// Names made by hand are as long as line protocol can make them, and no longer.
+fn check_length(name: &str) -> Result<(), CatalogError> {
+    if name.len() > ELEMENT_BYTES_MAX {
+        return Err(CatalogError::InvalidName("String is greater than 1MB".to_owned()));
     }
     Ok(())
 }

@@ -12,17 +12,35 @@ use uuid::Uuid;
 /// Ending of files that never got their final name. They are ignored and removed at start.
 pub const TEMPORARY_ENDING: &str = "tmp";
 
+/// How often a file is begun whose temporary name a starting process takes for a leftover.
+const CREATIONS_MAX: usize = 10;
+
 /// Makes `path` with `bytes`, durably, and fails with `AlreadyExists` rather than replace it.
 ///
 /// # Errors
 /// Any error of the file system; nothing is visible under `path` then, unless the very last step
 /// (the sync of the folder) failed.
 pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = write_temporary(path, bytes)?;
-    let linked = std::fs::hard_link(&temporary, path);
+    let mut temporary = write_temporary(path, bytes)?;
+    let mut linked = std::fs::hard_link(&temporary, path);
+    for _ in 1..CREATIONS_MAX {
+        if !is_missing(&linked) {
+            break;
+        }
+        temporary = write_temporary(path, bytes)?;
+        linked = std::fs::hard_link(&temporary, path);
+    }
     let removed = std::fs::remove_file(&temporary);
-    linked.and(removed)?;
+    linked?;
+    if !is_missing(&removed) {
+        removed?;
+    }
     sync_parent(path)
+}
+
+/// Whether a temporary file was gone: another process that started removed it as a leftover.
+fn is_missing(result: &io::Result<()>) -> bool {
+    result.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
 /// Makes or replaces `path` with `bytes`, durably and in one step.
@@ -169,7 +187,10 @@ pub fn remove_temporary(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let path = entry?.path();
         if path.extension().is_some_and(|e| e == TEMPORARY_ENDING) {
-            std::fs::remove_file(path)?;
+            let removed = std::fs::remove_file(path);
+            if !is_missing(&removed) {
+                removed?;
+            }
         }
     }
     Ok(())

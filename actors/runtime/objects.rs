@@ -2,6 +2,7 @@
 
 use super::disk;
 use super::pools::Pool;
+use anyhow::Context;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
@@ -139,8 +140,24 @@ impl Objects {
     /// # Errors
     /// When the folder cannot be made, read or written.
     pub fn directory(root: PathBuf) -> anyhow::Result<Self> {
-        let store = DurableDirectory::new(root)?;
+        let shown = root.display().to_string();
+        let store = DurableDirectory::new(root)
+            .with_context(|| format!("cannot use {shown} to keep data in"))?;
         let directory = Some(store.root().to_owned());
         Ok(Self { store: Arc::new(store), directory })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let path = folder.path().join("file");
+        std::fs::write(&path, "").expect("a file");
+        let error = Objects::directory(path.join("data")).expect_err("it is below a file");
+        assert!(format!("{error:#}").contains(&*path.to_string_lossy()), "{error:#}");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use super::log::{self, Group, Log, LogError};
-use super::replay::{Replay, ReplayError, replay};
+use super::replay::{Replay, ReplayError, ReplayStats, replay};
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::faults;
@@ -24,6 +24,14 @@ const RETRIES_MAX: u32 = 100;
 
 /// Below the number of any group, so that every shard skips it and only says what it holds.
 const PROBE: u64 = 0;
+
+/// How often the log is read again because it has names that the catalog did not have yet.
+const CATCH_UPS_MAX: u32 = 3;
+
+/// Each file that a process takes over with opens a range of so many group numbers, far more than
+/// one file ever holds.
+const NUMBERS_A_FILE: u64 = 1 << 27;
+
 /// How long a shard may take for one replayed group.
 const APPLY_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -82,23 +90,27 @@ impl Wal {
     /// When the log cannot be read or written, or is damaged and that is to stop the start.
     pub async fn open(
         config: WalConfig,
-        what: impl AsyncFnOnce() -> anyhow::Result<Replay>,
+        what: impl AsyncFn() -> anyhow::Result<Replay>,
     ) -> anyhow::Result<Self> {
         // First the takeover, then the reading: the former writer cannot acknowledge anything
         // that the reading would miss.
         let log = log::open(&config.objects, &config.node).await?;
-        let stores = config.stores.clone();
-        let mut held_bytes = vec![0; stores.all().len()];
-        let stats = replay(&what().await?, Some(log.first_own_file()), async |shard, group| {
-            let deadline = Instant::now() + APPLY_DEADLINE;
-            let asked = stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
-            held_bytes[shard] = asked.map_err(|e| ReplayError::Apply(e.to_string()))?;
-            Ok(())
-        })
-        .await?;
-        // One number is left out: the former writer may have had one more group under way, which
-        // was never acknowledged but may still reach its file.
-        let mut wal = Self::with_log(config, log, stats.last_sequence + 1);
+        let mut held_bytes = vec![0; config.stores.all().len()];
+        let mut catch_ups = 1;
+        let stats = loop {
+            match read_back(&config, log.as_ref(), &what().await?, &mut held_bytes).await {
+                // The former writer named something, and wrote to it, after `what` had its names.
+                Err(ReplayError::Unknown { .. }) if catch_ups < CATCH_UPS_MAX => catch_ups += 1,
+                read => break read?,
+            }
+        };
+        // A former writer may still bring a group into its own file. It will never acknowledge it,
+        // so the number of such a group must not hide one of ours when the log is read again: each
+        // takeover numbers its groups from a range above those of all earlier ones.
+        let range = log.first_own_file().checked_mul(NUMBERS_A_FILE).ok_or_else(|| {
+            anyhow::anyhow!("the number of WAL file {} is too large", log.first_own_file())
+        })?;
+        let mut wal = Self::with_log(config, log, stats.last_sequence.max(range));
         wal.held_bytes = held_bytes;
         Ok(wal)
     }
@@ -140,6 +152,13 @@ impl Wal {
 
     /// Has the log sync the open group, unless it is busy or there is nothing to sync.
     fn sync(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.fenced {
+            // Not one byte more into a log that is another's.
+            self.open_bytes = 0;
+            for reply in self.open_group.drain(..).filter_map(|w| w.reply) {
+                reply.answer(Err(WalError::Fenced));
+            }
+        }
         if self.open_group.is_empty() {
             self.finish_drain();
             return;
@@ -249,6 +268,22 @@ impl Wal {
             }
         }
     }
+}
+
+/// Has the shards take everything that earlier writers left, and notes what they hold then.
+async fn read_back(
+    config: &WalConfig,
+    log: &dyn Log,
+    what: &Replay,
+    held_bytes: &mut [usize],
+) -> Result<ReplayStats, ReplayError> {
+    replay(what, Some(log.first_own_file()), async |shard, group| {
+        let deadline = Instant::now() + APPLY_DEADLINE;
+        let asked = config.stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
+        held_bytes[shard] = asked.map_err(|e| ReplayError::Apply(e.to_string()))?;
+        Ok(())
+    })
+    .await
 }
 
 /// Appends until it succeeds, the log is fenced, or it was tried often enough.

@@ -20,7 +20,10 @@
 //! answered after every shard has. While a sync runs the next group gathers (group commit). A
 //! file that failed a write or a sync is never written again: the group goes to a new file. Only
 //! one process can acknowledge under a node id: after each sync, and before any acknowledgement,
-//! the log looks for a successor's file.
+//! the log looks for a successor's file. What a replaced process may still bring into its own file
+//! cannot hide a group of its successor: each takeover numbers groups from a range of its own.
+//! Nothing is skipped in silence when the log is read: files that are missing, damaged or in the
+//! wrong place are reported, and rows of names that the catalog lost stop the start.
 //!
 //! ## On failure
 //! Rebuilt when nothing was in flight lost: the log is opened again under a new writer identity,

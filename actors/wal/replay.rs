@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use protocols::columns::StoredRows;
-use protocols::ids::TableId;
+use protocols::ids::{DbId, TableId};
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::paths;
 use protocols::schema::{CatalogSnapshot, TableSchema};
@@ -57,6 +57,17 @@ pub enum ReplayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The catalog lacks a name that was durable before the rows that need it.
+    #[error(
+        "WAL file {file} has rows of {name}, which the catalog does not know: records are missing \
+         from the end of the catalog's log"
+    )]
+    Unknown {
+        /// Key of the file.
+        file: String,
+        /// Table or column.
+        name: String,
+    },
     /// A shard did not take its rows.
     #[error("cannot apply the WAL: {0}")]
     Apply(String),
@@ -80,13 +91,36 @@ struct Decoded {
     groups: Vec<ApplyRows>,
     last_sequence: u64,
     damage: Option<String>,
+    /// A table or column that the catalog never had.
+    unknown: Option<String>,
+}
+
+/// The tables whose rows count, and how far the catalog's numbers reach.
+struct Known {
+    tables: HashMap<TableId, Arc<TableSchema>>,
+    next_table: TableId,
+}
+
+impl Known {
+    /// The table or column of the rows that the catalog never had. Were they skipped, the catalog
+    /// would give their numbers to other names, which would have these rows after the next start.
+    fn lacks(&self, rows: &StoredRows) -> Option<String> {
+        if rows.table >= self.next_table {
+            return Some(format!("table {}", rows.table));
+        }
+        let schema = self.tables.get(&rows.table)?;
+        let known = |id| schema.columns.iter().any(|column| column.id == id);
+        let column = rows.columns.iter().find(|column| !known(column.id))?;
+        Some(format!("column {} of table {}", column.id, schema.name))
+    }
 }
 
 /// Reads every group in order and hands its rows over, shard by shard. The file numbers from
 /// `before` on are left out.
 ///
 /// # Errors
-/// When the store fails, `apply` fails, or a file is damaged and that is to stop the replay.
+/// When the store fails, `apply` fails, the catalog lacks a name, or a file is damaged and that is
+/// to stop the replay.
 pub async fn replay(
     what: &Replay,
     before: Option<u64>,
@@ -96,29 +130,31 @@ pub async fn replay(
     let mut files = list(store, &what.node).await?;
     files.retain(|n| before.is_none_or(|b| *n < b));
     let headers = headers(what, &files).await?;
-    let tables = Arc::new(tables(&what.catalog));
+    let known = Arc::new(Known {
+        tables: tables(&what.catalog),
+        next_table: TableId(what.catalog.next_table_id),
+    });
     let mut stats = ReplayStats { files: files.len(), ..ReplayStats::default() };
+    for (file, reason) in gaps(&files) {
+        report_damage(what, file, reason, &mut stats)?;
+    }
+    // The groups of a file that was moved are in order only where the file was made.
+    files.sort_by_key(|file| (headers.get(file).map_or(*file, |h| h.sequence), *file));
     if !files.is_empty() {
         tracing::info!(files = files.len(), "replaying the WAL");
     }
     let mut decoded = stream::iter(files.iter().copied())
-        .map(|file| decode_file(what, file, left_at(&headers, &files, file), Arc::clone(&tables)))
+        .map(|file| decode_file(what, file, left_at(&headers, file), Arc::clone(&known)))
         .buffered(what.concurrency.max(1));
     let mut reported = Instant::now();
     let mut done = 0;
     while let Some(file) = decoded.try_next().await? {
         if let Some(reason) = file.damage {
-            let name = paths::wal_file(&what.node, files[done]);
-            metrics::counter!("wal_damaged_files_total").increment(1);
-            if what.fail_on_damage {
-                return Err(ReplayError::Damaged { file: name, reason });
-            }
-            tracing::error!(
-                file = name,
-                reason,
-                "damaged WAL file: what is readable was used, the file is kept"
-            );
-            stats.damaged_files += 1;
+            report_damage(what, files[done], reason, &mut stats)?;
+        }
+        if let Some(name) = file.unknown {
+            let file = paths::wal_file(&what.node, files[done]);
+            return Err(ReplayError::Unknown { file, name });
         }
         stats.last_sequence = stats.last_sequence.max(file.last_sequence);
         for group in file.groups {
@@ -135,6 +171,38 @@ pub async fn replay(
         tracing::info!(files = files.len(), rows = stats.rows, "WAL replayed");
     }
     Ok(stats)
+}
+
+/// Logs and counts damage, unless it is to stop the replay.
+fn report_damage(
+    what: &Replay,
+    file: u64,
+    reason: String,
+    stats: &mut ReplayStats,
+) -> Result<(), ReplayError> {
+    let file = paths::wal_file(&what.node, file);
+    metrics::counter!("wal_damaged_files_total").increment(1);
+    if what.fail_on_damage {
+        return Err(ReplayError::Damaged { file, reason });
+    }
+    tracing::error!(file, reason, "damaged WAL file: what is readable was used, the file is kept");
+    stats.damaged_files += 1;
+    Ok(())
+}
+
+/// Where files are missing: numbers are given without gaps, and no file is ever removed. Files
+/// missing from the end leave no trace.
+fn gaps(files: &[u64]) -> Vec<(u64, String)> {
+    let before = std::iter::once(0).chain(files.iter().copied());
+    before
+        .zip(files)
+        .map(|(before, found)| (before + 1, *found))
+        .filter(|(expected, found)| expected < found)
+        .map(|(expected, found)| match found - expected {
+            1 => (expected, "the file is missing".to_owned()),
+            n => (expected, format!("the file and the {} after it are missing", n - 1)),
+        })
+        .collect()
 }
 
 async fn hand_over(
@@ -179,9 +247,9 @@ async fn headers(what: &Replay, files: &[u64]) -> Result<HashMap<u64, Header>, R
 }
 
 /// How far the next file vouches for this one, if the same process wrote both.
-fn left_at(headers: &HashMap<u64, Header>, files: &[u64], file: u64) -> Option<u64> {
-    let next = files.get(files.binary_search(&file).ok()? + 1)?;
-    let (this, next) = (headers.get(&file)?, headers.get(next)?);
+fn left_at(headers: &HashMap<u64, Header>, file: u64) -> Option<u64> {
+    let in_place = |n: u64| headers.get(&n).filter(|header| header.sequence == n);
+    let (this, next) = (in_place(file)?, in_place(file + 1)?);
     (this.writer == next.writer && next.previous_bytes > 0).then_some(next.previous_bytes)
 }
 
@@ -189,7 +257,7 @@ async fn decode_file(
     what: &Replay,
     file: u64,
     left_at: Option<u64>,
-    tables: Arc<HashMap<TableId, Arc<TableSchema>>>,
+    known: Arc<Known>,
 ) -> Result<Decoded, ReplayError> {
     let key = paths::wal_file(&what.node, file);
     let bytes = what.objects.store.get(&Path::from(key.as_str())).await?.bytes().await?;
@@ -201,17 +269,13 @@ async fn decode_file(
         if let Some(path) = unsynced {
             disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;
         }
-        Ok(decode(&bytes, left_at, &tables))
+        Ok(decode(file, &bytes, left_at, &known))
     });
     decoded.await.map_err(|e| ReplayError::Apply(e.to_string()))?
 }
 
-fn decode(
-    bytes: &Bytes,
-    left_at: Option<u64>,
-    tables: &HashMap<TableId, Arc<TableSchema>>,
-) -> Decoded {
-    let mut decoded = Decoded { groups: Vec::new(), last_sequence: 0, damage: None };
+fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Decoded {
+    let mut decoded = Decoded { groups: Vec::new(), last_sequence: 0, damage: None, unknown: None };
     let segment = match read(bytes, left_at) {
         Ok(segment) => segment,
         Err(error) => {
@@ -219,17 +283,30 @@ fn decode(
             return decoded;
         }
     };
+    if segment.header.sequence != file {
+        decoded.damage = Some(format!("it is a copy of file {}", segment.header.sequence));
+    }
     if let Some(range) = segment.damaged.first() {
         decoded.damage =
             Some(format!("{} at bytes {} to {}", FrameError::Checksum, range.start, range.end));
+    }
+    if let Some(at) = segment.torn_at {
+        tracing::warn!(file, at, "the last group of a WAL file is unfinished and was cut off");
     }
     for frame in segment.frames {
         decoded.last_sequence = decoded.last_sequence.max(frame.sequence);
         let mut batches = Vec::new();
         for bytes in &frame.entries {
-            match table_batches(bytes, tables) {
-                Ok(found) => batches.extend(found),
-                Err(reason) => decoded.damage = Some(reason),
+            match entry::decode(bytes) {
+                Ok((db, stored)) => {
+                    let unknown = || stored.iter().find_map(|rows| known.lacks(rows));
+                    decoded.unknown = decoded.unknown.or_else(unknown);
+                    match table_batches(db, stored, &known.tables) {
+                        Ok(found) => batches.extend(found),
+                        Err(error) => decoded.damage = Some(error.to_string()),
+                    }
+                }
+                Err(error) => decoded.damage = Some(error.to_string()),
             }
         }
         decoded.groups.push(ApplyRows { sequence: frame.sequence, batches });
@@ -239,14 +316,14 @@ fn decode(
 
 /// The rows of one request whose tables still exist.
 fn table_batches(
-    bytes: &[u8],
+    db: DbId,
+    stored: Vec<StoredRows>,
     tables: &HashMap<TableId, Arc<TableSchema>>,
-) -> Result<Vec<TableBatch>, String> {
-    let (db, stored) = entry::decode(bytes).map_err(|e| e.to_string())?;
+) -> Result<Vec<TableBatch>, arrow::error::ArrowError> {
     let known = stored.into_iter().filter_map(|rows| Some((tables.get(&rows.table)?, rows)));
     known
         .filter(|(_, rows)| !rows.times.is_empty())
-        .map(|(schema, rows)| table_batch(db, rows, schema).map_err(|e| e.to_string()))
+        .map(|(schema, rows)| table_batch(db, rows, schema))
         .collect()
 }
 
@@ -255,7 +332,7 @@ fn table_batches(
 /// # Errors
 /// When the rows do not fit the schema: only possible for rows from damaged bytes.
 pub(crate) fn table_batch(
-    db: protocols::ids::DbId,
+    db: DbId,
     rows: StoredRows,
     schema: &TableSchema,
 ) -> Result<TableBatch, arrow::error::ArrowError> {

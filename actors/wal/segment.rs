@@ -5,7 +5,9 @@ use crate::runtime::disk::{self, AppendFile};
 use crate::runtime::{faults, pools::Pool};
 use async_trait::async_trait;
 use protocols::paths::wal_sequence;
-use protocols::wal_frame::segment::{Header, decode_header, encode_frame, encode_header};
+use protocols::wal_frame::segment::{
+    HEADER_BYTES, Header, decode_header, encode_frame, encode_header,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use uuid::Uuid;
@@ -114,9 +116,11 @@ impl Files {
                     self.current = Some(file);
                     return Ok(());
                 }
-                // A failed start of our own may have left its file; it holds nothing.
+                // A failed start of our own may have left its file; it holds nothing, and the next
+                // one must not vouch for more.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.is_ours(&path) => {
                     self.newest = sequence;
+                    self.left_bytes = HEADER_BYTES as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(LogError::Fenced);
@@ -173,4 +177,33 @@ fn newest(folder: &Path) -> io::Result<u64> {
         newest = newest.max(wal_sequence(&name).unwrap_or(0));
     }
     Ok(newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use protocols::wal_frame::segment::read;
+
+    fn group(sequence: u64) -> Group {
+        Group { sequence, entries: vec![Bytes::from_static(b"rows")] }
+    }
+
+    #[test]
+    fn a_file_that_a_failed_start_left_is_skipped_and_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::take_over(dir.path().to_owned()).unwrap();
+        files.append(&group(1)).unwrap();
+        files.leave();
+        // Made, but reported as failed.
+        let header = Header { writer: files.writer, sequence: 2, previous_bytes: files.left_bytes };
+        disk::create_durable(&files.path(2), &encode_header(header)).unwrap();
+        files.append(&group(2)).unwrap();
+        let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
+        for n in 1..=3 {
+            let vouched = (n < 3).then(|| decode_header(&bytes(n + 1)).unwrap().previous_bytes);
+            assert!(read(&bytes(n), vouched).unwrap().damaged.is_empty(), "file {n}");
+        }
+        assert_eq!(read(&bytes(3), None).unwrap().frames.len(), 1);
+    }
 }

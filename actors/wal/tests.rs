@@ -2,14 +2,17 @@
 
 use super::actor::{Wal, WalConfig};
 use super::log::{Group, Log, LogError};
-use super::replay::{Replay, table_batch};
+use super::replay::{Replay, replay, table_batch};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::objects::Objects;
 use crate::store::{Store, StoreShards};
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampNanosecondType;
 use async_trait::async_trait;
 use futures::FutureExt;
+use futures::future::join_all;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{DropTables, TableView, ViewTable};
@@ -18,6 +21,8 @@ use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema,
 };
 use protocols::wal_frame::entry;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -120,7 +125,7 @@ impl Node {
                 let log = log.lock().unwrap().take();
                 match log {
                     Some(log) => Ok(Wal::with_log(config, log, 0)),
-                    None => Wal::open(config, async || Ok(what)).await,
+                    None => Wal::open(config, async || Ok(what.clone())).await,
                 }
             }
             .boxed_local()
@@ -135,9 +140,18 @@ impl Node {
     }
 
     async fn rows(&self) -> usize {
+        self.times().await.len()
+    }
+
+    /// The times of all rows, which are different in these tests.
+    async fn times(&self) -> BTreeSet<i64> {
         let ask = ViewTable { table: TABLE, min_time_ns: i64::MIN, max_time_ns: i64::MAX };
         let view: TableView = self.shard.ask_from_edge(ask, soon()).await.unwrap();
-        view.chunks.iter().flat_map(|c| &c.unsorted).map(|b| b.num_rows()).sum()
+        let batches = view.chunks.iter().flat_map(|c| &c.unsorted);
+        let times = batches.flat_map(|b| {
+            b.column(b.num_columns() - 1).as_primitive::<TimestampNanosecondType>().values().iter()
+        });
+        times.copied().collect()
     }
 }
 
@@ -179,6 +193,102 @@ fn the_newer_of_two_processes_wins_and_has_every_acknowledged_row() {
             assert!(third.rows().await >= 2, "rows 1 and 4 at least");
             assert!(new.fatal.reason().is_none());
         }
+    });
+}
+
+#[test]
+fn what_a_former_writer_still_brings_into_its_file_hides_nothing() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::directory(dir.path().to_owned()).unwrap();
+        let first = Node::start(&objects, None).await;
+        first.write(1).await.unwrap();
+        let second = Node::start(&objects, None).await;
+        let third = Node::start(&objects, None).await;
+        // The first two do not know yet, and have more than one group under way.
+        for former in [&first, &second] {
+            let late = join_all((100..103).map(|time| former.write(time))).await;
+            assert!(late.iter().all(|r| *r == Err(WalError::Fenced)), "{late:?}");
+        }
+        for time in 2..10 {
+            third.write(time).await.unwrap();
+        }
+        let last = Node::start(&objects, None).await;
+        let times = last.times().await;
+        assert!((1..10).all(|time| times.contains(&time)), "{times:?}");
+        assert_eq!(times, last.times().await);
+    });
+}
+
+/// The damage that a replay of the directory reports, or why it stopped.
+async fn replayed(
+    objects: &Objects,
+    catalog: Arc<CatalogSnapshot>,
+    fail_on_damage: bool,
+) -> Result<usize, String> {
+    let what = Replay {
+        objects: objects.clone(),
+        node: "n".to_owned(),
+        catalog,
+        shards: 1,
+        only_shard: None,
+        concurrency: 4,
+        fail_on_damage,
+    };
+    let stats = replay(&what, None, async |_, _| Ok(())).await;
+    stats.map(|s| s.damaged_files).map_err(|e| e.to_string())
+}
+
+/// A directory with a file for each of the times from 1 on, and the paths of these.
+async fn directory_with_files(root: &std::path::Path, files: i64) -> (Objects, Vec<PathBuf>) {
+    let objects = Objects::directory(root.to_owned()).unwrap();
+    let node = Node::start(&objects, None).await;
+    for time in 1..=files {
+        node.write(time).await.unwrap();
+        node.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+    }
+    let path = |n| root.join(protocols::paths::wal_file("n", n));
+    (objects, (1..=files as u64).map(path).collect())
+}
+
+#[test]
+fn files_that_are_missing_or_in_the_wrong_place_are_reported() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (objects, files) = directory_with_files(dir.path(), 5).await;
+        assert_eq!(replayed(&objects, catalog(), true).await, Ok(0));
+        std::fs::remove_file(&files[1]).unwrap();
+        assert_eq!(replayed(&objects, catalog(), false).await, Ok(1));
+        let stopped = replayed(&objects, catalog(), true).await.unwrap_err();
+        assert!(stopped.contains("00000000002.wal is damaged: the file is missing"), "{stopped}");
+        std::fs::copy(&files[3], &files[1]).unwrap();
+        let stopped = replayed(&objects, catalog(), true).await.unwrap_err();
+        assert!(
+            stopped.contains("00000000002.wal is damaged: it is a copy of file 4"),
+            "{stopped}"
+        );
+    });
+}
+
+#[test]
+fn rows_of_a_name_that_the_catalog_never_had_stop_the_replay() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (objects, _) = directory_with_files(dir.path(), 1).await;
+        let mut without = CatalogSnapshot::clone(&catalog());
+        let mut db = DatabaseSchema::clone(&without.databases["d"]);
+        let empty = TableSchema::new(TABLE, "m".into(), vec![], None);
+        db.tables.insert("m".into(), Arc::new(empty));
+        without.databases.insert("d".into(), Arc::new(db));
+        let stopped = replayed(&objects, Arc::new(without), false).await.unwrap_err();
+        assert!(stopped.contains("00000000001.wal has rows of column 0 of table m"), "{stopped}");
+        let mut without = CatalogSnapshot::clone(&catalog());
+        without.databases.clear();
+        // The table was there and is gone for good: its rows do not matter.
+        assert_eq!(replayed(&objects, Arc::new(without.clone()), true).await, Ok(0));
+        without.next_table_id = TABLE.0;
+        let stopped = replayed(&objects, Arc::new(without), false).await.unwrap_err();
+        assert!(stopped.contains("00000000001.wal has rows of table 1"), "{stopped}");
     });
 }
 

@@ -11,6 +11,9 @@ pub struct ErrorBody<'a> {
     /// The refused lines of a write.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a RefusedLines>,
+    /// How many lines were refused, if `data` does not list all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_lines: Option<usize>,
 }
 
 /// The refused lines of a write.

@@ -120,9 +120,13 @@ impl RetentionPeriod {
     /// Reads a duration as people write it: `7d`, `1d 6h`.
     ///
     /// # Errors
-    /// When it is none, or longer than 292 years.
+    /// When it is none, longer than 292 years, or zero: that would take every row away, and in
+    /// older versions of the API it meant the opposite.
     pub fn parse(text: &str) -> Result<Self, String> {
         let nanos = parse_duration(text)?.as_nanos();
+        if nanos == 0 {
+            return Err(format!("`{text}` keeps no row; clear the period to keep all"));
+        }
         i64::try_from(nanos).map(Self).map_err(|_| format!("`{text}` is too long"))
     }
 }
@@ -150,6 +154,8 @@ mod tests {
         assert_eq!(period(r#"{"db":"d","retention_period":"1d"}"#), Ok(Some(day_ns)));
         assert!(period(r#"{"db":"d","retention_period":"soon"}"#).is_err());
         assert!(period(r#"{"db":"d","retention_period":"900y"}"#).is_err());
+        let zero = period(r#"{"db":"d","retention_period":"0s"}"#).expect_err("no row is kept");
+        assert!(zero.contains("clear the period"), "{zero}");
     }
 
     #[test]

@@ -88,9 +88,13 @@ pub struct ParsedWrite {
     /// The rows by table, tables in order of first appearance. A table or column that only a
     /// refused line named is not here.
     pub tables: Vec<TableRows>,
-    /// The refused lines in order. With `accept_partial` false at most one, and `tables` is then
-    /// empty.
+    /// The refused lines in order, at most [`REFUSED_LINES_TOLD_MAX`]. With `accept_partial` false
+    /// at most one, and `tables` is then empty.
+    ///
+    /// [`REFUSED_LINES_TOLD_MAX`]: crate::limits::REFUSED_LINES_TOLD_MAX
     pub errors: Vec<LineError>,
+    /// Number of refused lines, those included that `errors` has no room for.
+    pub refused_lines: usize,
     /// Number of accepted lines.
     pub accepted_lines: usize,
     /// Bytes of the accepted lines.

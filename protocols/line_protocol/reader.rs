@@ -14,6 +14,7 @@ use super::series::{SeriesMemo, TagKey};
 use super::split::{line_at, next_line};
 use super::value::{Value, value};
 use super::{LineError, ParseOptions, ParsedWrite};
+use crate::limits::REFUSED_LINES_TOLD_MAX;
 use crate::schema::DatabaseSchema;
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -94,6 +95,10 @@ impl<'a> Reader<'a> {
                     write.accepted_bytes += line.len();
                 }
                 Err(fault) => {
+                    write.refused_lines += 1;
+                    if write.errors.len() >= REFUSED_LINES_TOLD_MAX {
+                        continue;
+                    }
                     let original_line = self.body.get(text..line.end).unwrap_or_default();
                     let error = LineError {
                         line_number,
@@ -102,7 +107,11 @@ impl<'a> Reader<'a> {
                         is_limit: fault.is_limit(),
                     };
                     if !self.options.accept_partial {
-                        return ParsedWrite { errors: vec![error], ..ParsedWrite::default() };
+                        return ParsedWrite {
+                            errors: vec![error],
+                            refused_lines: 1,
+                            ..ParsedWrite::default()
+                        };
                     }
                     write.errors.push(error);
                 }

@@ -48,8 +48,10 @@ pub struct WriteReport {
     pub accepted_lines: usize,
     /// Their bytes.
     pub accepted_bytes: usize,
-    /// Lines that are not, in order. Only with `accept_partial`.
+    /// The first of the lines that are not, in order. Only with `accept_partial`.
     pub rejected: Vec<LineError>,
+    /// How many lines are not stored in all.
+    pub rejected_lines: usize,
 }
 
 /// Why a request was refused as a whole.

@@ -1,18 +1,38 @@
-//! The `.env` file: variables for this program, kept beside the project that uses it.
+//! Variables for this program that are not in its environment as it reads them: those of the
+//! `.env` file, kept beside the project that uses it, and those under another release's name.
 //!
 //! The environment of a running process cannot be changed safely, so the variables take effect
 //! by starting this program once more with them set.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
+
+/// Another release's name of a variable, and the name here.
+type Spelling = (&'static str, &'static str);
+
+/// Names under which later and earlier releases know a variable.
+const SPELLINGS: [Spelling; 9] = [
+    ("INFLUXDB3_NODE_ID", "INFLUXDB3_NODE_IDENTIFIER_PREFIX"),
+    ("INFLUXDB3_NODE_ID_FROM_ENV", "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV"),
+    ("INFLUXDB3_DATA_DIR", "INFLUXDB3_DB_DIR"),
+    ("INFLUXDB3_WITHOUT_AUTH", "INFLUXDB3_START_WITHOUT_AUTH"),
+    ("INFLUXDB3_DISABLE_TELEMETRY_UPLOAD", "INFLUXDB3_TELEMETRY_DISABLE_UPLOAD"),
+    ("INFLUXDB3_TCP_LISTINER_FILE_PATH", "INFLUXDB3_TCP_LISTENER_FILE_PATH"),
+    ("INFLUXDB3_NUM_THREADS", "INFLUXDB3_NUM_IO_THREADS"),
+    ("INFLUXDB3_DATAFUSION_NUM_THREADS", "INFLUXDB3_NUM_DATAFUSION_THREADS"),
+    ("LOG_FILTER", "INFLUXDB3_LOG_FILTER"),
+];
+
+/// Those of them that are going away.
+const DEPRECATED: [&str; 3] =
+    ["INFLUXDB3_NUM_THREADS", "INFLUXDB3_DATAFUSION_NUM_THREADS", "LOG_FILTER"];
 
 /// Looks for `.env` in the working directory and its parents and applies the first one found.
 /// Variables that are set already win. Returns if there is nothing to apply.
 pub(super) fn load() {
-    let Some(text) = find() else { return };
-    let (variables, bad_lines) = parse(&text);
-    let missing: Vec<_> =
-        variables.into_iter().filter(|(name, _)| std::env::var_os(name).is_none()).collect();
+    let (variables, bad_lines) = find().map(|text| parse(&text)).unwrap_or_default();
+    let (missing, respelt) = missing(variables, |name| std::env::var_os(name));
     if missing.is_empty() {
         return;
     }
@@ -20,7 +40,37 @@ pub(super) fn load() {
     for number in bad_lines {
         eprintln!("WARN: line {number} of .env is not KEY=VALUE and is ignored");
     }
+    for (other, name) in respelt.into_iter().filter(|(other, _)| DEPRECATED.contains(other)) {
+        eprintln!("WARN: Use of deprecated environment variable {other}: replace with {name}");
+    }
     restart_with(&missing);
+}
+
+/// What has to be added to the environment, of which `get` knows the rest, and the spellings that
+/// led to it.
+fn missing(
+    from_file: Vec<(String, String)>,
+    get: impl Fn(&str) -> Option<OsString>,
+) -> (Vec<(String, OsString)>, Vec<Spelling>) {
+    let mut respelt = Vec::new();
+    let mut missing: Vec<(String, OsString)> = from_file
+        .into_iter()
+        .filter(|(name, _)| get(name).is_none())
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    for (other, name) in SPELLINGS {
+        let find = |name| {
+            let added = || missing.iter().find(|(added, _)| added == name).map(|(_, v)| v.clone());
+            get(name).or_else(added)
+        };
+        if find(name).is_none()
+            && let Some(value) = find(other)
+        {
+            missing.push((name.to_owned(), value));
+            respelt.push((other, name));
+        }
+    }
+    (missing, respelt)
 }
 
 fn find() -> Option<String> {
@@ -38,7 +88,7 @@ fn find() -> Option<String> {
 
 /// Replaces this process by the same program with `variables` added to the environment. All of
 /// them are set then, so this cannot happen twice. Returns only if the program cannot be started.
-fn restart_with(variables: &[(String, String)]) {
+fn restart_with(variables: &[(String, OsString)]) {
     let Ok(program) = std::env::current_exe() else {
         eprintln!("WARN: cannot apply .env: the path of this program is unknown");
         return;
@@ -149,6 +199,27 @@ mod tests {
             ]
         );
         assert!(bad_lines.is_empty());
+    }
+
+    #[test]
+    fn other_spellings_count_where_the_variable_itself_is_not_set() {
+        let check = |file: &[(&str, &str)], set: &[(&str, &str)], expected: &[(&str, &str)]| {
+            let file = file.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            let get = |name: &str| {
+                set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value))
+            };
+            let (found, _) = missing(file, get);
+            let found: Vec<_> =
+                found.iter().map(|(n, v)| (n.as_str(), v.to_str().expect("text"))).collect();
+            assert_eq!(found, expected);
+        };
+        let (other, name) = ("INFLUXDB3_NODE_ID", "INFLUXDB3_NODE_IDENTIFIER_PREFIX");
+        check(&[], &[], &[]);
+        check(&[], &[(other, "a")], &[(name, "a")]);
+        check(&[], &[(other, "a"), (name, "b")], &[]);
+        check(&[(name, "c")], &[(other, "a")], &[(name, "c")]);
+        check(&[(other, "c")], &[], &[(other, "c"), (name, "c")]);
+        check(&[("X", "1"), ("Y", "2")], &[("X", "0")], &[("Y", "2")]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod show_system;
 mod update;
 mod write;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -39,6 +40,10 @@ pub struct Cli {
     /// What to do; nothing means to serve with the defaults of a first start.
     #[command(subcommand)]
     pub command: Option<Command>,
+
+    /// The place where scripts for other servers give it; [`parse_line`] hands it on to `serve`
+    #[arg(long, alias = "num-threads", value_name = "N", hide = true)]
+    num_io_threads: Option<usize>,
 
     /// Print a short help
     #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort)]
@@ -67,7 +72,7 @@ pub enum ClientCommand {
     #[command(visible_alias = "w")]
     Write(write::WriteArgs),
 
-    /// Run an SQL or InfluxQL query and print its result
+    /// Run an SQL query and print its result
     #[command(visible_alias = "q")]
     Query(query::QueryArgs),
 
@@ -89,7 +94,19 @@ pub enum ClientCommand {
 /// Call it first: a `.env` file may have to replace the process to become its environment.
 pub fn parse() -> Cli {
     dotenv::load();
-    Cli::parse()
+    parse_line(std::env::args_os())
+}
+
+/// Reads `line`, the program's name first, like the command line.
+pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Cli {
+    hand_on_threads(Cli::parse_from(line))
+}
+
+fn hand_on_threads(mut cli: Cli) -> Cli {
+    if let (Some(Command::Serve(args)), Some(threads)) = (&mut cli.command, cli.num_io_threads) {
+        args.num_io_threads = Some(threads);
+    }
+    cli
 }
 
 /// Runs a client command and reports its failure on stderr.
@@ -134,6 +151,19 @@ mod tests {
     fn no_subcommand_is_a_valid_line() {
         let cli = Cli::try_parse_from(["influxdb3"]).expect("quick start");
         assert!(cli.command.is_none());
+    }
+
+    #[test]
+    fn threads_may_be_given_before_serve() {
+        for (line, expected) in [
+            ("influxdb3 --num-io-threads 3 serve --node-id n", 3),
+            ("influxdb3 --num-threads=3 serve --node-id n", 3),
+            ("influxdb3 serve --node-id n --num-io-threads 3", 3),
+        ] {
+            let cli = hand_on_threads(Cli::try_parse_from(line.split(' ')).expect(line));
+            let Some(Command::Serve(args)) = cli.command else { panic!("{line}") };
+            assert_eq!(args.num_io_threads, Some(expected), "{line}");
+        }
     }
 
     #[test]
@@ -184,6 +214,12 @@ mod tests {
             ("influxdb3 create database --retention-period 7x d", "unknown time unit `x`"),
             ("influxdb3 delete database --hard-delete soon d", "now, never, default"),
             ("influxdb3 query -d d -H localhost:8181 x", "--host <HOST_URL>"),
+            (
+                "influxdb3 serve --node-id n --cluster-id c",
+                "You've incorrectly specified a cluster-id for InfluxDB 3 Core OSS",
+            ),
+            ("influxdb3 serve --node-id n --max-http-request-size 0", "must be at least 1"),
+            ("influxdb3 serve --node-id n --wal-max-write-buffer-size 0", "must be at least 1"),
         ];
         for (line, text) in wrong {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
@@ -212,7 +248,7 @@ mod tests {
             "influxdb3 write --database=mydb --file=server_data",
             "influxdb3 create database mydb",
             "influxdb3 query --database=servers SELECT",
-            "influxdb3 q --database=servers --language=influxql SELECT",
+            "influxdb3 q --database=servers --language=sql SELECT",
             "influxdb3 q -d servers --format json_lines SELECT",
             "influxdb3 w -d db --gzip --no-sync --accept-partial -q -p s cpu",
             "influxdb3 create table -d foo --tags a,b -f x:int64,y:utf8 bar",

@@ -1,4 +1,4 @@
-//! `influxdb3 query`: one SQL or InfluxQL statement, its result on stdout or in a file.
+//! `influxdb3 query`: one SQL statement, its result on stdout or in a file.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -60,14 +60,12 @@ pub struct QueryArgs {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Language {
     Sql,
-    Influxql,
 }
 
 impl Language {
     fn path(self) -> &'static str {
         match self {
             Self::Sql => SQL_PATH,
-            Self::Influxql => "/api/v3/query_influxql",
         }
     }
 }

@@ -60,7 +60,7 @@ pub struct ServeArgs {
     pub node_id_from_env: Option<String>,
 
     /// Refused: it belongs to another product
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, value_parser = no_cluster)]
     pub cluster_id: Option<String>,
 
     /// Address to listen on; port 0 takes any free one
@@ -78,6 +78,7 @@ pub struct ServeArgs {
         value_name = "BYTES",
         env = "INFLUXDB3_MAX_HTTP_REQUEST_SIZE",
         default_value_t = protocols::limits::HTTP_BODY_BYTES_MAX,
+        value_parser = positive,
         hide_short_help = true
     )]
     pub max_http_request_size: usize,
@@ -160,6 +161,7 @@ pub struct StorageArgs {
         value_name = "N",
         env = "INFLUXDB3_WAL_MAX_WRITE_BUFFER_SIZE",
         default_value_t = 100_000,
+        value_parser = positive,
         hide_short_help = true
     )]
     pub wal_max_write_buffer_size: usize,
@@ -313,6 +315,12 @@ pub struct LogArgs {
         hide_short_help = true
     )]
     pub log_format: LogFormat,
+}
+
+fn no_cluster(_: &str) -> Result<String, String> {
+    Err("You've incorrectly specified a cluster-id for InfluxDB 3 Core OSS. A single node has no \
+         cluster: use --node-id"
+        .to_owned())
 }
 
 fn positive(text: &str) -> Result<usize, String> {

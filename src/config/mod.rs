@@ -88,11 +88,6 @@ impl Config {
     /// # Errors
     /// When an option makes no sense; the text says which.
     pub fn new(args: &ServeArgs) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            args.cluster_id.is_none(),
-            "You've incorrectly specified a cluster-id for InfluxDB 3 Core OSS. \
-             A single node has no cluster: use --node-id"
-        );
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let memory = memory::available_bytes();
         let storage = &args.storage;

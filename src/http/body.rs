@@ -39,8 +39,8 @@ pub(super) async fn read(
 fn is_gzipped(req: &HttpRequest) -> Result<bool, Failure> {
     let Some(encoding) = req.headers().get(CONTENT_ENCODING) else { return Ok(false) };
     match encoding.as_bytes() {
-        b"gzip" => Ok(true),
-        b"identity" => Ok(false),
+        name if name.eq_ignore_ascii_case(b"gzip") => Ok(true),
+        name if name.eq_ignore_ascii_case(b"identity") => Ok(false),
         other => Err(Failure::bad_request(format!(
             "unacceptable content-encoding: {}",
             String::from_utf8_lossy(other)
@@ -125,6 +125,7 @@ fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
 mod tests {
     use super::*;
     use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
@@ -137,6 +138,20 @@ mod tests {
 
     fn told(failure: &Failure) -> (u16, String) {
         (failure.status_code().as_u16(), failure.to_string())
+    }
+
+    #[test]
+    fn encodings_have_no_case() {
+        let check = |encoding: &str, expected: Option<bool>| {
+            let req = TestRequest::default().insert_header((CONTENT_ENCODING, encoding));
+            assert_eq!(is_gzipped(&req.to_http_request()).ok(), expected, "{encoding}");
+        };
+        check("gzip", Some(true));
+        check("GZip", Some(true));
+        check("Identity", Some(false));
+        check("br", None);
+        check("gzip, gzip", None);
+        check("", None);
     }
 
     #[test]

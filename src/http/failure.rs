@@ -31,6 +31,8 @@ pub(super) struct Failure {
     form: Form,
     message: String,
     lines: Option<RefusedLines>,
+    /// How many there are, if `lines` are not all.
+    refused_lines: Option<usize>,
 }
 
 /// Left in the response for the log.
@@ -39,7 +41,8 @@ pub(super) struct FailureText(pub(super) String);
 impl Failure {
     /// A bare message.
     pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, form: Form::Text, message: message.into(), lines: None }
+        let message = message.into();
+        Self { status, form: Form::Text, message, lines: None, refused_lines: None }
     }
 
     /// A bare message with status 400.
@@ -61,6 +64,11 @@ impl Failure {
         Self { lines: Some(lines), ..Self::json(status, message) }
     }
 
+    /// The same, where more lines were refused than are told.
+    pub(super) fn of_refused_lines(self, refused_lines: usize) -> Self {
+        Self { refused_lines: Some(refused_lines), ..self }
+    }
+
     /// What an actor told. Where trying again helps the form is JSON, else a bare message.
     pub(super) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
         let status =
@@ -69,7 +77,7 @@ impl Failure {
             StatusCode::SERVICE_UNAVAILABLE => Form::Json,
             _ => Form::Text,
         };
-        Self { status, form, message: message.into(), lines: None }
+        Self { form, ..Self::text(status, message) }
     }
 
     /// The server is about to end.
@@ -86,7 +94,11 @@ impl Failure {
         let body = match self.form {
             Form::Text => return self.message.clone(),
             Form::Json => {
-                let body = ErrorBody { error: &self.message, data: self.lines.as_ref() };
+                let body = ErrorBody {
+                    error: &self.message,
+                    data: self.lines.as_ref(),
+                    refused_lines: self.refused_lines,
+                };
                 serde_json::to_string(&body)
             }
             Form::V2 => {

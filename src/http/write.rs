@@ -136,7 +136,7 @@ async fn write(
 
 fn count(state: &ServerState, db: String, outcome: &Result<WriteReport, WriteError>) {
     let (lines, bytes, rejected) = match outcome {
-        Ok(report) => (report.accepted_lines, report.accepted_bytes, report.rejected.len()),
+        Ok(report) => (report.accepted_lines, report.accepted_bytes, report.rejected_lines),
         Err(WriteError::Line(_)) => (0, 0, 1),
         Err(_) => return,
     };
@@ -161,8 +161,11 @@ fn partial_write(report: WriteReport) -> Result<HttpResponse, Failure> {
         true => StatusCode::UNPROCESSABLE_ENTITY,
         false => StatusCode::BAD_REQUEST,
     };
-    let lines = report.rejected.into_iter().map(RefusedLine::from).collect();
-    Err(Failure::lines(status, "partial write of line protocol occurred", RefusedLines::All(lines)))
+    let lines: Vec<_> = report.rejected.into_iter().map(RefusedLine::from).collect();
+    let is_cut = lines.len() < report.rejected_lines;
+    let lines = RefusedLines::All(lines);
+    let failure = Failure::lines(status, "partial write of line protocol occurred", lines);
+    Err(if is_cut { failure.of_refused_lines(report.rejected_lines) } else { failure })
 }
 
 /// Why a whole request was refused, as `/write` and `/api/v3/write_lp` tell it.
@@ -298,12 +301,18 @@ mod tests {
     #[test]
     fn refused_lines() {
         let data = r#"{"error_message":"No fields were provided","line_number":2,"original_line":"bad \"line"}"#;
-        let report = |rejected| WriteReport { accepted_lines: 1, accepted_bytes: 5, rejected };
+        let report = |rejected: Vec<_>| {
+            let rejected_lines = rejected.len();
+            WriteReport { accepted_lines: 1, accepted_bytes: 5, rejected, rejected_lines }
+        };
         assert!(partial_write(report(vec![])).is_ok());
         let body =
             format!(r#"{{"error":"partial write of line protocol occurred","data":[{data}]}}"#);
         check(partial_write(report(vec![line(false)])), 400, &body);
         check(partial_write(report(vec![line(true)])), 422, &body);
+        let cut = WriteReport { rejected_lines: 70_000, ..report(vec![line(false)]) };
+        let told_of = body.replace("}]}", r#"}],"refused_lines":70000}"#);
+        check(partial_write(cut), 400, &told_of);
 
         let body = format!(r#"{{"error":"line protocol parsing error","data":{data}}}"#);
         for is_limit in [false, true] {

@@ -2,7 +2,7 @@
 
 use crate::support::client::Client;
 use crate::support::command::Shell;
-use crate::support::server::Server;
+use crate::support::server::{Server, Setup};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -283,4 +283,17 @@ fn system_tables_are_shown() {
             &["Show command failed: system table 'm' not found"],
         );
     });
+}
+
+#[test]
+fn the_server_takes_options_as_other_releases_spell_them() {
+    let server = Setup::of(&["--num-io-threads", "1", "serve", "--object-store", "memory"])
+        .with_variable("INFLUXDB3_NODE_ID", "n")
+        .start();
+    server.client.must_write("d", "m f=1 1");
+    let (status, text) =
+        Setup::of(&["serve", "--node-id", "n", "--object-store", "memory", "--cluster-id", "c"])
+            .start_refused();
+    assert_eq!(status.code(), Some(2));
+    assert!(text.contains("You've incorrectly specified a cluster-id"), "{text}");
 }

@@ -8,6 +8,7 @@ use crate::runtime::objects::Objects;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::error::ErrorKind;
 use protocols::ids::{DbId, TableId};
+use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{
     CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
 };
@@ -241,6 +242,9 @@ fn tables_are_created_and_deleted() {
     assert_eq!(rules.create_table("foo", "x", &["a"], &["a"]), "duplicate column 'a'");
     assert_eq!(rules.create_table("foo", "x", &[""], &[]), "column name cannot be empty");
     assert_eq!(rules.create_table("foo", "", &[], &[]), "table name cannot be empty");
+    let long = "x".repeat(ELEMENT_BYTES_MAX + 1);
+    assert_eq!(rules.create_table("foo", &long, &[], &[]), "String is greater than 1MB");
+    assert_eq!(rules.create_table("foo", "x", &[], &[&long]), "String is greater than 1MB");
     assert_eq!(rules.create_table("foo", "empty", &[], &[]), "ok");
     let gone = HardDelete::Now;
     assert_eq!(rules.delete_table("x", "bar", gone), "Database not found x");

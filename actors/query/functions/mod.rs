@@ -1,6 +1,7 @@
 //! The functions of the engine, and those that are added or differ.
 
 mod approx_distinct;
+mod bounded;
 mod date_bin_wallclock;
 pub(super) mod gapfill;
 mod local_clock;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 /// All scalar functions. Of two with one name the later counts.
 pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions = SessionStateDefaults::default_scalar_functions();
+    functions.extend(bounded::all());
     functions.extend(scalars::all());
     functions
         .push(Arc::new(ScalarUDF::new_from_impl(date_bin_wallclock::DateBinWallclock::default())));

@@ -1,6 +1,7 @@
 //! The error texts, one line each, and how errors are reported.
 
 use super::*;
+use crate::limits::REFUSED_LINES_TOLD_MAX;
 
 #[test]
 fn a_field_is_required() {
@@ -168,6 +169,15 @@ fn errors_name_the_line() {
     assert_eq!(found.accepted_lines, 1);
     assert_eq!(found.accepted_bytes, "m f=1".len());
     assert!(found.errors.iter().all(|error| !error.is_limit));
+}
+
+#[test]
+fn only_so_many_bad_lines_are_listed() {
+    let body = "x\n".repeat(REFUSED_LINES_TOLD_MAX + 5) + "m f=1";
+    let found = write(&body);
+    assert_eq!(found.errors.len(), REFUSED_LINES_TOLD_MAX);
+    assert_eq!(found.refused_lines, REFUSED_LINES_TOLD_MAX + 5);
+    assert_eq!(found.accepted_lines, 1);
 }
 
 #[test]

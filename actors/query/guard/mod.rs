@@ -1,0 +1,55 @@
+//! What is let through to the engine: one statement that only reads, and none that the engine's
+//! parser and planner, which cannot be interrupted, would work on for long.
+
+mod expansion;
+mod nesting;
+
+use datafusion::common::plan_err;
+use datafusion::error::Result;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
+
+/// Parses the statement.
+///
+/// # Errors
+/// When the text is not SQL, not exactly one statement, copies rows out, or would take too much
+/// to plan.
+pub(super) fn parse(state: &SessionState, text: &str) -> Result<Statement> {
+    nesting::check(text, |name| is_alias(state, name))?;
+    let dialect = state.config_options().sql_parser.dialect;
+    let statement = state.sql_to_statement(text, &dialect)?;
+    if copies(&statement) {
+        // Planned, it would ask for a file format first, of which there is none here.
+        return plan_err!("DML not supported: COPY");
+    }
+    expansion::check(&statement)?;
+    Ok(statement)
+}
+
+fn copies(statement: &Statement) -> bool {
+    match statement {
+        Statement::CopyTo(_) => true,
+        Statement::Explain(explain) => copies(&explain.statement),
+        _ => false,
+    }
+}
+
+/// True for a second name of a function.
+fn is_alias(state: &SessionState, name: &str) -> bool {
+    state.scalar_functions().get(name).is_some_and(|f| f.name() != name)
+        || state.aggregate_functions().get(name).is_some_and(|f| f.name() != name)
+}
+
+/// Refuses plans that would change anything.
+///
+/// # Errors
+/// When the plan, or a part of it, is not a query.
+pub(super) fn verify(plan: &LogicalPlan) -> Result<()> {
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(plan)
+}
