@@ -23,12 +23,12 @@ from pathlib import Path
 
 from harness import FIRST_TIME_NS, Server, Violation, main
 
-# More names than a checkpoint of the catalog waits for, so that there is one, and records after it.
-TABLES_BEFORE = 110
-TABLES_LATER = 12
 STARTS = 3
-ROWS_A_START = 60
-COLUMNS_A_START = 4
+TABLES_A_START = 4
+ROWS_A_START = 40
+# More names than a checkpoint of the catalog waits for, so that there is one, and records after it.
+COLUMNS_FIRST = 110
+COLUMNS_LATER = 4
 START_SECONDS_MAX = 30
 MARK = re.compile(rb"row-[0-9a-f]{10}-end")
 
@@ -55,12 +55,12 @@ class Original:
     def write_all(self):
         for start in range(STARTS):
             self.server.start("50ms")
-            for table in range(TABLES_BEFORE if start == 0 else TABLES_LATER):
+            for table in range(TABLES_A_START):
                 self.write(f"t{start}x{table}")
             for _ in range(ROWS_A_START):
                 self.write("m")
                 time.sleep(0.005)
-            for column in range(COLUMNS_A_START):
+            for column in range(COLUMNS_LATER if start else COLUMNS_FIRST):
                 self.write("m", f"c{start}x{column}=1i,")
             self.server.kill()
 

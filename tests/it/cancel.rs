@@ -8,7 +8,8 @@ use super::support::eventually;
 use super::support::server::Server;
 
 /// Runs for hours and never has a row before its end.
-const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 100000000000000) a WHERE a.value < 0";
+const ENDLESS: &str =
+    "SELECT count(*) FROM generate_series(1, 100000000000000) a WHERE a.value < 0";
 
 #[test]
 fn a_query_whose_client_closes_the_connection_is_cancelled() {
