@@ -28,6 +28,7 @@ mod errors;
 mod functions;
 mod guard;
 mod log;
+mod metered;
 mod params;
 pub mod provider;
 mod session;
@@ -35,5 +36,6 @@ mod stream;
 mod system_tables;
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 pub use actor::{Query, QueryConfig, QueryRuntime};

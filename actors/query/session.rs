@@ -1,6 +1,8 @@
 //! The engine's settings, functions and memory, shared by all queries.
 
 use super::functions::{self, gapfill};
+use super::metered::CountWindowInput;
+use super::yielding::YieldAboveJoins;
 use chrono::DateTime;
 use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
 use datafusion::common::config::ConfigOptions;
@@ -53,6 +55,8 @@ impl Sessions {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_query_planner(Arc::new(gapfill::Planner))
+            .with_physical_optimizer_rule(Arc::new(CountWindowInput))
+            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .with_catalog_list(Arc::new(EmptyCatalogProviderList))
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(functions::scalar())

@@ -50,3 +50,55 @@ async fn an_error_behind_the_first_row_is_no_end() {
     assert_eq!(error.kind, ErrorKind::InvalidInput);
     assert!(error.message.contains("Divide by zero"), "{}", error.message);
 }
+
+/// Counting the pairs of a cross join takes a thread for hours, and there are two.
+#[actix_rt::test]
+async fn joins_give_way_to_other_queries() {
+    let server = Fixture::with(4, None, 1 << 28).await;
+    let big = "generate_series(1, 1000000)";
+    let text =
+        format!("SELECT (a.value * b.value) % 7 AS g, count(*) FROM {big} a, {big} b GROUP BY g");
+    let (first, second) = (server.start("home", &text, &[]), server.start("home", &text, &[]));
+    let others = async {
+        for _ in 0..20 {
+            server.check("SELECT 1", &[], "1").await;
+        }
+    };
+    tokio::select! {
+        _ = first => panic!("cannot be done already"),
+        _ = second => panic!("cannot be done already"),
+        () = others => {}
+    }
+}
+
+#[actix_rt::test]
+async fn a_join_ends_at_its_deadline() {
+    let server = Fixture::with(4, Some(Duration::from_millis(200)), 1 << 28).await;
+    let big = "generate_series(1, 1000000)";
+    let error =
+        server.error(&format!("SELECT max(a.value * b.value % 7) FROM {big} a, {big} b")).await;
+    assert_eq!(error.kind, ErrorKind::Timeout, "{}", error.message);
+}
+
+/// A plan of one partition runs in the task that also watches the clock.
+#[actix_rt::test]
+async fn a_query_that_never_waits_ends_at_its_deadline() {
+    let server = Fixture::with(4, Some(Duration::from_millis(200)), 1 << 28).await;
+    let text = "SELECT value FROM generate_series(1, 9000000000000000000) WHERE value % 7 = 8";
+    let error = server.error(text).await;
+    assert_eq!(error.kind, ErrorKind::Timeout, "{}", error.message);
+    let text = "SELECT sum(value) OVER (), value FROM generate_series(1, 9000000000000000000)";
+    let server = Fixture::with(4, Some(Duration::from_millis(200)), 1 << 40).await;
+    assert_eq!(server.error(text).await.kind, ErrorKind::Timeout);
+}
+
+#[actix_rt::test]
+async fn what_a_window_holds_is_counted() {
+    let server = Fixture::with(4, None, 1 << 22).await;
+    let text = "SELECT sum(value) OVER () FROM generate_series(1, 9000000000000000000)";
+    let error = server.error(text).await;
+    assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
+    assert!(error.message.contains("WindowInput"), "{}", error.message);
+    let text = "SELECT max(s) FROM (SELECT sum(value) OVER () AS s FROM generate_series(1, 1000))";
+    server.check(text, &[], "500500").await;
+}
