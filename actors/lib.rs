@@ -12,8 +12,15 @@ pub mod dedup;
 
 pub mod store;
 
+pub mod persist;
+
+pub mod parquet_cache;
+
 pub mod wal;
 
 pub mod ingest;
 
 pub mod query;
+
+#[cfg(feature = "simulation")]
+pub mod simulation;

@@ -97,3 +97,26 @@ set_revision() {
     fi
     return 0
 }
+
+# need_emulators FOLDER: the object stores that the tests talk to, in a folder of their own: moto
+# plays S3 and Google Cloud Storage, Azurite plays Azure. Installed once; nothing outside of the
+# folder changes.
+need_emulators() {
+    local folder=$1 versions='moto==5.2.5 azurite@3.37.0'
+    if [ "$(cat "$folder/versions" 2>/dev/null)" = "$versions" ]; then
+        return
+    fi
+    need_command python3 python3
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        have apt-get || fail "Python has no module venv: install it"
+        install_debian python3-venv
+    fi
+    need_command npm npm
+    say "installing emulators of object stores into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    python3 -m venv "$folder/python"
+    "$folder/python/bin/pip" install --quiet 'moto[server]==5.2.5'
+    npm install --silent --no-audit --no-fund --prefix "$folder/npm" azurite@3.37.0
+    printf '%s\n' "$versions" >"$folder/versions"
+}

@@ -37,6 +37,16 @@ pub const STORE_MAILBOX_MESSAGES: usize = 4_096;
 /// Store mailbox of a shard, in bytes of rows on their way from the WAL.
 pub const STORE_MAILBOX_BYTES: usize = 1024 * 1024 * 1024;
 
+/// Mailbox of the cache of Parquet files: one message for each file that a query opens.
+pub const PARQUET_CACHE_MAILBOX_MESSAGES: usize = 65_536;
+/// Mailbox of the cache of Parquet files, in bytes of files on their way into it.
+pub const PARQUET_CACHE_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Persist mailbox: reminders, of which one is as good as many.
+pub const PERSIST_MAILBOX_MESSAGES: usize = 64;
+/// Persist mailbox, in bytes.
+pub const PERSIST_MAILBOX_BYTES: usize = 1024 * 1024;
+
 /// Query mailbox: statements waiting to be planned or running.
 pub const QUERY_MAILBOX_MESSAGES: usize = 1_024;
 /// Query mailbox, in bytes of statement text.

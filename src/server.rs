@@ -2,13 +2,14 @@
 
 use crate::boot::{Actors, boot};
 use crate::cli::serve::ServeArgs;
-use crate::config::{Config, Storage};
+use crate::config::Config;
 use crate::{http, logging, version};
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use actors::runtime::fatal::FatalReason;
 use anyhow::Context;
 use protocols::messages::catalog::NodeStopped;
+use protocols::messages::persist::FinishSnapshot;
 use protocols::messages::wal::Drain;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -43,6 +44,9 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         product = "influxdb3, compatible with InfluxDB 3 Core",
         "server starting"
     );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
     let metrics = http::metrics::install()?;
@@ -122,10 +126,7 @@ fn listen(socket: tokio::net::TcpSocket, config: &Config) -> anyhow::Result<TcpL
 
 /// Tells a newcomer where data goes and how to go on.
 fn announce(config: &Config, address: SocketAddr) {
-    let data = match &config.storage {
-        Storage::Memory => "memory (nothing survives a restart)".to_owned(),
-        Storage::Directory(root) => root.display().to_string(),
-    };
+    let data = config.storage.to_string();
     let host = match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
         _ => address.to_string(),
@@ -148,6 +149,9 @@ async fn stop(actors: Actors, http: ServerHandle, timeout: Duration) -> ExitCode
         tracing::error!(?drained, "the log could not be drained");
     }
     http.stop(true).await;
+    if let Err(error) = actors.persist.ask_from_edge(FinishSnapshot, deadline).await {
+        tracing::warn!(%error, "a snapshot is unfinished; the next start repeats it");
+    }
     drop(actors.tickers);
     if let Err(error) = actors.catalog.ask_from_edge(NodeStopped, deadline).await {
         tracing::warn!(%error, "the catalog did not record the stop");

@@ -8,6 +8,7 @@ use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::mailbox::Responder;
 use crate::runtime::pools::Pool;
 use crate::runtime::published::{Published, Publisher};
+use crate::runtime::random;
 use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
@@ -19,7 +20,6 @@ use protocols::messages::{Command, rank};
 use protocols::schema::CatalogSnapshot;
 use std::borrow::Cow;
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// So many records after a checkpoint the next one is made.
 const CHECKPOINT_EVERY: u64 = 100;
@@ -191,7 +191,7 @@ impl Catalog {
         let mut next = next.into_owned();
         next.advance();
         let header = self.state.next_header();
-        let record = LogRecord { nonce: Uuid::new_v4(), time_ns: now_ns, changes };
+        let record = LogRecord { nonce: random::uuid(), time_ns: now_ns, changes };
         let group = Group { requests, outcomes, next, races_lost };
         let log = self.log.clone();
         self.busy = true;
@@ -289,9 +289,9 @@ fn refuse(requests: Vec<Waiting>, why: &str) {
 
 /// Makes a new catalog, unless another process is faster.
 async fn create(log: &CatalogLog, config: &CatalogConfig) -> anyhow::Result<Loaded> {
-    let mut state = CatalogState::empty(Uuid::new_v4());
+    let mut state = CatalogState::empty(random::uuid());
     let record = LogRecord {
-        nonce: Uuid::new_v4(),
+        nonce: random::uuid(),
         time_ns: config.clock.now_ns(),
         changes: plan::creation(config.gen1_duration_ns),
     };
@@ -316,7 +316,7 @@ async fn record_start(
         if changes.is_empty() {
             return Ok(state);
         }
-        let record = LogRecord { nonce: Uuid::new_v4(), time_ns, changes };
+        let record = LogRecord { nonce: random::uuid(), time_ns, changes };
         match log.append(state.next_header(), &record).await {
             Appended::Ours => {
                 state.apply_record(&record)?;

@@ -4,6 +4,7 @@
 use super::state::CatalogState;
 use crate::runtime::faults;
 use crate::runtime::objects::Objects;
+use crate::runtime::random;
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -104,7 +105,7 @@ impl CatalogLog {
     /// # Errors
     /// When the store fails, or a record is damaged or of another catalog.
     pub(super) async fn newer(&self, mut next: Header) -> anyhow::Result<Vec<LogRecord>> {
-        let nobodys = Uuid::new_v4();
+        let nobodys = random::uuid();
         let mut newer = Vec::new();
         while let Some(records) = self.records_from(next, nobodys).await? {
             next.sequence += records.len() as u64;

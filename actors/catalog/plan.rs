@@ -3,6 +3,7 @@
 
 use super::state::CatalogState;
 use super::{CatalogConfig, CatalogLimits, schema_plan};
+use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
@@ -12,7 +13,6 @@ use protocols::messages::catalog::{
 use protocols::names::check_database_name;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Retention period of `_internal`: seven days.
 const INTERNAL_RETENTION_NS: i64 = 7 * 86_400 * 1_000_000_000;
@@ -82,7 +82,7 @@ pub(super) fn set_node(
     if known.is_some_and(|n| n.running == running) {
         return Vec::new();
     }
-    let instance = known.map_or_else(Uuid::new_v4, |n| n.instance);
+    let instance = known.map_or_else(random::uuid, |n| n.instance);
     let node = node.to_owned();
     vec![Change::SetNode(StoredNode { node, instance, running, since_ns: now_ns })]
 }

@@ -9,10 +9,12 @@
 
 mod gather;
 mod series;
+mod split;
 #[cfg(test)]
 mod tests;
 
 pub use gather::{concat_rows, last_values};
+pub use split::sort_parts;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions,

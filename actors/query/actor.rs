@@ -3,13 +3,15 @@
 use super::catalog_view::{Catalogs, UserTables};
 use super::errors;
 use super::log::QueryLog;
-use super::provider::ScanContext;
+use super::provider::{Files, ScanContext};
 use super::session::Sessions;
 use super::stream::{self, Admitted};
 use super::system_tables::SystemTables;
+use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
-use crate::runtime::mailbox::Responder;
+use crate::runtime::mailbox::{Mailbox, Responder};
+use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use protocols::messages::query::RunSql;
@@ -34,8 +36,16 @@ const VIEW_DEADLINE: Duration = Duration::from_secs(30);
 pub struct QueryConfig {
     /// Names and schemas.
     pub catalog: Published<CatalogSnapshot>,
-    /// Where the rows are.
+    /// Where the buffered rows are.
     pub stores: StoreShards,
+    /// The node: the first part of the keys of its Parquet files.
+    pub node: String,
+    /// Where the Parquet files are.
+    pub objects: Objects,
+    /// What has some of them in memory.
+    pub cache: Option<Mailbox<ParquetCache>>,
+    /// More files than this a query must not read.
+    pub query_file_limit: Option<usize>,
     /// What `now()` is.
     pub clock: Clock,
     /// Partitions that a query is split into.
@@ -75,6 +85,10 @@ impl QueryRuntime {
     /// # Errors
     /// When the system has no thread to give.
     pub fn new(threads: usize) -> std::io::Result<Self> {
+        #[cfg(feature = "simulation")]
+        if crate::runtime::simulated::is_active() {
+            return Ok(Self(Arc::new(Threads(None, Handle::current()))));
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
             .thread_name("query")
@@ -94,6 +108,7 @@ impl QueryRuntime {
 #[derive(Debug)]
 pub struct Query {
     config: QueryConfig,
+    files: Files,
     runtime: QueryRuntime,
     sessions: Arc<Sessions>,
     places: Arc<Semaphore>,
@@ -107,7 +122,15 @@ impl Query {
     /// When a setting of the engine is unknown or has a value that does not fit.
     pub fn new(config: QueryConfig, runtime: QueryRuntime) -> anyhow::Result<Self> {
         let sessions = Sessions::new(config.threads, config.memory_pool_bytes, &config.settings)?;
+        let files = Files {
+            node: Arc::from(config.node.as_str()),
+            store: Arc::clone(&config.objects.store),
+            cache: config.cache.clone(),
+            clock: config.clock.clone(),
+            query_file_limit: config.query_file_limit,
+        };
         Ok(Self {
+            files,
             places: Arc::new(Semaphore::new(config.max_concurrent.min(Semaphore::MAX_PERMITS))),
             log: QueryLog::new(config.log_entries_max),
             sessions: Arc::new(sessions),
@@ -137,11 +160,14 @@ impl Receive<RunSql> for Query {
         let log = if names_log { self.log.entries() } else { Vec::new() };
         let context = ScanContext {
             stores: self.config.stores.clone(),
+            files: self.files.clone(),
+            catalog: self.config.catalog.clone(),
             deadline: Instant::now() + VIEW_DEADLINE,
             now_ns,
+            files_planned: Arc::default(),
         };
-        let tables = UserTables { db: Arc::clone(&db), context };
-        let catalogs = Arc::new(Catalogs::new(tables, SystemTables::new(snapshot, db, log)));
+        let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone());
+        let catalogs = Arc::new(Catalogs::new(UserTables { db, context }, system));
         let query = Admitted {
             message,
             sessions: Arc::clone(&self.sessions),

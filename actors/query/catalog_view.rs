@@ -1,6 +1,6 @@
 //! One database as the engine sees it: catalog `public` with the schemas `iox` and `system`.
 
-use super::provider::{BufferedTable, ScanContext};
+use super::provider::{ScanContext, StoredTable};
 use super::session::{CATALOG, DEFAULT_SCHEMA};
 use super::system_tables::SystemTables;
 use async_trait::async_trait;
@@ -76,7 +76,7 @@ pub(super) struct UserTables {
 impl UserTables {
     fn open(&self, table: &Arc<TableSchema>) -> Arc<dyn TableProvider> {
         let context = self.context.clone();
-        Arc::new(BufferedTable::new(Arc::clone(table), self.db.retention_ns, context))
+        Arc::new(StoredTable::new(Arc::clone(table), self.db.retention_ns, context))
     }
 }
 

@@ -20,6 +20,17 @@ pub(super) fn too_many_queries(max: usize) -> QueryError {
     QueryError { kind: ErrorKind::Overloaded, message }
 }
 
+/// The query would read more files than a query may.
+pub(super) fn too_many_files(files: usize) -> QueryError {
+    let message = format!(
+        "Query would scan {files} Parquet files, exceeding the file limit. InfluxDB 3 Core caps \
+         file access to prevent performance degradation and memory issues. Use a narrower time \
+         range, or increase the limit with --query-file-limit (this may cause slower queries or \
+         instability)."
+    );
+    QueryError { kind: ErrorKind::InvalidInput, message }
+}
+
 /// The query took longer than the server allows.
 pub(super) fn timed_out(limit: Duration) -> QueryError {
     let message = format!("the query was stopped because it ran longer than {limit:?}");

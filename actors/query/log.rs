@@ -1,5 +1,6 @@
 //! The newest queries and how far they have come, for `system.queries`.
 
+use crate::runtime::random;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -91,7 +92,7 @@ impl QueryLog {
         let (sender, progress) = watch::channel(Progress::default());
         let text = text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
         self.entries.push_back(Arc::new(LogEntry {
-            id: Uuid::new_v4(),
+            id: random::uuid(),
             issue_time_ns,
             text,
             progress,

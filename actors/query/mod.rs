@@ -10,7 +10,9 @@
 //! | `RunSql` | HTTP handlers | the columns of the result and a stream of its batches |
 //!
 //! ## Emits
-//! Running queries ask `Store` for views of tables and hand it back what they have sorted.
+//! Running queries ask `Store` for views of tables and hand it back what they have sorted. They
+//! ask `ParquetCache` for the bytes of the files that they open, and read from the object store
+//! what it does not have.
 //!
 //! ## Invariants
 //! A query sees one catalog snapshot from its first look at a name to its end, and changes

@@ -2,6 +2,7 @@
 
 use super::catalog_view::Catalogs;
 use super::log::{Phase, Reporter};
+use super::provider::FILES_OPENED;
 use super::session::Sessions;
 use super::{errors, guard, params};
 use crate::runtime::mailbox::Responder;
@@ -120,7 +121,8 @@ impl Admitted {
 
     fn finish(&self, plan: &Arc<dyn ExecutionPlan>, phase: Phase) {
         let compute_ns = i64::try_from(compute_ns(plan)).ok();
-        self.reporter.note(|p, _| p.compute_ns = compute_ns);
+        let files = i64::try_from(files_opened(plan)).ok();
+        self.reporter.note(|p, _| (p.compute_ns, p.parquet_files) = (compute_ns, files));
         self.reporter.end(phase);
     }
 }
@@ -207,4 +209,11 @@ async fn abandoned(reply: &Responder<RunSql>) {
 fn compute_ns(plan: &Arc<dyn ExecutionPlan>) -> usize {
     let own = plan.metrics().and_then(|m| m.elapsed_compute()).unwrap_or(0);
     own + plan.children().into_iter().map(compute_ns).sum::<usize>()
+}
+
+/// Files that were read.
+fn files_opened(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let own = plan.metrics().and_then(|m| m.sum_by_name(FILES_OPENED));
+    let below = plan.children().into_iter().map(files_opened);
+    own.map_or(0, |count| count.as_usize()) + below.sum::<usize>()
 }

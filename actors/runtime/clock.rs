@@ -11,6 +11,9 @@ pub enum Clock {
     System,
     /// Nanoseconds since 1970, set by a test.
     Fixed(Arc<AtomicI64>),
+    /// Goes with the paused clock of `tokio::time`.
+    #[cfg(feature = "simulation")]
+    Paused(Arc<PausedClock>),
 }
 
 impl Clock {
@@ -19,6 +22,36 @@ impl Clock {
         match self {
             Self::System => chrono::Utc::now().timestamp_nanos_opt().unwrap_or(i64::MAX),
             Self::Fixed(now) => now.load(Ordering::Relaxed),
+            #[cfg(feature = "simulation")]
+            Self::Paused(clock) => clock.now_ns(),
         }
+    }
+}
+
+/// A wall clock that advances with `tokio::time` and can be set wrong.
+#[cfg(feature = "simulation")]
+#[derive(Debug)]
+pub struct PausedClock {
+    origin: tokio::time::Instant,
+    /// What the clock showed at the origin, with every step that it made since.
+    origin_ns: AtomicI64,
+}
+
+#[cfg(feature = "simulation")]
+impl PausedClock {
+    /// A clock that shows `now_ns`.
+    pub fn new(now_ns: i64) -> Self {
+        Self { origin: tokio::time::Instant::now(), origin_ns: AtomicI64::new(now_ns) }
+    }
+
+    /// Nanoseconds since 1970.
+    pub fn now_ns(&self) -> i64 {
+        let elapsed = i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        self.origin_ns.load(Ordering::Relaxed).saturating_add(elapsed)
+    }
+
+    /// Sets the clock forward, or back.
+    pub fn step(&self, by_ns: i64) {
+        self.origin_ns.fetch_add(by_ns, Ordering::Relaxed);
     }
 }

@@ -4,10 +4,10 @@
 //! call returns only after the name is there too: write to a temporary name in the same folder,
 //! fsync, link without replacing (or rename), fsync the folder and every folder that was made.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use super::files::{self, OpenFile};
+use super::{canary, random};
+use std::io;
 use std::path::{Path, PathBuf};
-use uuid::Uuid;
 
 /// Ending of files that never got their final name. They are ignored and removed at start.
 pub const TEMPORARY_ENDING: &str = "tmp";
@@ -22,15 +22,15 @@ const CREATIONS_MAX: usize = 10;
 /// (the sync of the folder) failed.
 pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = write_temporary(path, bytes)?;
-    let mut linked = std::fs::hard_link(&temporary, path);
+    let mut linked = files::hard_link(&temporary, path);
     for _ in 1..CREATIONS_MAX {
         if !is_missing(&linked) {
             break;
         }
         temporary = write_temporary(path, bytes)?;
-        linked = std::fs::hard_link(&temporary, path);
+        linked = files::hard_link(&temporary, path);
     }
-    let removed = std::fs::remove_file(&temporary);
+    let removed = files::remove(&temporary);
     linked?;
     if !is_missing(&removed) {
         removed?;
@@ -49,7 +49,7 @@ fn is_missing(result: &io::Result<()>) -> bool {
 /// Any error of the file system.
 pub fn replace_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = write_temporary(path, bytes)?;
-    std::fs::rename(&temporary, path)?;
+    files::rename(&temporary, path)?;
     sync_parent(path)
 }
 
@@ -57,15 +57,14 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         create_folders_durable(folder)?;
     }
-    let temporary = path.with_extension(format!("{}.{TEMPORARY_ENDING}", Uuid::new_v4().simple()));
-    let written =
-        OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+    let temporary = path.with_extension(format!("{}.{TEMPORARY_ENDING}", random::uuid().simple()));
+    let written = OpenFile::create_new(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        if canary::is("no-file-sync") { Ok(()) } else { file.sync_all() }
+    });
     if let Err(error) = written {
         // What is left of the file is harmless; removing it only frees the space sooner.
-        std::fs::remove_file(&temporary).ok();
+        files::remove(&temporary).ok();
         return Err(error);
     }
     Ok(temporary)
@@ -76,15 +75,15 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 /// # Errors
 /// Any error of the file system.
 pub fn create_folders_durable(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
+    if files::is_folder(folder) {
         return Ok(());
     }
     if let Some(above) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
         create_folders_durable(above)?;
     }
-    match std::fs::create_dir(folder) {
+    match files::create_folder(folder) {
         Ok(()) => sync_parent(folder),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && files::is_folder(folder) => Ok(()),
         Err(e) => Err(e),
     }
 }
@@ -92,24 +91,13 @@ pub fn create_folders_durable(folder: &Path) -> io::Result<()> {
 /// Makes sure that the names in the folder of `path` survive a power loss.
 fn sync_parent(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_folder(folder)
-}
-
-#[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Folders cannot be opened for a sync here; NTFS journals names by itself.
-#[cfg(not(unix))]
-fn sync_folder(_folder: &Path) -> io::Result<()> {
-    Ok(())
+    if canary::is("no-folder-sync") { Ok(()) } else { files::sync_folder(folder) }
 }
 
 /// A file that only grows, and whose growth is synced group by group.
 #[derive(Debug)]
 pub struct AppendFile {
-    file: File,
+    file: OpenFile,
     path: PathBuf,
     synced_bytes: u64,
 }
@@ -121,7 +109,7 @@ impl AppendFile {
     /// Any error of the file system, `AlreadyExists` when somebody else made it.
     pub fn create(path: &Path, header: &[u8]) -> io::Result<Self> {
         create_durable(path, header)?;
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = OpenFile::append(path)?;
         Ok(Self { file, path: path.to_owned(), synced_bytes: header.len() as u64 })
     }
 
@@ -132,7 +120,9 @@ impl AppendFile {
     /// Any error of the file system.
     pub fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        self.file.sync_data()?;
+        if !canary::is("no-append-sync") {
+            self.file.sync_data()?;
+        }
         self.synced_bytes += bytes.len() as u64;
         Ok(())
     }
@@ -153,7 +143,7 @@ impl AppendFile {
 /// # Errors
 /// Any error of the file system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path)
+    files::read(path)
 }
 
 /// Makes sure that the content of `path` survives a power loss.
@@ -161,7 +151,7 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Any error of the file system.
 pub fn sync(path: &Path) -> io::Result<()> {
-    OpenOptions::new().append(true).open(path)?.sync_all()
+    OpenFile::append(path)?.sync_all()
 }
 
 /// The names of the files in `folder`, in no order.
@@ -169,9 +159,20 @@ pub fn sync(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Any error of the file system.
 pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
-    std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect()
+    files::names(folder)
+}
+
+/// True when something has the name `path`.
+pub fn exists(path: &Path) -> bool {
+    files::exists(path)
+}
+
+/// Removes the file `path`.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn remove(path: &Path) -> io::Result<()> {
+    files::remove(path)
 }
 
 /// Removes what earlier processes left under temporary names in `folder`.
@@ -179,15 +180,15 @@ pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
 /// # Errors
 /// Any error of the file system but that the folder does not exist.
 pub fn remove_temporary(folder: &Path) -> io::Result<()> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
+    let names = match files::names(folder) {
+        Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
     };
-    for entry in entries {
-        let path = entry?.path();
+    for name in names {
+        let path = folder.join(name);
         if path.extension().is_some_and(|e| e == TEMPORARY_ENDING) {
-            let removed = std::fs::remove_file(path);
+            let removed = files::remove(&path);
             if !is_missing(&removed) {
                 removed?;
             }

@@ -3,7 +3,7 @@
 //! `INFLUXDB3_FAILPOINTS="name=action;…"`. Actions: `abort`, `error(n)` (the next n times),
 //! `sleep(ms)`, `pause` (until the file named in `INFLUXDB3_FAILPOINT_RELEASE` exists) and
 //! `panic(n)`. A panic can be planted in any handler under the name `<actor>:<message>`, for
-//! example `wal:AppendRows=panic(1)`.
+//! example `wal:AppendRows=panic(1)`. A simulation plants its own, see `simulated`.
 
 #[cfg(feature = "failpoints")]
 pub use on::fails;
@@ -60,6 +60,9 @@ mod on {
 
     /// Does what is planted at `name`. True when the caller is to fail.
     pub fn fails(name: &str) -> bool {
+        if let Some(machine) = crate::runtime::simulated::machine() {
+            return machine.faults.borrow_mut().fails(name);
+        }
         match POINTS.get(name) {
             None => false,
             Some(Action::Abort) => std::process::abort(),
@@ -83,6 +86,13 @@ mod on {
     }
 
     pub(in super::super) fn plant_panic(actor: &str, message: &str) {
+        if let Some(machine) = crate::runtime::simulated::machine() {
+            let name = format!("{actor}:{message}");
+            // The plan is let go of first: it is looked at again while the panic unwinds.
+            let planted = machine.faults.borrow_mut().panics(&name);
+            assert!(!planted, "planted panic at {name}");
+            return;
+        }
         if !POINTS.is_empty() {
             fails(&format!("{actor}:{message}"));
         }

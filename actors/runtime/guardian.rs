@@ -70,8 +70,8 @@ impl Guardian {
         mailbox: Mailbox<A>,
         factory: Factory<A>,
     ) -> anyhow::Result<Birth> {
-        let arbiter = Arbiter::new();
-        let death = start(&arbiter, &config, &mailbox, factory().await?).await?;
+        let home = Home::new();
+        let death = start(&home, &config, &mailbox, factory().await?).await?;
         self.news(&config, LifeEvent::Started);
         let (ended, on_end) = oneshot::channel();
         let stop = {
@@ -79,7 +79,7 @@ impl Guardian {
             Box::new(move || mailbox.stop())
         };
         let name = config.name.clone();
-        actix_rt::spawn(self.clone().watch(arbiter, config, mailbox, factory, death, ended));
+        actix_rt::spawn(self.clone().watch(home, config, mailbox, factory, death, ended));
         Ok(Birth { name, stop, on_end })
     }
 
@@ -90,7 +90,7 @@ impl Guardian {
 
     async fn watch<A: Service>(
         self,
-        arbiter: Arbiter,
+        home: Home,
         config: ActorConfig,
         mailbox: Mailbox<A>,
         factory: Factory<A>,
@@ -104,7 +104,7 @@ impl Guardian {
             restarts.increment(1);
             tracing::error!(actor = config.name, "actor panicked, rebuilding it");
             self.news(&config, LifeEvent::Died);
-            match self.rebuild(&arbiter, &config, &mailbox, &factory, &mut deaths).await {
+            match self.rebuild(&home, &config, &mailbox, &factory, &mut deaths).await {
                 Some(next) => death = next,
                 None => {
                     self.news(&config, LifeEvent::Failed);
@@ -119,7 +119,7 @@ impl Guardian {
             self.news(&config, LifeEvent::Rebuilt);
         }
         mailbox.connect(None);
-        arbiter.stop();
+        home.leave();
         self.news(&config, LifeEvent::Stopped);
         ended.send(()).ok();
     }
@@ -127,7 +127,7 @@ impl Guardian {
     /// Tries until the actor runs again, or gives up.
     async fn rebuild<A: Service>(
         &self,
-        arbiter: &Arbiter,
+        home: &Home,
         config: &ActorConfig,
         mailbox: &Mailbox<A>,
         factory: &Factory<A>,
@@ -146,7 +146,7 @@ impl Guardian {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(REBUILD_PAUSE_MAX);
             let born = match factory().await {
-                Ok(actor) => start(arbiter, config, mailbox, actor).await,
+                Ok(actor) => start(home, config, mailbox, actor).await,
                 Err(error) => Err(error),
             };
             match born {
@@ -164,6 +164,47 @@ impl Guardian {
         if let Some(supervisor) = &self.supervisor {
             // News that finds no room is in the log and in the metrics all the same.
             supervisor.tell(ActorNews { actor: config.name.clone(), event });
+        }
+    }
+}
+
+/// Where an actor runs, in this life and the next ones.
+enum Home {
+    /// On a thread of its own.
+    Thread(Arbiter),
+    /// On the one thread of a simulation.
+    #[cfg(feature = "simulation")]
+    Here,
+}
+
+impl Home {
+    fn new() -> Self {
+        #[cfg(feature = "simulation")]
+        if super::simulated::is_active() {
+            return Self::Here;
+        }
+        Self::Thread(Arbiter::new())
+    }
+
+    /// Runs `start` there. False when the thread is gone.
+    fn run(&self, start: impl FnOnce() + Send + 'static) -> bool {
+        match self {
+            Self::Thread(arbiter) => arbiter.spawn_fn(start),
+            #[cfg(feature = "simulation")]
+            Self::Here => {
+                start();
+                true
+            }
+        }
+    }
+
+    fn leave(self) {
+        match self {
+            Self::Thread(arbiter) => {
+                arbiter.stop();
+            }
+            #[cfg(feature = "simulation")]
+            Self::Here => {}
         }
     }
 }
@@ -186,7 +227,7 @@ impl Birth {
 }
 
 async fn start<A: Service>(
-    arbiter: &Arbiter,
+    home: &Home,
     config: &ActorConfig,
     mailbox: &Mailbox<A>,
     actor: A,
@@ -194,7 +235,7 @@ async fn start<A: Service>(
     let (death, on_death) = oneshot::channel();
     let (started, on_start) = oneshot::channel();
     let hosted = Hosted::new(actor, config.name.clone(), mailbox.clone(), death);
-    let spawned = arbiter.spawn_fn(move || {
+    let spawned = home.run(move || {
         started.send(hosted.start()).ok();
     });
     anyhow::ensure!(spawned, "the thread of {} is gone", config.name);

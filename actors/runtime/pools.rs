@@ -4,6 +4,7 @@
 use crossbeam_channel::{Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The job panicked or the pool is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,9 +14,10 @@ pub struct JobFailed;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// A fixed number of named threads behind one bounded queue. The threads end when the last handle
-/// is dropped and the queue is empty.
+/// is dropped and the queue is empty. In a simulation there are none: a job runs on the spot, and
+/// its result comes later.
 #[derive(Clone, Debug)]
-pub struct Pool(Sender<Job>);
+pub struct Pool(Option<Sender<Job>>);
 
 impl Pool {
     /// Starts `threads` threads whose queue holds `queue_max` jobs.
@@ -23,6 +25,10 @@ impl Pool {
     /// # Errors
     /// When the system has no thread to give.
     pub fn new(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+        #[cfg(feature = "simulation")]
+        if super::simulated::is_active() {
+            return Ok(Self(None));
+        }
         let (sender, receiver) = bounded::<Job>(queue_max);
         for i in 0..threads.max(1) {
             let receiver = receiver.clone();
@@ -32,7 +38,7 @@ impl Pool {
                 }
             })?;
         }
-        Ok(Self(sender))
+        Ok(Self(Some(sender)))
     }
 
     /// Runs `job` on one of the threads. The job runs even if nobody awaits the result. Callers
@@ -45,14 +51,37 @@ impl Pool {
         job: impl FnOnce() -> R + Send + 'static,
     ) -> impl Future<Output = Result<R, JobFailed>> + Send + 'static {
         let (sender, receiver) = oneshot::channel();
-        let queued = self.0.try_send(Box::new(move || {
+        let job: Job = Box::new(move || {
             if let Ok(result) = catch_unwind(AssertUnwindSafe(job)) {
                 sender.send(result).ok();
             }
-        }));
+        });
+        let queued = match &self.0 {
+            Some(queue) => queue.try_send(job).map_err(|_| JobFailed),
+            None => {
+                job();
+                Ok(())
+            }
+        };
         async move {
-            queued.map_err(|_| JobFailed)?;
+            queued?;
+            #[cfg(feature = "simulation")]
+            if super::simulated::is_active() {
+                tokio::time::sleep(super::simulated::job_time()).await;
+            }
             receiver.await.map_err(|_| JobFailed)
         }
     }
+}
+
+/// Runs `job` on the runtime's threads for blocking work. For short jobs of which there are many
+/// at once; bounded work that others wait for has a [`Pool`].
+pub fn spawn_blocking<R: Send + 'static>(
+    job: impl FnOnce() -> R + Send + 'static,
+) -> JoinHandle<R> {
+    #[cfg(feature = "simulation")]
+    if super::simulated::is_active() {
+        return tokio::spawn(async move { job() });
+    }
+    tokio::task::spawn_blocking(job)
 }

@@ -1,49 +1,81 @@
-//! The actor: one shard's tables, and which shard a table belongs to.
+//! The actor: one shard's tables, and how far the log and the snapshots are applied.
 
-use super::chunk::{Chunk, chunk_time};
+use super::files::{ShardFiles, by_table};
+use super::table::{Held, Table};
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::mailbox::{Mailbox, Responder};
-use arrow::array::{AsArray, RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::TimestampNanosecondType;
+use crate::runtime::mailbox::Responder;
 use hashbrown::{HashMap, HashSet};
 use metrics::Gauge;
 use protocols::ids::TableId;
 use protocols::messages::rank;
 use protocols::messages::store::{
-    ApplyRows, DropTables, KeepSorted, TableBatch, TableView, ViewTable,
+    ApplyRows, DropTables, EndSnapshot, Frozen, FrozenChunk, FrozenChunks, KeepSorted, RemoveFiles,
+    SwapChunk, TableView, ViewTable,
 };
-use std::collections::BTreeMap;
+use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::sync::Arc;
 
 /// See the module's page.
 pub struct Store {
     gen1_duration_ns: i64,
-    tables: HashMap<TableId, BTreeMap<i64, Chunk>>,
+    tables: HashMap<TableId, Table>,
     dropped: HashSet<TableId>,
     applied_sequence: u64,
-    buffered_bytes: usize,
-    bytes_gauge: Gauge,
+    held: Held,
+    running: Option<Running>,
+    /// Number of the last durable snapshot.
+    durable_number: u64,
+    /// Durable snapshots whose marks may still come.
+    durable: HashSet<PlacedMark>,
+    gauges: Gauges,
+}
+
+/// A snapshot whose chunks are frozen.
+struct Running {
+    placed: PlacedMark,
+    /// Files that took the place of chunks.
+    swapped: Vec<Arc<ParquetFile>>,
+}
+
+struct Gauges {
+    buffer_bytes: Gauge,
+    frozen_bytes: Gauge,
+    files: Gauge,
 }
 
 impl Store {
-    /// An empty shard. `shard` is its number, for the metrics; chunks are `gen1_duration_ns` wide.
-    /// Rows of the tables `dropped` are not taken.
-    pub fn new(shard: usize, gen1_duration_ns: i64, dropped: Vec<TableId>) -> Self {
-        let bytes_gauge =
-            metrics::gauge!("store_buffer_bytes", "actor" => format!("store-{shard}"));
-        bytes_gauge.set(0.0);
-        Self {
+    /// A shard without rows. `shard` is its number, for the metrics; chunks are
+    /// `gen1_duration_ns` wide. Rows of the tables `dropped` are not taken, and `files` is what
+    /// the durable index says.
+    pub fn new(
+        shard: usize,
+        gen1_duration_ns: i64,
+        dropped: Vec<TableId>,
+        files: ShardFiles,
+    ) -> Self {
+        let name = format!("store-{shard}");
+        let gauges = Gauges {
+            buffer_bytes: metrics::gauge!("store_buffer_bytes", "actor" => name.clone()),
+            frozen_bytes: metrics::gauge!("store_frozen_bytes", "actor" => name.clone()),
+            files: metrics::gauge!("store_files", "actor" => name),
+        };
+        let mut store = Self {
             gen1_duration_ns,
             tables: HashMap::new(),
             dropped: dropped.into_iter().collect(),
             applied_sequence: 0,
-            buffered_bytes: 0,
-            bytes_gauge,
-        }
+            held: Held::default(),
+            running: None,
+            durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),
+            durable: files.snapshots.into_iter().collect(),
+            gauges,
+        };
+        store.add_files(&files.files);
+        store.measure();
+        store
     }
 
-    /// Takes the rows of one WAL group, unless it was taken before.
+    /// Takes the rows of one WAL group and then its mark, unless it was taken before.
     pub fn apply(&mut self, group: ApplyRows) {
         if group.sequence <= self.applied_sequence {
             return;
@@ -51,77 +83,159 @@ impl Store {
         self.applied_sequence = group.sequence;
         for batch in group.batches {
             if !self.dropped.contains(&batch.table) && batch.rows.num_rows() > 0 {
-                self.buffer(batch);
+                let gen1_duration_ns = self.gen1_duration_ns;
+                let table = self.tables.entry(batch.table).or_insert_with(|| Table::new(batch.db));
+                let before = table.held();
+                table.buffer(batch, gen1_duration_ns);
+                self.held.replace(before, table.held());
             }
         }
-        self.bytes_gauge.set(self.buffered_bytes as f64);
+        if let Some(mark) = group.mark {
+            self.begin_snapshot(PlacedMark { mark, sequence: group.sequence });
+        }
+        self.measure();
     }
 
-    fn buffer(&mut self, batch: TableBatch) {
-        let chunks = self.tables.entry(batch.table).or_default();
-        let first = chunk_time(batch.min_time_ns, self.gen1_duration_ns);
-        let parts = if first == chunk_time(batch.max_time_ns, self.gen1_duration_ns) {
-            vec![(first, batch.rows, batch.min_time_ns, batch.max_time_ns)]
-        } else {
-            split(&batch.rows, self.gen1_duration_ns)
-        };
-        for (time, rows, min_time_ns, max_time_ns) in parts {
-            let chunk = chunks.entry(time).or_insert_with(Chunk::new);
-            let before = chunk.size_bytes();
-            chunk.push(rows, min_time_ns, max_time_ns);
-            self.buffered_bytes = (self.buffered_bytes + chunk.size_bytes()).saturating_sub(before);
+    /// Does what a mark asks for. See the module's page for the three cases.
+    fn begin_snapshot(&mut self, placed: PlacedMark) {
+        let end_time_ns = placed.mark.end_time_ns;
+        if self.durable.remove(&placed) {
+            self.tables.values_mut().for_each(|table| table.drop_before(end_time_ns));
+        } else if self.is_next(&placed) && self.nothing_swapped() {
+            // When the mark comes again, the writing of the former one had failed.
+            self.tables.values_mut().for_each(Table::thaw);
+            self.tables.values_mut().for_each(|table| table.freeze_before(end_time_ns));
+            self.running = Some(Running { placed, swapped: Vec::new() });
         }
+        self.held = self.tables.values().map(Table::held).sum();
+    }
+
+    fn nothing_swapped(&self) -> bool {
+        self.running.as_ref().is_none_or(|running| running.swapped.is_empty())
+    }
+
+    /// Whether the mark follows the last durable snapshot, in number and in the log.
+    fn is_next(&self, placed: &PlacedMark) -> bool {
+        placed.mark.number == self.durable_number + 1
+            && self.durable.iter().all(|durable| durable.sequence < placed.sequence)
     }
 
     /// Keeps the sorted form that a query made, in the place of the rows it was made from.
     pub fn keep_sorted(&mut self, kept: KeepSorted) {
-        let chunks = self.tables.get_mut(&kept.table);
-        let Some(chunk) = chunks.and_then(|c| c.get_mut(&kept.chunk_time_ns)) else { return };
-        let before = chunk.size_bytes();
-        chunk.keep_sorted(kept.sorted_batches, kept.sorted);
-        self.buffered_bytes = (self.buffered_bytes + chunk.size_bytes()).saturating_sub(before);
-        self.bytes_gauge.set(self.buffered_bytes as f64);
+        let Some(table) = self.tables.get_mut(&kept.table) else { return };
+        let before = table.held();
+        table.keep_sorted(kept);
+        self.held.replace(before, table.held());
+        self.measure();
     }
 
     /// Everything a query needs of one table.
     pub fn view(&mut self, question: &ViewTable) -> TableView {
-        let Some(chunks) = self.tables.get_mut(&question.table) else {
-            return TableView::default();
-        };
-        let overlaps = |chunk: &Chunk| {
-            chunk.max_time_ns() >= question.min_time_ns
-                && chunk.min_time_ns() <= question.max_time_ns
-        };
-        TableView {
-            chunks: chunks
-                .iter_mut()
-                .filter(|(_, chunk)| overlaps(chunk))
-                .map(|(time, chunk)| chunk.view(*time))
-                .collect(),
+        match self.tables.get_mut(&question.table) {
+            Some(table) => table.view(question, self.gen1_duration_ns),
+            None => TableView::default(),
         }
     }
-}
 
-/// Splits rows by the chunk they belong to: chunk time, rows, smallest and largest time.
-fn split(rows: &RecordBatch, gen1_duration_ns: i64) -> Vec<(i64, RecordBatch, i64, i64)> {
-    let times = rows.column(rows.num_columns() - 1).as_primitive::<TimestampNanosecondType>();
-    let mut parts: BTreeMap<i64, (Vec<u32>, i64, i64)> = BTreeMap::new();
-    for (row, time) in times.values().iter().enumerate() {
-        let part = parts
-            .entry(chunk_time(*time, gen1_duration_ns))
-            .or_insert_with(|| (Vec::new(), i64::MAX, i64::MIN));
-        part.0.push(row as u32);
-        part.1 = part.1.min(*time);
-        part.2 = part.2.max(*time);
+    /// What there is of a snapshot that runs. `None` when its mark has not come: an answer that
+    /// looks like "no rows" would then end with the rows in no file.
+    pub fn frozen_chunks(&mut self, snapshot: u64) -> Option<Frozen> {
+        if snapshot <= self.durable_number {
+            return Some(Frozen::default());
+        }
+        let running = self.running.as_ref().filter(|r| r.placed.mark.number == snapshot)?;
+        let swapped = running.swapped.clone();
+        let mut chunks = Vec::new();
+        for (id, table) in &mut self.tables {
+            let frozen = table.frozen_chunks().into_iter();
+            chunks.extend(frozen.map(|chunk| FrozenChunk { db: table.db, table: *id, chunk }));
+        }
+        chunks.sort_by_key(|c| (c.table, c.chunk.chunk_time_ns));
+        Some(Frozen { chunks, swapped })
     }
-    parts
-        .into_iter()
-        .map(|(time, (indices, min, max))| {
-            let part = take_record_batch(rows, &UInt32Array::from(indices))
-                .expect("the indices are row numbers of the batch");
-            (time, part, min, max)
-        })
-        .collect()
+
+    /// Puts files in the place of a frozen chunk. Where there is no such chunk, the files are
+    /// there already, or the table was deleted.
+    pub fn swap(&mut self, swap: SwapChunk) {
+        let running = self.running.as_mut().filter(|r| r.placed.mark.number == swap.snapshot);
+        let (Some(running), Some(table)) = (running, self.tables.get_mut(&swap.table)) else {
+            return;
+        };
+        let before = table.held();
+        if table.drop_frozen_chunk(swap.chunk_time_ns) {
+            swap.files.iter().for_each(|file| table.files.add(file));
+            running.swapped.extend(swap.files);
+            self.held.replace(before, table.held());
+            self.measure();
+            self.measure_files();
+        }
+    }
+
+    /// Ends a snapshot that the durable index holds.
+    pub fn end_snapshot(&mut self, end: &EndSnapshot) {
+        let placed = end.snapshot;
+        // Numbers rise, so this one ended before. Its files may have been removed since.
+        if placed.mark.number <= self.durable_number {
+            return;
+        }
+        if let Some(running) = self.running.take() {
+            // Going on would drop rows that are in no file. Rebuilt, the shard is what the log
+            // and the index say.
+            assert_eq!(running.placed, placed, "the snapshot that ends is the one that runs");
+            self.tables.values_mut().for_each(Table::drop_frozen);
+        }
+        self.durable_number = placed.mark.number;
+        if placed.sequence > self.applied_sequence {
+            self.durable.insert(placed);
+        }
+        self.add_files(&end.files);
+        self.held = self.tables.values().map(Table::held).sum();
+        self.measure();
+    }
+
+    fn add_files(&mut self, files: &[Arc<ParquetFile>]) {
+        for file in files.iter().filter(|file| !self.dropped.contains(&file.table)) {
+            let table = self.tables.entry(file.table).or_insert_with(|| Table::new(file.db));
+            table.files.add(file);
+        }
+        self.measure_files();
+    }
+
+    /// Forgets files.
+    pub fn remove_files(&mut self, remove: RemoveFiles) {
+        for (table, ids) in by_table(remove.files) {
+            if let Some(table) = self.tables.get_mut(&table) {
+                table.files.remove(&ids);
+            }
+        }
+        self.measure_files();
+    }
+
+    /// Forgets tables with all that is in them, and what comes for them later.
+    pub fn drop_tables(&mut self, drop: DropTables) {
+        for table in drop.tables {
+            self.tables.remove(&table);
+            self.dropped.insert(table);
+        }
+        self.held = self.tables.values().map(Table::held).sum();
+        self.measure();
+        self.measure_files();
+    }
+
+    /// How many bytes of rows the shard holds, frozen ones included.
+    pub fn held_bytes(&self) -> usize {
+        self.held.live_bytes + self.held.frozen_bytes
+    }
+
+    fn measure(&self) {
+        self.gauges.buffer_bytes.set(self.held_bytes() as f64);
+        self.gauges.frozen_bytes.set(self.held.frozen_bytes as f64);
+    }
+
+    fn measure_files(&self) {
+        let files: usize = self.tables.values().map(|table| table.files.len()).sum();
+        self.gauges.files.set(files as f64);
+    }
 }
 
 impl Service for Store {
@@ -131,7 +245,7 @@ impl Service for Store {
 impl Receive<ApplyRows> for Store {
     fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, _: &mut Cx<'_, Self>) {
         self.apply(group);
-        reply.answer(self.buffered_bytes);
+        reply.answer(self.held_bytes());
     }
 }
 
@@ -148,48 +262,40 @@ impl Receive<KeepSorted> for Store {
     }
 }
 
-impl Receive<DropTables> for Store {
-    fn receive(&mut self, drop: DropTables, reply: Responder<DropTables>, _: &mut Cx<'_, Self>) {
-        for table in drop.tables {
-            if let Some(chunks) = self.tables.remove(&table) {
-                let bytes: usize = chunks.values().map(Chunk::size_bytes).sum();
-                self.buffered_bytes = self.buffered_bytes.saturating_sub(bytes);
-            }
-            self.dropped.insert(table);
+impl Receive<FrozenChunks> for Store {
+    fn receive(&mut self, ask: FrozenChunks, reply: Responder<FrozenChunks>, _: &mut Cx<'_, Self>) {
+        match self.frozen_chunks(ask.snapshot) {
+            Some(frozen) => reply.answer(frozen),
+            // Dropping `reply` tells `Persist` to ask again.
+            None => tracing::warn!(snapshot = ask.snapshot, "the mark of the snapshot is missing"),
         }
-        self.bytes_gauge.set(self.buffered_bytes as f64);
+    }
+}
+
+impl Receive<SwapChunk> for Store {
+    fn receive(&mut self, swap: SwapChunk, reply: Responder<SwapChunk>, _: &mut Cx<'_, Self>) {
+        self.swap(swap);
+        reply.answer(self.held_bytes());
+    }
+}
+
+impl Receive<EndSnapshot> for Store {
+    fn receive(&mut self, end: EndSnapshot, reply: Responder<EndSnapshot>, _: &mut Cx<'_, Self>) {
+        self.end_snapshot(&end);
+        reply.answer(self.held_bytes());
+    }
+}
+
+impl Receive<RemoveFiles> for Store {
+    fn receive(&mut self, files: RemoveFiles, reply: Responder<RemoveFiles>, _: &mut Cx<'_, Self>) {
+        self.remove_files(files);
         reply.answer(());
     }
 }
 
-/// The shards of the store, and which of them holds a table.
-#[derive(Clone, Debug)]
-pub struct StoreShards(Arc<[Mailbox<Store>]>);
-
-impl StoreShards {
-    /// All shards, in order.
-    pub fn new(shards: Vec<Mailbox<Store>>) -> Self {
-        assert!(!shards.is_empty(), "there is at least one shard");
-        Self(shards.into())
+impl Receive<DropTables> for Store {
+    fn receive(&mut self, drop: DropTables, reply: Responder<DropTables>, _: &mut Cx<'_, Self>) {
+        self.drop_tables(drop);
+        reply.answer(());
     }
-
-    /// Number of the shard that holds the table.
-    pub fn index_of(&self, table: TableId) -> usize {
-        shard_index(table, self.0.len())
-    }
-
-    /// The shard that holds the table.
-    pub fn shard_of(&self, table: TableId) -> &Mailbox<Store> {
-        &self.0[self.index_of(table)]
-    }
-
-    /// All shards, in order.
-    pub fn all(&self) -> &[Mailbox<Store>] {
-        &self.0
-    }
-}
-
-/// Which of `shards` shards holds the table.
-pub fn shard_index(table: TableId, shards: usize) -> usize {
-    table.0 as usize % shards
 }

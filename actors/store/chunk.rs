@@ -5,17 +5,17 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use protocols::messages::store::{ChunkView, SortedRows};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Identity of the next chunk of any shard. It lives as long as the process and not as long as a
+/// shard: a sorted form made of a chunk before its shard was rebuilt must fit none afterwards.
+static NEXT_CHUNK_ID: AtomicU64 = AtomicU64::new(1);
 
 /// So many neighbouring small batches become one, so that a writer of single rows does not leave
 /// a batch with its overhead (a few KiB) for each of them.
 const GATHER_BATCHES: usize = 16;
 /// Batches above this many rows are left as they are: their overhead is small.
 const GATHER_ROWS_MAX: usize = 4096;
-
-/// Start of the chunk that holds `time_ns`: rounds down, before 1970 too.
-pub(super) fn chunk_time(time_ns: i64, gen1_duration_ns: i64) -> i64 {
-    time_ns.saturating_sub(time_ns.rem_euclid(gen1_duration_ns))
-}
 
 /// A query that has not handed anything back while so many batches arrived is not going to.
 const SEEN_BATCHES_MAX: usize = 4096;
@@ -24,10 +24,27 @@ const SEEN_BATCHES_MAX: usize = 4096;
 struct Arrived {
     rows: RecordBatch,
     arrived_batches: usize,
+    bytes: usize,
+}
+
+impl Arrived {
+    fn new(rows: RecordBatch, arrived_batches: usize) -> Self {
+        let bytes = memory_bytes(&rows);
+        Self { rows, arrived_batches, bytes }
+    }
+}
+
+/// Memory that a batch keeps from being freed: its buffers with all their capacity, and the
+/// description of its columns.
+fn memory_bytes(rows: &RecordBatch) -> usize {
+    // Beside the field itself: its name, the counts of its `Arc`, its place in two lists.
+    const FIELD_BYTES: usize = size_of::<Field>() + 64;
+    rows.get_array_memory_size() + rows.num_columns() * FIELD_BYTES
 }
 
 /// Rows in order of arrival, the oldest of them possibly in sorted form.
 pub(super) struct Chunk {
+    id: u64,
     sorted: Option<Arc<SortedRows>>,
     /// How many batches, in order of arrival, `sorted` stands for.
     sorted_batches: usize,
@@ -45,6 +62,7 @@ pub(super) struct Chunk {
 impl Chunk {
     pub(super) fn new() -> Self {
         Self {
+            id: NEXT_CHUNK_ID.fetch_add(1, Ordering::Relaxed),
             sorted: None,
             sorted_batches: 0,
             unsorted: Vec::new(),
@@ -60,8 +78,9 @@ impl Chunk {
         self.min_time_ns = self.min_time_ns.min(min_time_ns);
         self.max_time_ns = self.max_time_ns.max(max_time_ns);
         self.arrived_batches += 1;
-        self.bytes += rows.get_array_memory_size();
-        self.unsorted.push(Arrived { rows, arrived_batches: self.arrived_batches });
+        let arrived = Arrived::new(rows, self.arrived_batches);
+        self.bytes += arrived.bytes;
+        self.unsorted.push(arrived);
         self.gather();
     }
 
@@ -83,11 +102,12 @@ impl Chunk {
                 rows_max *= GATHER_BATCHES;
                 continue;
             }
-            let before: usize = last.iter().map(|b| b.rows.get_array_memory_size()).sum();
+            let before: usize = last.iter().map(|b| b.bytes).sum();
             let rows = concat(last.iter().map(|b| &b.rows));
-            self.bytes = (self.bytes + rows.get_array_memory_size()).saturating_sub(before);
+            let gathered = Arrived::new(rows, self.arrived_batches);
+            self.bytes = (self.bytes + gathered.bytes).saturating_sub(before);
             self.unsorted.truncate(from);
-            self.unsorted.push(Arrived { rows, arrived_batches: self.arrived_batches });
+            self.unsorted.push(gathered);
         }
     }
 
@@ -99,15 +119,34 @@ impl Chunk {
         if let Some(last) = boundary {
             self.unsorted.drain(..=last);
             self.sorted_batches = sorted_batches;
-            self.bytes = sorted.rows.get_array_memory_size()
-                + self.unsorted.iter().map(|b| b.rows.get_array_memory_size()).sum::<usize>();
+            self.bytes = memory_bytes(&sorted.rows)
+                + sorted.series_starts.capacity() * size_of::<u32>()
+                + self.unsorted.iter().map(|b| b.bytes).sum::<usize>();
             self.sorted = Some(sorted);
         }
+    }
+
+    /// Takes over the rows of a chunk of the same time that came later.
+    pub(super) fn absorb(&mut self, later: Self) {
+        self.id = NEXT_CHUNK_ID.fetch_add(1, Ordering::Relaxed);
+        self.seen_batches = None;
+        let before = self.arrived_batches;
+        let sorted = later.sorted.iter().map(|s| (s.rows.clone(), later.sorted_batches));
+        let unsorted = later.unsorted.into_iter().map(|a| (a.rows, a.arrived_batches));
+        for (rows, arrived_batches) in sorted.chain(unsorted) {
+            let arrived = Arrived::new(rows, before + arrived_batches);
+            self.bytes += arrived.bytes;
+            self.unsorted.push(arrived);
+        }
+        self.arrived_batches = before + later.arrived_batches;
+        self.min_time_ns = self.min_time_ns.min(later.min_time_ns);
+        self.max_time_ns = self.max_time_ns.max(later.max_time_ns);
     }
 
     pub(super) fn view(&mut self, chunk_time_ns: i64) -> ChunkView {
         self.seen_batches.get_or_insert(self.arrived_batches);
         ChunkView {
+            chunk_id: self.id,
             chunk_time_ns,
             sorted: self.sorted.clone(),
             sorted_batches: self.sorted_batches,
@@ -118,12 +157,13 @@ impl Chunk {
         }
     }
 
-    pub(super) fn min_time_ns(&self) -> i64 {
-        self.min_time_ns
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
-    pub(super) fn max_time_ns(&self) -> i64 {
-        self.max_time_ns
+    /// Whether a row may lie between these instants, both included.
+    pub(super) fn overlaps(&self, min_time_ns: i64, max_time_ns: i64) -> bool {
+        self.max_time_ns >= min_time_ns && self.min_time_ns <= max_time_ns
     }
 
     pub(super) fn size_bytes(&self) -> usize {
@@ -159,18 +199,4 @@ fn align(batch: &RecordBatch, schema: &Arc<Schema>) -> RecordBatch {
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
         .expect("a column name has one type for the life of its table")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunk_times_round_down_before_1970_too() {
-        assert_eq!(chunk_time(0, 600), 0);
-        assert_eq!(chunk_time(599, 600), 0);
-        assert_eq!(chunk_time(600, 600), 600);
-        assert_eq!(chunk_time(-1, 600), -600);
-        assert_eq!(chunk_time(i64::MIN, 600), i64::MIN);
-    }
 }

@@ -1,32 +1,56 @@
 //! The `Store` actor: the rows that queries see.
 //!
 //! ## Owns
-//! Of the tables of one shard: the buffered rows, in chunks by row time, and how far the WAL has
-//! been applied.
+//! Of the tables of one shard: the buffered rows, in chunks by row time; the list of Parquet files;
+//! the chunks that the running snapshot froze; how far the WAL has been applied.
 //!
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
-//! | `ApplyRows` | `Wal` | when the rows are visible |
+//! | `ApplyRows` | `Wal` | bytes held, when the rows are visible and the mark is obeyed |
 //! | `ViewTable` | `Query` | one consistent view of a table |
 //! | `KeepSorted` | `Query` (tell) | – |
-//! | `DropTables` | the deletion sweep | when the rows are gone |
+//! | `FrozenChunks` | `Persist` | what the snapshot still has to write, and what it swapped in |
+//! | `SwapChunk` | `Persist` | bytes held, when files stand in the place of the chunk |
+//! | `EndSnapshot` | `Persist` | bytes held, when all files of the snapshot are listed |
+//! | `RemoveFiles` | `Persist` | when the files are no longer listed |
+//! | `DropTables` | the deletion sweep | when rows and files are gone |
 //!
 //! ## Emits
 //! Nothing: it asks nobody.
 //!
 //! ## Invariants
 //! Rows come in only through `ApplyRows`, so they are durable before they are visible. WAL groups
-//! are applied in rising order, each once. Chunks of a table do not overlap in time. A row is in
-//! exactly one place of a view.
+//! are applied in rising order, each once, first the rows and then the mark:
+//! - The mark of a snapshot that is durable: its rows are in files, so the chunks that begin before
+//!   its end are dropped. Only this very mark at this very group counts, never one like it.
+//! - The mark of the snapshot after the last durable one: these chunks are frozen. A frozen chunk
+//!   takes no more rows; later ones of its time go to a new chunk. When the mark comes again, the
+//!   writing of the former one had failed: what that froze is thawed first.
+//! - Any other mark belongs to an attempt that came to nothing and is passed over.
+//!
+//! Live chunks of a table do not overlap in time, nor do frozen ones. A row is in exactly one
+//! place of a view: one live chunk, one frozen chunk, or one file. Of one chunk time, files are
+//! older than the frozen chunk and that is older than the live one. No step shows half of a swap.
+//!
+//! `SwapChunk`, `EndSnapshot`, `RemoveFiles` and `DropTables` may be repeated. `FrozenChunks` for
+//! a snapshot whose mark has not come gets no answer.
 //!
 //! ## On failure
-//! Rebuilt from the WAL. `Wal` holds the answers of writers meanwhile and repeats what was not
-//! applied.
+//! Rebuilt from the index of files and the WAL, which repeats the marks: the snapshot under way
+//! is frozen again. `Wal` holds the answers of writers meanwhile and repeats what was not applied.
+//! `Persist` repeats `EndSnapshot` and `RemoveFiles` that were not answered: the index may have
+//! been read before they were sent.
 
 mod actor;
 mod chunk;
+mod files;
+mod shards;
+mod split;
+mod table;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{Store, StoreShards, shard_index};
+pub use actor::Store;
+pub use files::ShardFiles;
+pub use shards::{StoreShards, shard_index};

@@ -1,20 +1,24 @@
 //! The actor: gathers groups, has the log sync them, feeds the store, answers the writers.
 
+use super::config::WalConfig;
 use super::feed::Feed;
 use super::log::{self, Group, Log, LogError};
 use super::replay::{Replay, ReplayError, ReplayStats, replay};
+use super::tracker::{Due, Period, Tracker};
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::fatal::Fatal;
 use crate::runtime::faults;
 use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
-use crate::runtime::objects::Objects;
-use crate::store::StoreShards;
 use futures::future::try_join_all;
 use futures::{FutureExt, TryFutureExt};
+use protocols::messages::persist::SnapshotDue;
 use protocols::messages::rank;
-use protocols::messages::store::TableBatch;
-use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
+use protocols::messages::store::{ApplyRows, TableBatch};
+use protocols::messages::wal::{
+    AppendRows, Drain, PeriodDue, Receipt, SnapshotDone, SyncMode, TakeSnapshot, WalError,
+};
+use protocols::snapshot::{PlacedMark, SnapshotMark};
+use protocols::wal_frame::mark;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,30 +39,21 @@ const NUMBERS_A_FILE: u64 = 1 << 27;
 /// How long a shard may take for one replayed group.
 const APPLY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How a [`Wal`] is set up.
-#[derive(Clone, Debug)]
-pub struct WalConfig {
-    /// Prefix of the node's objects.
-    pub node: String,
-    /// Where the log is kept.
-    pub objects: Objects,
-    /// The shards that durable rows go to.
-    pub stores: StoreShards,
-    /// Writes that may wait for a sync; more are refused.
-    pub waiting_writes_max: usize,
-    /// Bytes these may hold.
-    pub waiting_bytes_max: usize,
-    /// Bytes of rows that the store may hold; when it does, writes are refused.
-    pub held_bytes_max: usize,
-    /// Raised when the log was taken over by another process.
-    pub fatal: Fatal,
-}
+/// A period that is one object is put early when it has so many bytes.
+const PERIOD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A write in the open group.
 struct Waiting {
     rows: AppendRows,
     /// `None` when it was answered already (`no_sync`).
     reply: Option<Responder<AppendRows>>,
+}
+
+/// The writes that go to the log together.
+struct OpenGroup {
+    waiting: Vec<Waiting>,
+    /// Between which times their rows lie, and the file they are meant for.
+    span: Period,
 }
 
 /// See the module's page.
@@ -73,6 +68,13 @@ pub struct Wal {
     /// What each shard said that it holds, in bytes.
     held_bytes: Vec<usize>,
     period_over: bool,
+    /// The period under way, once it has a group.
+    period: Option<Period>,
+    tracker: Tracker,
+    /// The snapshot under way, and whether all shards know of it.
+    snapshot: Option<(PlacedMark, bool)>,
+    /// Number of the newest snapshot that is durable.
+    last_snapshot: u64,
     fenced: bool,
     draining: Vec<Responder<Drain>>,
     stopping: bool,
@@ -94,14 +96,15 @@ impl Wal {
     ) -> anyhow::Result<Self> {
         // First the takeover, then the reading: the former writer cannot acknowledge anything
         // that the reading would miss.
-        let log = log::open(&config.objects, &config.node).await?;
+        let log = log::open(config.owner.clone(), config.above_file).await?;
         let mut held_bytes = vec![0; config.stores.all().len()];
         let mut catch_ups = 1;
-        let stats = loop {
-            match read_back(&config, log.as_ref(), &what().await?, &mut held_bytes).await {
+        let (stats, last_snapshot) = loop {
+            let what = what().await?;
+            match read_back(&config, log.as_ref(), &what, &mut held_bytes).await {
                 // The former writer named something, and wrote to it, after `what` had its names.
                 Err(ReplayError::Unknown { .. }) if catch_ups < CATCH_UPS_MAX => catch_ups += 1,
-                read => break read?,
+                read => break (read?, what.index.last_snapshot()),
             }
         };
         // A former writer may still bring a group into its own file. It will never acknowledge it,
@@ -112,12 +115,22 @@ impl Wal {
         })?;
         let mut wal = Self::with_log(config, log, stats.last_sequence.max(range));
         wal.held_bytes = held_bytes;
+        wal.last_snapshot = last_snapshot;
+        wal.snapshot = stats.pending.map(|mark| (mark, true));
+        for period in stats.periods {
+            wal.tracker.add(period);
+        }
         Ok(wal)
     }
 
     pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
         let shards = config.stores.all().len();
+        let tracker = Tracker::new(config.snapshot_size, config.gen1_duration_ns);
         Self {
+            period: None,
+            tracker,
+            snapshot: None,
+            last_snapshot: 0,
             config,
             log: Some(log),
             next_sequence: last_sequence + 1,
@@ -159,32 +172,100 @@ impl Wal {
                 reply.answer(Err(WalError::Fenced));
             }
         }
-        if self.open_group.is_empty() {
+        let Some(mut log) = self.log.take() else { return };
+        let ends = std::mem::take(&mut self.period_over) && !self.fenced;
+        let group = self.next_group(log.as_ref(), ends);
+        let begins = if ends { self.snapshot_due(log.as_ref(), &group) } else { None };
+        if group.waiting.is_empty() && begins.is_none() {
+            if ends {
+                self.close_period();
+                log.end_period();
+            }
+            self.log = Some(log);
             self.finish_drain();
             return;
         }
-        let Some(mut log) = self.log.take() else { return };
-        if std::mem::take(&mut self.period_over) {
-            log.end_period();
-        }
-        let waiting = std::mem::take(&mut self.open_group);
-        self.open_bytes = 0;
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let entries = waiting.iter().map(|w| w.rows.entry.clone()).collect();
-        let group = Group { sequence, entries };
-        record_group(&group);
-        cx.then(append(log, group), move |wal, (log, result), cx| {
+        let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
+        entries.extend(begins.map(|begins| mark::encode(&begins).into()));
+        let written = Group { sequence, entries };
+        record_group(&written);
+        faults::fails("wal-before-put");
+        cx.then(append(log, written), move |wal, (mut log, result), cx| {
+            faults::fails("wal-after-put");
+            wal.place(&group, log.as_ref());
+            if ends {
+                wal.close_period();
+                log.end_period();
+            }
             wal.log = Some(log);
-            wal.synced(sequence, waiting, result, cx);
+            wal.synced(sequence, group.waiting, begins, result, cx);
             wal.sync(cx);
         });
+    }
+
+    /// The writes that go to the log now: all that wait, or none while a period gathers.
+    fn next_group(&mut self, log: &dyn Log, ends: bool) -> OpenGroup {
+        let gathers = self.config.put_by_period
+            && !ends
+            && !self.stopping
+            && self.open_bytes < PERIOD_BYTES_MAX;
+        let mut group = OpenGroup { waiting: Vec::new(), span: Period::empty(log.next_file()) };
+        if !gathers {
+            self.open_bytes = 0;
+            group.waiting = std::mem::take(&mut self.open_group);
+        }
+        for batch in group.waiting.iter().flat_map(|w| &w.rows.batches) {
+            group.span.add(batch.min_time_ns, batch.max_time_ns);
+        }
+        group
+    }
+
+    /// The snapshot that begins at the end of a period whose last writes are `group`.
+    fn snapshot_due(&self, log: &dyn Log, group: &OpenGroup) -> Option<SnapshotMark> {
+        if self.snapshot.is_some() {
+            return None; // one at a time: this one is decided again at the next end of a period
+        }
+        let mut newest = self.period;
+        if !group.waiting.is_empty() {
+            let newest = newest.get_or_insert(group.span);
+            newest.add(group.span.min_time_ns, group.span.max_time_ns);
+            newest.through = group.span.through;
+        }
+        let forced = self.held_bytes.iter().sum::<usize>() > self.config.force_snapshot_bytes;
+        let due = if forced {
+            let mut newest = newest.unwrap_or(group.span);
+            // Where the mark goes, if only for itself.
+            newest.through = log.next_file();
+            self.tracker.everything(newest)
+        } else {
+            self.tracker.due(newest?)?
+        };
+        let Due { end_time_ns, wal_through } = due;
+        Some(SnapshotMark { number: self.last_snapshot + 1, end_time_ns, wal_through, forced })
+    }
+
+    /// Notes where a group went. Whether the write succeeded is all the same: rows of a failed one
+    /// may be in the log nevertheless.
+    fn place(&mut self, group: &OpenGroup, log: &dyn Log) {
+        let period = self.period.get_or_insert(group.span);
+        period.add(group.span.min_time_ns, group.span.max_time_ns);
+        period.through = log.newest_file();
+    }
+
+    fn close_period(&mut self) {
+        if let Some(period) = self.period.take() {
+            self.tracker.add(period);
+            metrics::gauge!("wal_periods_tracked").set(self.tracker.len() as f64);
+        }
     }
 
     fn synced(
         &mut self,
         sequence: u64,
         waiting: Vec<Waiting>,
+        begins: Option<SnapshotMark>,
         result: Result<(), LogError>,
         cx: &mut Cx<'_, Self>,
     ) {
@@ -203,11 +284,22 @@ impl Wal {
             }
             return;
         }
-        self.apply(sequence, waiting, cx);
+        if let Some(mark) = begins {
+            faults::fails("snap-after-marker");
+            tracing::info!(snapshot = mark.number, forced = mark.forced, "snapshot begins");
+            self.snapshot = Some((PlacedMark { mark, sequence }, false));
+        }
+        self.apply(sequence, waiting, begins, cx);
     }
 
     /// Makes a durable group visible, then answers its writers.
-    fn apply(&mut self, sequence: u64, waiting: Vec<Waiting>, cx: &mut Cx<'_, Self>) {
+    fn apply(
+        &mut self,
+        sequence: u64,
+        waiting: Vec<Waiting>,
+        begins: Option<SnapshotMark>,
+        cx: &mut Cx<'_, Self>,
+    ) {
         let mut batches: Vec<Vec<TableBatch>> = vec![Vec::new(); self.feeds.len()];
         let mut replies = Vec::with_capacity(waiting.len());
         for Waiting { rows, reply } in waiting {
@@ -216,7 +308,7 @@ impl Wal {
             }
             replies.extend(reply);
         }
-        let visible = self.deliver(sequence, batches);
+        let visible = self.deliver(sequence, batches, begins);
         self.applying += 1;
         let answered = async move {
             let held = visible.await;
@@ -229,11 +321,23 @@ impl Wal {
             }
             held
         };
-        cx.then(answered, |wal, held, _| {
+        cx.then(answered, move |wal, held, _| {
             wal.applying -= 1;
+            if begins.is_some() && held.is_some() {
+                wal.offer_snapshot();
+            }
             wal.note_held(held);
             wal.finish_drain();
         });
+    }
+
+    /// All shards have frozen the chunks of the snapshot: `Persist` can take them.
+    fn offer_snapshot(&mut self) {
+        if let Some((_, known)) = &mut self.snapshot {
+            *known = true;
+            // Should there be no room, its ticker has it ask all the same.
+            self.config.persist.tell(SnapshotDue);
+        }
     }
 
     /// Hands the shards their rows. Resolves when all have them, to the bytes that each of these
@@ -242,14 +346,23 @@ impl Wal {
         &self,
         sequence: u64,
         batches: Vec<Vec<TableBatch>>,
+        mark: Option<SnapshotMark>,
     ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<> {
+        let to_all = sequence == PROBE || mark.is_some();
         let visible: Vec<_> = (self.feeds.iter().zip(batches).enumerate())
-            .filter(|(_, (_, batches))| !batches.is_empty() || sequence == PROBE)
+            .filter(|(_, (_, batches))| !batches.is_empty() || to_all)
             .map(|(shard, (feed, batches))| {
-                feed.deliver(sequence, batches).map_ok(move |bytes| (shard, bytes))
+                let group = ApplyRows { sequence, batches, mark };
+                feed.deliver(group).map_ok(move |bytes| (shard, bytes))
             })
             .collect();
         try_join_all(visible).map(Result::ok)
+    }
+
+    /// Asks every shard what it holds.
+    fn probe(&self, cx: &mut Cx<'_, Self>) {
+        let empty = vec![Vec::new(); self.feeds.len()];
+        cx.then(self.deliver(PROBE, empty, None), |wal, held, _| wal.note_held(held));
     }
 
     fn note_held(&mut self, held: Option<Vec<(usize, usize)>>) {
@@ -344,10 +457,37 @@ impl Receive<AppendRows> for Wal {
 impl Receive<PeriodDue> for Wal {
     fn receive(&mut self, _: PeriodDue, reply: Responder<PeriodDue>, cx: &mut Cx<'_, Self>) {
         self.period_over = true;
-        if self.held_bytes.iter().sum::<usize>() > self.config.held_bytes_max {
-            // Nothing is written, so nobody would notice that a deleted table made room.
-            let empty = vec![Vec::new(); self.feeds.len()];
-            cx.then(self.deliver(PROBE, empty), |wal, held, _| wal.note_held(held));
+        let bound = self.config.held_bytes_max.min(self.config.force_snapshot_bytes);
+        if self.held_bytes.iter().sum::<usize>() > bound {
+            // Without writes nobody would notice that a deleted table or a snapshot made room.
+            self.probe(cx);
+        }
+        self.sync(cx);
+        reply.answer(());
+    }
+}
+
+impl Receive<TakeSnapshot> for Wal {
+    fn receive(&mut self, _: TakeSnapshot, reply: Responder<TakeSnapshot>, _: &mut Cx<'_, Self>) {
+        let known = self.snapshot.filter(|(_, known)| *known && !self.fenced);
+        reply.answer(known.map(|(mark, _)| mark));
+    }
+}
+
+impl Receive<SnapshotDone> for Wal {
+    fn receive(
+        &mut self,
+        done: SnapshotDone,
+        reply: Responder<SnapshotDone>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        if let Some((placed, _)) = self.snapshot
+            && placed.mark.number == done.number
+        {
+            self.snapshot = None;
+            self.last_snapshot = done.number;
+            self.tracker.forget(placed.mark.wal_through);
+            self.probe(cx);
         }
         reply.answer(());
     }

@@ -3,7 +3,7 @@
 use crate::runtime::mailbox::Mailbox;
 use crate::store::Store;
 use protocols::messages::rank;
-use protocols::messages::store::{ApplyRows, TableBatch};
+use protocols::messages::store::ApplyRows;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -49,14 +49,10 @@ impl Feed {
 
     /// Queues rows of one group; the receiver resolves when they are visible, to the bytes that
     /// the shard holds then.
-    pub(super) fn deliver(
-        &self,
-        sequence: u64,
-        batches: Vec<TableBatch>,
-    ) -> oneshot::Receiver<usize> {
+    pub(super) fn deliver(&self, group: ApplyRows) -> oneshot::Receiver<usize> {
         let (done, visible) = oneshot::channel();
         // A send fails only when the task is gone with its runtime; `visible` then says so.
-        self.0.send(Delivery { group: ApplyRows { sequence, batches }, done }).ok();
+        self.0.send(Delivery { group, done }).ok();
         visible
     }
 }

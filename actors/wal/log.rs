@@ -1,8 +1,8 @@
 //! What a log can do, whatever it is made of.
 
 use super::object::ObjectLog;
+use super::owner::Owner;
 use super::segment::SegmentLog;
-use crate::runtime::objects::Objects;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -16,7 +16,7 @@ use protocols::wal_frame::segment::{Header, decode_header};
 pub(super) struct Group {
     /// Number of the group, over all files and processes of this node.
     pub(super) sequence: u64,
-    /// One entry a request.
+    /// One entry a request, and possibly the mark of a snapshot as the last.
     pub(super) entries: Vec<Bytes>,
 }
 
@@ -40,15 +40,22 @@ pub(super) trait Log: Send {
     /// Ends the period: the next group begins a new file.
     fn end_period(&mut self);
 
+    /// Number of the file that the next group goes to, if its first attempt succeeds.
+    fn next_file(&self) -> u64;
+
+    /// Number of the newest file of this log.
+    fn newest_file(&self) -> u64;
+
     /// Every file of earlier writers has a number below this one.
     fn first_own_file(&self) -> u64;
 }
 
-/// Opens the log of a node for writing, and fences whoever else writes it.
-pub(super) async fn open(objects: &Objects, node: &str) -> anyhow::Result<Box<dyn Log>> {
-    Ok(match &objects.directory {
-        Some(root) => Box::new(SegmentLog::open(root.join(paths::wal_dir(node))).await?),
-        None => Box::new(ObjectLog::open(std::sync::Arc::clone(&objects.store), node).await?),
+/// Opens the log of `owner`'s node for writing. New files get numbers above `above`: a snapshot may
+/// have made all files up to there unnecessary.
+pub(super) async fn open(owner: Owner, above: u64) -> anyhow::Result<Box<dyn Log>> {
+    Ok(match owner.objects().directory {
+        Some(_) => Box::new(SegmentLog::open(owner, above).await?),
+        None => Box::new(ObjectLog::open(owner, above).await?),
     })
 }
 

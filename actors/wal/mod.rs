@@ -1,27 +1,32 @@
 //! The `Wal` actor: rows become durable here, and only here.
 //!
 //! ## Owns
-//! The open group of requests, the log file of the current period, group and file numbers, and
-//! the writers that wait.
+//! The open group of requests, the log file of the current period, group and file numbers, the
+//! writers that wait, and which periods are not part of a snapshot yet.
 //!
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `AppendRows` | `Ingest` | a receipt when the rows are durable and visible, or queued |
 //! | `PeriodDue` | ticker (tell) | – |
+//! | `TakeSnapshot` | `Persist` | the snapshot under way, once all shards know of it |
+//! | `SnapshotDone` | `Persist` | – |
 //! | `Drain` | shutdown | when everything queued is durable and visible |
 //!
 //! ## Emits
 //! `ApplyRows` to each `Store` shard, in the order of groups, repeated until the shard took it.
-//! `CatchUp` to `Catalog`, when it has taken the log over and is about to read it.
+//! `CatchUp` to `Catalog`, when it has taken the log over and is about to read it. `SnapshotDue` to
+//! `Persist`.
 //!
 //! ## Invariants
 //! A group is written to the log and synced before a shard sees its rows, and its writers are
 //! answered after every shard has. While a sync runs the next group gathers (group commit). A
 //! file that failed a write or a sync is never written again: the group goes to a new file. Only
 //! one process can acknowledge under a node id: after each sync, and before any acknowledgement,
-//! the log looks for a successor's file. What a replaced process may still bring into its own file
-//! cannot hide a group of its successor: each takeover numbers groups from a range of its own.
+//! the log looks for a successor. What a replaced process may still bring into its own file cannot
+//! hide a group of its successor: each takeover numbers groups from a range of its own.
+//! A snapshot is decided at the end of a period and stands in the log behind the rows that it may
+//! hold, so that whoever reads the log repeats it. One runs at a time.
 //! Nothing is skipped in silence when the log is read: files that are missing, damaged or in the
 //! wrong place are reported, and rows of names that the catalog lost stop the start.
 //!
@@ -31,14 +36,20 @@
 //! the process ends: another one has taken over.
 
 mod actor;
+mod config;
 mod feed;
 mod log;
 mod object;
+mod owner;
 mod replay;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod tracker;
 
-pub use actor::{Wal, WalConfig};
+pub use actor::Wal;
+pub use config::WalConfig;
+pub use owner::Owner;
 pub(crate) use replay::table_batch;
 pub use replay::{Replay, ReplayError, ReplayStats, replay};
+pub use tracker::Period;

@@ -1,18 +1,19 @@
 //! The log in an object store: one create-only object a group.
 
 use super::log::{Group, Log, LogError, header_of, list};
+use super::owner::Owner;
+use crate::runtime::{faults, random};
 use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use protocols::paths;
 use protocols::wal_frame::segment::{Header, encode_frame, encode_header};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// The log of one process.
 pub(super) struct ObjectLog {
     store: Arc<dyn ObjectStore>,
-    node: String,
+    owner: Owner,
     writer: u128,
     /// Number of the newest object that is known to exist.
     newest: u64,
@@ -20,13 +21,16 @@ pub(super) struct ObjectLog {
 }
 
 impl ObjectLog {
-    /// Takes over the log of `node`: when it has objects already, one without rows is put under
-    /// the next number, where a process that still writes finds it.
-    pub(super) async fn open(store: Arc<dyn ObjectStore>, node: &str) -> anyhow::Result<Self> {
-        let writer = Uuid::new_v4().as_u128();
-        let mut log = Self { store, node: node.to_owned(), writer, newest: 0, first_own_file: 1 };
+    /// Opens the log for writing. When it has objects already, one without rows is put under the
+    /// next number above all others and `above`, where a process that still writes finds it.
+    pub(super) async fn open(owner: Owner, above: u64) -> anyhow::Result<Self> {
+        let store = Arc::clone(&owner.objects().store);
+        let writer = random::uuid().as_u128();
+        let mut log = Self { store, owner, writer, newest: 0, first_own_file: 1 };
         loop {
-            log.newest = list(log.store.as_ref(), node).await?.last().copied().unwrap_or(0);
+            let listed =
+                list(log.store.as_ref(), log.owner.node()).await?.last().copied().unwrap_or(0);
+            log.newest = listed.max(above);
             if log.newest == 0 {
                 return Ok(log);
             }
@@ -42,9 +46,18 @@ impl ObjectLog {
         }
     }
 
+    /// Whether no successor has taken over.
+    async fn check_owner(&self) -> Result<(), LogError> {
+        match self.owner.is_current().await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LogError::Fenced),
+            Err(e) => Err(LogError::Io(format!("cannot tell who owns the WAL: {e}"))),
+        }
+    }
+
     async fn put(&mut self, group: Option<&Group>) -> Result<(), LogError> {
         let sequence = self.newest + 1;
-        let path = Path::from(paths::wal_file(&self.node, sequence));
+        let path = Path::from(paths::wal_file(self.owner.node(), sequence));
         let header = Header { writer: self.writer, sequence, previous_bytes: 0 };
         let mut bytes = encode_header(header);
         if let Some(group) = group {
@@ -52,7 +65,12 @@ impl ObjectLog {
             encode_frame(&mut bytes, group.sequence, synced, &group.entries);
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let Err(error) = self.store.put_opts(&path, PutPayload::from(bytes), options).await else {
+        let mut put = self.store.put_opts(&path, PutPayload::from(bytes), options).await;
+        if faults::fails("wal-put-ambiguous") {
+            let source = "planted failure of a put that succeeded".into();
+            put = Err(object_store::Error::Generic { store: "planted", source });
+        }
+        let Err(error) = put else {
             self.newest = sequence;
             return Ok(());
         };
@@ -72,11 +90,23 @@ impl ObjectLog {
 #[async_trait]
 impl Log for ObjectLog {
     async fn append(&mut self, group: &Group) -> Result<(), LogError> {
-        self.put(Some(group)).await
+        if faults::fails("wal-put") {
+            return Err(LogError::Io("planted failure".to_owned()));
+        }
+        self.put(Some(group)).await?;
+        self.check_owner().await
     }
 
     /// Each object is complete when it is put.
     fn end_period(&mut self) {}
+
+    fn next_file(&self) -> u64 {
+        self.newest + 1
+    }
+
+    fn newest_file(&self) -> u64 {
+        self.newest
+    }
 
     fn first_own_file(&self) -> u64 {
         self.first_own_file

@@ -1,8 +1,10 @@
 //! Reads the log back, in order, at start and when an actor is rebuilt.
 
 use super::log::list;
+use super::tracker::Period;
 use crate::runtime::disk;
 use crate::runtime::objects::Objects;
+use crate::runtime::pools;
 use crate::store::shard_index;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,12 +12,15 @@ use hashbrown::HashMap;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use protocols::columns::StoredRows;
+use protocols::file_index::FileIndex;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::paths;
 use protocols::schema::{CatalogSnapshot, TableSchema};
-use protocols::wal_frame::segment::{HEADER_BYTES, Header, decode_header, read};
-use protocols::wal_frame::{FrameError, entry};
+use protocols::snapshot::PlacedMark;
+use protocols::wal_frame::FrameError;
+use protocols::wal_frame::mark::{Content, content};
+use protocols::wal_frame::segment::{Frame, HEADER_BYTES, Header, decode_header, read};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,6 +35,8 @@ pub struct Replay {
     pub objects: Objects,
     /// Prefix of the node's objects.
     pub node: String,
+    /// Which Parquet files there are, and so which files of the log are still needed.
+    pub index: Arc<FileIndex>,
     /// Tables and columns that the rows refer to. Rows of unknown tables are skipped: their table
     /// was deleted and its rows removed.
     pub catalog: Arc<CatalogSnapshot>,
@@ -74,9 +81,9 @@ pub enum ReplayError {
 }
 
 /// What was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayStats {
-    /// Files in the log.
+    /// Files of the log that are still needed.
     pub files: usize,
     /// Files with damage.
     pub damaged_files: usize,
@@ -84,12 +91,17 @@ pub struct ReplayStats {
     pub rows: usize,
     /// Number of the last group; 0 when there is none.
     pub last_sequence: u64,
+    /// Which file holds which times, in order.
+    pub periods: Vec<Period>,
+    /// A snapshot that was begun and is not durable.
+    pub pending: Option<PlacedMark>,
 }
 
 /// The groups of one file.
 struct Decoded {
     groups: Vec<ApplyRows>,
     last_sequence: u64,
+    period: Period,
     damage: Option<String>,
     /// A table or column that the catalog never had.
     unknown: Option<String>,
@@ -128,14 +140,16 @@ pub async fn replay(
 ) -> Result<ReplayStats, ReplayError> {
     let store = what.objects.store.as_ref();
     let mut files = list(store, &what.node).await?;
-    files.retain(|n| before.is_none_or(|b| *n < b));
+    // Snapshots hold the rows of the oldest files.
+    let snapshotted = what.index.wal_through();
+    files.retain(|n| *n > snapshotted && before.is_none_or(|b| *n < b));
     let headers = headers(what, &files).await?;
     let known = Arc::new(Known {
         tables: tables(&what.catalog),
         next_table: TableId(what.catalog.next_table_id),
     });
     let mut stats = ReplayStats { files: files.len(), ..ReplayStats::default() };
-    for (file, reason) in gaps(&files) {
+    for (file, reason) in gaps(snapshotted, &files) {
         report_damage(what, file, reason, &mut stats)?;
     }
     // The groups of a file that was moved are in order only where the file was made.
@@ -157,7 +171,12 @@ pub async fn replay(
             return Err(ReplayError::Unknown { file, name });
         }
         stats.last_sequence = stats.last_sequence.max(file.last_sequence);
+        stats.periods.push(file.period);
         for group in file.groups {
+            // Where two have the same number, the writing of the first one had failed.
+            if let Some(mark) = group.mark.filter(|m| m.number == what.index.last_snapshot() + 1) {
+                stats.pending = Some(PlacedMark { mark, sequence: group.sequence });
+            }
             stats.rows += group.batches.iter().map(|b| b.rows.num_rows()).sum::<usize>();
             hand_over(what, group, &mut apply).await?;
         }
@@ -190,10 +209,10 @@ fn report_damage(
     Ok(())
 }
 
-/// Where files are missing: numbers are given without gaps, and no file is ever removed. Files
-/// missing from the end leave no trace.
-fn gaps(files: &[u64]) -> Vec<(u64, String)> {
-    let before = std::iter::once(0).chain(files.iter().copied());
+/// Where files are missing: numbers are given without gaps, and only files up to `snapshotted` are
+/// ever removed. Files missing from the end leave no trace.
+fn gaps(snapshotted: u64, files: &[u64]) -> Vec<(u64, String)> {
+    let before = std::iter::once(snapshotted).chain(files.iter().copied());
     before
         .zip(files)
         .map(|(before, found)| (before + 1, *found))
@@ -215,8 +234,10 @@ async fn hand_over(
         parts[shard_index(batch.table, what.shards)].push(batch);
     }
     for (shard, batches) in parts.into_iter().enumerate() {
-        if !batches.is_empty() && what.only_shard.is_none_or(|only| only == shard) {
-            apply(shard, ApplyRows { sequence: group.sequence, batches }).await?;
+        let concerned = !batches.is_empty() || group.mark.is_some();
+        if concerned && what.only_shard.is_none_or(|only| only == shard) {
+            let part = ApplyRows { sequence: group.sequence, batches, mark: group.mark };
+            apply(shard, part).await?;
         }
     }
     Ok(())
@@ -265,7 +286,7 @@ async fn decode_file(
     // become durable first.
     let unsynced =
         what.objects.directory.as_ref().filter(|_| left_at.is_none()).map(|root| root.join(&key));
-    let decoded = tokio::task::spawn_blocking(move || {
+    let decoded = pools::spawn_blocking(move || {
         if let Some(path) = unsynced {
             disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;
         }
@@ -275,7 +296,13 @@ async fn decode_file(
 }
 
 fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Decoded {
-    let mut decoded = Decoded { groups: Vec::new(), last_sequence: 0, damage: None, unknown: None };
+    let mut decoded = Decoded {
+        groups: Vec::new(),
+        last_sequence: 0,
+        period: Period::empty(file),
+        damage: None,
+        unknown: None,
+    };
     let segment = match read(bytes, left_at) {
         Ok(segment) => segment,
         Err(error) => {
@@ -295,23 +322,33 @@ fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Deco
     }
     for frame in segment.frames {
         decoded.last_sequence = decoded.last_sequence.max(frame.sequence);
-        let mut batches = Vec::new();
-        for bytes in &frame.entries {
-            match entry::decode(bytes) {
-                Ok((db, stored)) => {
-                    let unknown = || stored.iter().find_map(|rows| known.lacks(rows));
-                    decoded.unknown = decoded.unknown.or_else(unknown);
-                    match table_batches(db, stored, &known.tables) {
-                        Ok(found) => batches.extend(found),
-                        Err(error) => decoded.damage = Some(error.to_string()),
-                    }
-                }
-                Err(error) => decoded.damage = Some(error.to_string()),
-            }
-        }
-        decoded.groups.push(ApplyRows { sequence: frame.sequence, batches });
+        let group = decode_group(&frame, known, &mut decoded);
+        decoded.groups.push(group);
     }
     decoded
+}
+
+fn decode_group(frame: &Frame, known: &Known, file: &mut Decoded) -> ApplyRows {
+    let mut group = ApplyRows { sequence: frame.sequence, batches: Vec::new(), mark: None };
+    for bytes in &frame.entries {
+        match content(bytes) {
+            Ok(Content::Rows(db, stored)) => {
+                if file.unknown.is_none() {
+                    file.unknown = stored.iter().find_map(|rows| known.lacks(rows));
+                }
+                match table_batches(db, stored, &known.tables) {
+                    Ok(found) => group.batches.extend(found),
+                    Err(error) => file.damage = Some(error.to_string()),
+                }
+            }
+            Ok(Content::Mark(mark)) => group.mark = Some(mark),
+            Err(error) => file.damage = Some(error.to_string()),
+        }
+    }
+    for batch in &group.batches {
+        file.period.add(batch.min_time_ns, batch.max_time_ns);
+    }
+    group
 }
 
 /// The rows of one request whose tables still exist.

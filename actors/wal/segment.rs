@@ -1,16 +1,17 @@
 //! The log on a local disk: frames are appended to one file a period and synced group by group.
 
 use super::log::{Group, Log, LogError};
+use super::owner::Owner;
 use crate::runtime::disk::{self, AppendFile};
-use crate::runtime::{faults, pools::Pool};
+use crate::runtime::{faults, pools::Pool, random};
+use anyhow::Context;
 use async_trait::async_trait;
-use protocols::paths::wal_sequence;
+use protocols::paths::{self, wal_sequence};
 use protocols::wal_frame::segment::{
     HEADER_BYTES, Header, decode_header, encode_frame, encode_header,
 };
 use std::io;
 use std::path::{Path, PathBuf};
-use uuid::Uuid;
 
 /// The log of one process. All disk calls run on one thread of its own.
 pub(super) struct SegmentLog {
@@ -22,6 +23,8 @@ pub(super) struct SegmentLog {
 
 struct Files {
     folder: PathBuf,
+    /// The file that names the process that took the log over last, and what it is to hold.
+    owner: (PathBuf, String),
     writer: u128,
     /// Number of the newest file that is known to exist.
     newest: u64,
@@ -32,11 +35,14 @@ struct Files {
 }
 
 impl SegmentLog {
-    /// Takes over the log in `folder`: makes a file under the next number, which a process that
-    /// still writes the one before sees at its next sync.
-    pub(super) async fn open(folder: PathBuf) -> anyhow::Result<Self> {
+    /// Opens the log for writing: makes a file under the next number above all others and `above`.
+    pub(super) async fn open(owner: Owner, above: u64) -> anyhow::Result<Self> {
         let disk = Pool::new("wal-disk", 1, 16)?;
-        let files = disk.run(move || Files::take_over(folder)).await??;
+        let root = owner.objects().directory.clone().context("the store is not a folder")?;
+        let folder = root.join(paths::wal_dir(owner.node()));
+        let file = owner.file().context("the store is not a folder")?;
+        let owner = (file, owner.text());
+        let files = disk.run(move || Files::open(folder, owner, above)).await??;
         Ok(Self { disk, first_own_file: files.newest, files: Some(files) })
     }
 
@@ -72,25 +78,37 @@ impl Log for SegmentLog {
         }
     }
 
+    fn next_file(&self) -> u64 {
+        let newest = self.newest_file();
+        let open = self.files.as_ref().is_some_and(|files| files.current.is_some());
+        if open { newest } else { newest + 1 }
+    }
+
+    fn newest_file(&self) -> u64 {
+        self.files.as_ref().map_or(0, |files| files.newest)
+    }
+
     fn first_own_file(&self) -> u64 {
         self.first_own_file
     }
 }
 
 impl Files {
-    fn take_over(folder: PathBuf) -> io::Result<Self> {
+    fn open(folder: PathBuf, owner: (PathBuf, String), above: u64) -> io::Result<Self> {
         disk::create_folders_durable(&folder)?;
         disk::remove_temporary(&folder)?;
+        let writer = random::uuid().as_u128();
         let mut files = Self {
             folder,
-            writer: Uuid::new_v4().as_u128(),
+            owner,
+            writer,
             newest: 0,
             current: None,
             left_bytes: 0,
             frame: Vec::new(),
         };
         loop {
-            files.newest = newest(&files.folder)?;
+            files.newest = newest(&files.folder)?.max(above);
             match files.start() {
                 Ok(()) => return Ok(files),
                 // Another process was faster: it is fenced by the next number.
@@ -146,20 +164,34 @@ impl Files {
         };
         self.frame.clear();
         encode_frame(&mut self.frame, group.sequence, file.synced_bytes(), &group.entries);
-        let written = if faults::fails("wal-put") {
+        let mut written = if faults::fails("wal-put") {
             Err(io::Error::other("planted failure"))
         } else {
             file.append_synced(&self.frame)
         };
+        if faults::fails("wal-put-ambiguous") {
+            written = Err(io::Error::other("planted failure of a write that succeeded"));
+        }
         if let Err(error) = written {
             // Never this file again: after a failed sync nobody knows what it holds.
             self.leave();
             return Err(LogError::Io(error.to_string()));
         }
+        self.check_owner()
+    }
+
+    /// Whether no successor has taken over.
+    fn check_owner(&self) -> Result<(), LogError> {
         if self.path(self.newest + 1).exists() {
             return Err(LogError::Fenced);
         }
-        Ok(())
+        let (owner, ours) = &self.owner;
+        match disk::read(owner) {
+            Ok(text) if text == ours.as_bytes() => Ok(()),
+            Ok(_) => Err(LogError::Fenced),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(LogError::Fenced),
+            Err(e) => Err(LogError::Io(format!("cannot read {}: {e}", owner.display()))),
+        }
     }
 
     /// The next group begins a new file.
@@ -189,10 +221,17 @@ mod tests {
         Group { sequence, entries: vec![Bytes::from_static(b"rows")] }
     }
 
+    /// Takes over as `name` and opens.
+    fn open(root: &Path, name: &str, above: u64) -> Files {
+        let owner = root.join("owner");
+        disk::replace_durable(&owner, name.as_bytes()).unwrap();
+        Files::open(root.join("wal"), (owner, name.to_owned()), above).unwrap()
+    }
+
     #[test]
     fn a_file_that_a_failed_start_left_is_skipped_and_is_no_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = Files::take_over(dir.path().to_owned()).unwrap();
+        let mut files = open(dir.path(), "one", 0);
         files.append(&group(1)).unwrap();
         files.leave();
         // Made, but reported as failed.
@@ -205,5 +244,21 @@ mod tests {
             assert!(read(&bytes(n), vouched).unwrap().damaged.is_empty(), "file {n}");
         }
         assert_eq!(read(&bytes(3), None).unwrap().frames.len(), 1);
+    }
+
+    #[test]
+    fn a_successor_is_noticed_even_when_its_files_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut older = open(dir.path(), "one", 0);
+        older.append(&group(1)).unwrap();
+        let newer = open(dir.path(), "two", 0);
+        std::fs::remove_file(newer.path(newer.newest)).unwrap();
+        assert_eq!(older.append(&group(2)), Err(LogError::Fenced));
+    }
+
+    #[test]
+    fn numbers_go_on_above_files_that_a_snapshot_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(open(dir.path(), "one", 41).newest, 42);
     }
 }

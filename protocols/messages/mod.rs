@@ -6,6 +6,8 @@
 
 pub mod catalog;
 pub mod ingest;
+pub mod parquet_cache;
+pub mod persist;
 pub mod query;
 pub mod store;
 pub mod supervisor;
@@ -29,12 +31,16 @@ pub trait Command: Debug + Send + 'static {
 pub mod rank {
     /// The one writer of names and schemas.
     pub const CATALOG: u8 = 0;
+    /// Bytes of Parquet files.
+    pub const PARQUET_CACHE: u8 = 0;
     /// Buffered rows.
     pub const STORE: u8 = 1;
     /// The write-ahead log.
     pub const WAL: u8 = 2;
     /// Parsing of writes.
     pub const INGEST: u8 = 3;
+    /// Snapshots on their way to files.
+    pub const PERSIST: u8 = 3;
     /// Planning and running of queries.
     pub const QUERY: u8 = 3;
     /// HTTP handlers and other edges: not actors, they may ask anyone.

@@ -2,6 +2,7 @@
 
 use super::Command;
 use crate::ids::{DbId, TableId};
+use crate::snapshot::{ParquetFile, SnapshotMark};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub struct ApplyRows {
     pub sequence: u64,
     /// The rows of the group that belong to this shard, in the order of acceptance.
     pub batches: Vec<TableBatch>,
+    /// When set, a snapshot begins behind these rows: chunks that it covers take no more rows.
+    pub mark: Option<SnapshotMark>,
 }
 
 impl Command for ApplyRows {
@@ -67,16 +70,23 @@ impl Command for ViewTable {
 }
 
 /// One consistent view of a table: every row that was acknowledged before the question, each in
-/// exactly one chunk.
+/// exactly one chunk or file. Where keys are equal, chunks win over files, later chunks over
+/// earlier ones, and files with larger ids over those with smaller ones.
 #[derive(Clone, Debug, Default)]
 pub struct TableView {
-    /// Chunks in time order. Their time ranges do not overlap.
+    /// Chunks in order of time. There can be two of one chunk time: the rows of a snapshot under
+    /// way, and then those that came since. Otherwise their time ranges do not overlap.
     pub chunks: Vec<ChunkView>,
+    /// Parquet files by chunk time and id. Files of different chunk times do not overlap in time.
+    pub files: Vec<Arc<ParquetFile>>,
 }
 
 /// The rows of one chunk.
 #[derive(Clone, Debug)]
 pub struct ChunkView {
+    /// Identity within its shard, never used again: a chunk that takes rows after a snapshot froze
+    /// its predecessor of the same time is another one.
+    pub chunk_id: u64,
     /// Start of the chunk, nanoseconds since 1970.
     pub chunk_time_ns: i64,
     /// The oldest part of the chunk in sorted form, if a query has sorted it before.
@@ -111,6 +121,8 @@ pub struct SortedRows {
 pub struct KeepSorted {
     /// The table.
     pub table: TableId,
+    /// Identity of the chunk, from its view.
+    pub chunk_id: u64,
     /// Start of the chunk.
     pub chunk_time_ns: i64,
     /// How many batches of the chunk, in order of arrival, `sorted` covers.
@@ -134,4 +146,85 @@ pub struct DropTables {
 impl Command for DropTables {
     type Reply = ();
     const NAME: &'static str = "DropTables";
+}
+
+/// Asks for the chunks that a snapshot has to write. Sent by `Persist`, again after its rebuilding.
+#[derive(Clone, Copy, Debug)]
+pub struct FrozenChunks {
+    /// Number of the snapshot.
+    pub snapshot: u64,
+}
+
+impl Command for FrozenChunks {
+    type Reply = Frozen;
+    const NAME: &'static str = "FrozenChunks";
+}
+
+/// What a shard has of a snapshot under way.
+#[derive(Clone, Debug, Default)]
+pub struct Frozen {
+    /// Chunks that still have to be written.
+    pub chunks: Vec<FrozenChunk>,
+    /// Files that took the place of chunks already.
+    pub swapped: Vec<Arc<ParquetFile>>,
+}
+
+/// A chunk that takes no more rows.
+#[derive(Clone, Debug)]
+pub struct FrozenChunk {
+    /// The database.
+    pub db: DbId,
+    /// The table.
+    pub table: TableId,
+    /// The rows.
+    pub chunk: ChunkView,
+}
+
+/// Puts files in the place of a frozen chunk, in one step. Repeating it does nothing. Sent by
+/// `Persist`.
+#[derive(Clone, Debug)]
+pub struct SwapChunk {
+    /// Number of the snapshot.
+    pub snapshot: u64,
+    /// The table.
+    pub table: TableId,
+    /// Start of the chunk.
+    pub chunk_time_ns: i64,
+    /// What holds its rows now; empty when all of them were deleted.
+    pub files: Vec<Arc<ParquetFile>>,
+}
+
+impl Command for SwapChunk {
+    /// How many bytes of rows the shard holds now.
+    type Reply = usize;
+    const NAME: &'static str = "SwapChunk";
+}
+
+/// Ends a snapshot that is durable: whatever of it is still a chunk here becomes files. Repeating
+/// it does nothing. Sent by `Persist`.
+#[derive(Clone, Debug)]
+pub struct EndSnapshot {
+    /// The snapshot.
+    pub snapshot: crate::snapshot::PlacedMark,
+    /// All files of the snapshot whose tables belong to the shard.
+    pub files: Vec<Arc<ParquetFile>>,
+}
+
+impl Command for EndSnapshot {
+    /// How many bytes of rows the shard holds now.
+    type Reply = usize;
+    const NAME: &'static str = "EndSnapshot";
+}
+
+/// Forgets files, because all their rows are past retention or deleted. Sent by `Persist` once
+/// the durable index has forgotten them.
+#[derive(Clone, Debug)]
+pub struct RemoveFiles {
+    /// Table and id of each.
+    pub files: Vec<(TableId, u64)>,
+}
+
+impl Command for RemoveFiles {
+    type Reply = ();
+    const NAME: &'static str = "RemoveFiles";
 }

@@ -3,6 +3,7 @@
 use super::Command;
 use super::store::TableBatch;
 use crate::error::ErrorKind;
+use crate::snapshot::PlacedMark;
 use bytes::Bytes;
 
 /// Whether a writer waits until its rows are durable and visible.
@@ -58,6 +59,30 @@ pub struct Drain;
 impl Command for Drain {
     type Reply = Result<(), WalError>;
     const NAME: &'static str = "Drain";
+}
+
+/// Asks for the snapshot that is to be taken. The answer stays the same until [`SnapshotDone`].
+/// Sent by `Persist`.
+#[derive(Clone, Copy, Debug)]
+pub struct TakeSnapshot;
+
+impl Command for TakeSnapshot {
+    /// `None` when no snapshot is due. The shards have its chunks when it is answered.
+    type Reply = Option<PlacedMark>;
+    const NAME: &'static str = "TakeSnapshot";
+}
+
+/// Says that the index with the files of a snapshot is durable and every shard has them: the next
+/// one may begin. Repeating it does nothing. Sent by `Persist`.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotDone {
+    /// Number of the snapshot.
+    pub number: u64,
+}
+
+impl Command for SnapshotDone {
+    type Reply = ();
+    const NAME: &'static str = "SnapshotDone";
 }
 
 /// Proof that rows were taken.

@@ -2,9 +2,10 @@
 //!
 //! A WAL file is a [`segment`]: a header that names its writer, then frames. A frame holds one
 //! group of requests that became durable together; each request is one [`entry`], the columns of
-//! its rows with the catalog's ids. All numbers are little-endian.
+//! its rows with the catalog's ids, or the [`mark`] of a snapshot. All numbers are little-endian.
 
 pub mod entry;
+pub mod mark;
 pub mod segment;
 #[cfg(test)]
 mod tests;

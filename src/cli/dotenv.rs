@@ -12,7 +12,7 @@ use std::process::Command;
 type Spelling = (&'static str, &'static str);
 
 /// Names under which later and earlier releases know a variable.
-const SPELLINGS: [Spelling; 9] = [
+const SPELLINGS: [Spelling; 19] = [
     ("INFLUXDB3_NODE_ID", "INFLUXDB3_NODE_IDENTIFIER_PREFIX"),
     ("INFLUXDB3_NODE_ID_FROM_ENV", "INFLUXDB3_NODE_IDENTIFIER_FROM_ENV"),
     ("INFLUXDB3_DATA_DIR", "INFLUXDB3_DB_DIR"),
@@ -22,11 +22,23 @@ const SPELLINGS: [Spelling; 9] = [
     ("INFLUXDB3_NUM_THREADS", "INFLUXDB3_NUM_IO_THREADS"),
     ("INFLUXDB3_DATAFUSION_NUM_THREADS", "INFLUXDB3_NUM_DATAFUSION_THREADS"),
     ("LOG_FILTER", "INFLUXDB3_LOG_FILTER"),
+    ("INFLUXDB3_SNAPSHOTTED_WAL_FILES_TO_KEEP", "INFLUXDB3_NUM_WAL_FILES_TO_KEEP"),
+    ("OBJECT_STORE_CONNECTION_LIMIT", "INFLUXDB3_OBJECT_STORE_CONNECTION_LIMIT"),
+    ("OBJECT_STORE_HTTP2_ONLY", "INFLUXDB3_OBJECT_STORE_HTTP2_ONLY"),
+    ("OBJECT_STORE_HTTP2_MAX_FRAME_SIZE", "INFLUXDB3_OBJECT_STORE_HTTP2_MAX_FRAME_SIZE"),
+    ("OBJECT_STORE_REQUEST_TIMEOUT", "INFLUXDB3_OBJECT_STORE_REQUEST_TIMEOUT"),
+    ("OBJECT_STORE_MAX_RETRIES", "INFLUXDB3_OBJECT_STORE_MAX_RETRIES"),
+    ("OBJECT_STORE_RETRY_TIMEOUT", "INFLUXDB3_OBJECT_STORE_RETRY_TIMEOUT"),
+    ("OBJECT_STORE_CACHE_ENDPOINT", "INFLUXDB3_OBJECT_STORE_CACHE_ENDPOINT"),
+    ("OBJECT_STORE_TLS_ALLOW_INSECURE", "INFLUXDB3_OBJECT_STORE_TLS_ALLOW_INSECURE"),
+    ("OBJECT_STORE_TLS_CA", "INFLUXDB3_OBJECT_STORE_TLS_CA"),
 ];
 
-/// Those of them that are going away.
-const DEPRECATED: [&str; 3] =
-    ["INFLUXDB3_NUM_THREADS", "INFLUXDB3_DATAFUSION_NUM_THREADS", "LOG_FILTER"];
+/// Whether a spelling is going away, as all are that do not begin like the others.
+fn is_deprecated(other: &str) -> bool {
+    let numbered = ["INFLUXDB3_NUM_THREADS", "INFLUXDB3_DATAFUSION_NUM_THREADS"];
+    numbered.contains(&other) || !other.starts_with("INFLUXDB3_")
+}
 
 /// Looks for `.env` in the working directory and its parents and applies the first one found.
 /// Variables that are set already win. Returns if there is nothing to apply.
@@ -40,7 +52,7 @@ pub(super) fn load() {
     for number in bad_lines {
         eprintln!("WARN: line {number} of .env is not KEY=VALUE and is ignored");
     }
-    for (other, name) in respelt.into_iter().filter(|(other, _)| DEPRECATED.contains(other)) {
+    for (other, name) in respelt.into_iter().filter(|(other, _)| is_deprecated(other)) {
         eprintln!("WARN: Use of deprecated environment variable {other}: replace with {name}");
     }
     restart_with(&missing);

@@ -2,20 +2,32 @@
 
 pub mod memory;
 pub mod sizes;
+mod store;
 
-use crate::cli::serve::{ObjectStoreKind, ServeArgs};
+use crate::cli::serve::ServeArgs;
+use crate::cli::serve::query::ParquetCacheArgs;
+use actors::runtime::objects::options::Storage;
 use protocols::line_protocol::SchemaLimits;
+use sizes::MemorySize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where data is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// In memory: nothing survives a restart.
-    Memory,
-    /// In this directory.
-    Directory(PathBuf),
+/// Of the memory for rows, the part that makes a snapshot due at once whatever else is set: it has
+/// to come before writes are refused.
+const FORCED_SNAPSHOT_PART: f64 = 0.75;
+
+/// The cache of Parquet files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParquetCacheOptions {
+    /// Bytes it may hold.
+    pub bytes_max: usize,
+    /// Which part of the files leaves it when it is full.
+    pub prune_fraction: f64,
+    /// How often it is looked whether it is full.
+    pub prune_interval: Duration,
+    /// Files with rows of the last such time enter it when a query reads them.
+    pub query_path_duration: Duration,
 }
 
 /// What the server runs with.
@@ -33,6 +45,10 @@ pub struct Config {
     pub without_auth: bool,
     /// Where data is kept.
     pub storage: Storage,
+    /// Make every file survive a power loss before it counts as stored.
+    pub file_store_fsync: bool,
+    /// Use a store even if it cannot keep a second process from replacing objects.
+    pub allow_unfenced: bool,
     /// Width of a chunk, in nanoseconds.
     pub gen1_duration_ns: i64,
     /// How long one WAL file is appended to.
@@ -43,6 +59,20 @@ pub struct Config {
     pub wal_bytes_max: usize,
     /// Bytes of rows that may be held in memory.
     pub buffer_bytes_max: usize,
+    /// Bytes of rows in memory that make a snapshot due at once.
+    pub force_snapshot_bytes: usize,
+    /// Periods of the WAL per snapshot.
+    pub wal_snapshot_size: usize,
+    /// WAL files kept although a snapshot covers them.
+    pub wal_files_kept: u64,
+    /// How long WAL files stay after a snapshot covered them.
+    pub wal_delete_delay: Duration,
+    /// Parquet files that a snapshot writes at once.
+    pub snapshot_concurrency: usize,
+    /// The cache of Parquet files, if there is to be one.
+    pub parquet_cache: Option<ParquetCacheOptions>,
+    /// How often files past their retention are looked for.
+    pub retention_check_interval: Duration,
     /// Do not start when a WAL file is damaged.
     pub wal_replay_fail_on_error: bool,
     /// WAL files read ahead at start.
@@ -61,6 +91,8 @@ pub struct Config {
     pub delete_grace: Duration,
     /// Memory that running queries may take, in bytes.
     pub query_bytes_max: usize,
+    /// Parquet files that one query may open.
+    pub query_file_limit: Option<usize>,
     /// How long a query may run.
     pub query_timeout: Option<Duration>,
     /// Queries that may run at once.
@@ -75,6 +107,8 @@ pub struct Config {
     pub io_threads: usize,
     /// How long open requests may take once the server is told to stop.
     pub shutdown_timeout: Duration,
+    /// What was odd about the options, for the log.
+    pub warnings: Vec<String>,
 }
 
 /// Nanoseconds, saturating.
@@ -92,18 +126,30 @@ impl Config {
         let memory = memory::available_bytes();
         let storage = &args.storage;
         let query = &args.query;
+        let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
+        let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
         Ok(Self {
             node_id: node_id(args)?,
             http_bind: http_bind(&args.http_bind)?,
             body_bytes_max: args.max_http_request_size,
             listener_file: args.tcp_listener_file_path.clone(),
             without_auth: args.without_auth,
-            storage: self::storage(args)?,
+            storage: store::storage(&args.object_store)?,
+            file_store_fsync: args.object_store.file_store_fsync,
+            allow_unfenced: args.object_store.allow_unfenced,
             gen1_duration_ns: as_nanos(storage.gen1_duration.0),
             wal_flush_interval: storage.wal_flush_interval,
             wal_writes_max: storage.wal_max_write_buffer_size,
             wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
-            buffer_bytes_max: storage.buffer_memory_limit.of(memory),
+            buffer_bytes_max,
+            force_snapshot_bytes: force_snapshot
+                .min((buffer_bytes_max as f64 * FORCED_SNAPSHOT_PART) as usize),
+            wal_snapshot_size: storage.wal_snapshot_size,
+            wal_files_kept: storage.snapshotted_wal_files_to_keep,
+            wal_delete_delay: storage.wal_delete_delay,
+            snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
+            parquet_cache: parquet_cache(&args.parquet_cache, memory),
+            retention_check_interval: storage.retention_check_interval,
             wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
             wal_replay_concurrency: storage
                 .wal_replay_concurrency_limit
@@ -119,6 +165,7 @@ impl Config {
             hard_delete_default: storage.hard_delete_default_duration,
             delete_grace: storage.delete_grace_period,
             query_bytes_max: query.exec_mem_pool_bytes.of(memory),
+            query_file_limit: query.query_file_limit,
             query_timeout: query.query_timeout,
             queries_max: query.max_concurrent_queries,
             query_log_entries_max: query.query_log_size,
@@ -126,6 +173,7 @@ impl Config {
             query_settings: query.datafusion_config.clone(),
             io_threads: args.num_io_threads.unwrap_or(cores).max(1),
             shutdown_timeout: args.shutdown_timeout,
+            warnings: warnings(args),
         })
     }
 }
@@ -159,20 +207,28 @@ fn http_bind(text: &str) -> anyhow::Result<SocketAddr> {
         .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for --http-bind: use host:port"))
 }
 
-fn storage(args: &ServeArgs) -> anyhow::Result<Storage> {
-    Ok(match args.object_store {
-        ObjectStoreKind::Memory => Storage::Memory,
-        ObjectStoreKind::File => Storage::Directory(match &args.data_dir {
-            Some(dir) => dir.clone(),
-            None => std::env::home_dir()
-                .filter(|home| !home.as_os_str().is_empty())
-                .ok_or_else(|| {
-                    anyhow::anyhow!(
-                        "Specified 'file' for the object store; required configuration missing \
-                         for data-dir"
-                    )
-                })?
-                .join(".influxdb"),
-        }),
+fn parquet_cache(args: &ParquetCacheArgs, memory: usize) -> Option<ParquetCacheOptions> {
+    (!args.disable_parquet_mem_cache).then(|| ParquetCacheOptions {
+        bytes_max: args.parquet_mem_cache_size.of(memory),
+        prune_fraction: args.parquet_mem_cache_prune_percentage,
+        prune_interval: args.parquet_mem_cache_prune_interval,
+        query_path_duration: args.parquet_mem_cache_query_path_duration,
     })
+}
+
+fn warnings(args: &ServeArgs) -> Vec<String> {
+    let sizes = [
+        ("--wal-max-write-buffer-bytes", args.storage.wal_max_write_buffer_bytes),
+        ("--buffer-memory-limit", args.storage.buffer_memory_limit),
+        ("--force-snapshot-mem-threshold", args.storage.force_snapshot_mem_threshold),
+        ("--exec-mem-pool-bytes", args.query.exec_mem_pool_bytes),
+        ("--parquet-mem-cache-size", args.parquet_cache.parquet_mem_cache_size),
+    ];
+    let unitless = sizes.iter().filter_map(|(option, size)| match size {
+        MemorySize::Unitless(megabytes) => {
+            Some(format!("{option} {megabytes} has no unit and is taken for {megabytes}mb"))
+        }
+        MemorySize::Bytes(_) | MemorySize::Percent(_) => None,
+    });
+    unitless.chain(store::warnings(&args.object_store)).collect()
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum MemorySize {
     /// So many bytes.
     Bytes(usize),
+    /// So many MB, given without a unit.
+    Unitless(usize),
     /// So many hundredths of the memory there is.
     Percent(f64),
 }
@@ -18,6 +20,7 @@ impl MemorySize {
     pub fn of(self, memory: usize) -> usize {
         match self {
             Self::Bytes(bytes) => bytes,
+            Self::Unitless(megabytes) => megabytes.saturating_mul(1 << 20),
             Self::Percent(percent) => (memory as f64 * percent / 100.0) as usize,
         }
     }
@@ -36,10 +39,11 @@ impl FromStr for MemorySize {
             return valid.then_some(Self::Percent(percent)).ok_or_else(wrong);
         }
         let units = [("kb", 1 << 10), ("mb", 1 << 20), ("gb", 1 << 30), ("b", 1)];
-        let (number, unit) = units
-            .iter()
-            .find_map(|(name, unit)| Some((lower.strip_suffix(name)?, *unit)))
-            .unwrap_or((&lower, 1 << 20));
+        let with_unit =
+            units.iter().find_map(|(name, unit)| Some((lower.strip_suffix(name)?, *unit)));
+        let Some((number, unit)) = with_unit else {
+            return lower.parse().map(Self::Unitless).map_err(|_| wrong());
+        };
         let number: usize = number.trim().parse().map_err(|_| wrong())?;
         number.checked_mul(unit).map(Self::Bytes).ok_or_else(wrong)
     }
@@ -76,6 +80,7 @@ mod tests {
         check("4kb", Some(4096));
         check("1GB", Some(1 << 30));
         check("7", Some(7 << 20));
+        assert_eq!("7".parse(), Ok(MemorySize::Unitless(7)));
         check("0%", None);
         check("101%", None);
         check("x", None);

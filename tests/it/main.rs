@@ -18,6 +18,7 @@ mod kill9;
 mod query;
 mod query_errors;
 mod readme;
+mod stores;
 mod tables;
 mod tidy;
 mod wal_damage;

@@ -12,6 +12,9 @@ use std::ops::ControlFlow;
 
 /// Limit: tables read by a statement, each counted as often as it is read.
 const TABLES_MAX: usize = 1_000;
+/// Limit: common table expressions of a statement. Each is a level of the plan if it reads the one
+/// before.
+const NAMED_QUERIES_MAX: usize = 200;
 /// Limit: columns in CUBE; each doubles the sets to group by.
 const CUBE_COLUMNS_MAX: usize = 10;
 
@@ -22,7 +25,11 @@ const CUBE_COLUMNS_MAX: usize = 10;
 pub(super) fn check(statement: &Statement) -> Result<()> {
     match statement {
         Statement::Statement(statement) => {
-            match statement.visit(&mut Expansion { scopes: vec![Scope::default()], cubed: 0 }) {
+            match statement.visit(&mut Expansion {
+                scopes: vec![Scope::default()],
+                named: 0,
+                cubed: 0,
+            }) {
                 ControlFlow::Continue(()) => Ok(()),
                 ControlFlow::Break(error) => Err(error),
             }
@@ -46,6 +53,7 @@ struct Scope {
 
 struct Expansion {
     scopes: Vec<Scope>,
+    named: usize,
     cubed: usize,
 }
 
@@ -67,6 +75,13 @@ impl Visitor for Expansion {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Self::Break> {
         let with = query.with.iter().flat_map(|with| &with.cte_tables);
         let names: Vec<String> = with.map(|cte| cte.alias.name.value.to_lowercase()).collect();
+        self.named += names.len();
+        if self.named > NAMED_QUERIES_MAX {
+            let text = "the statement has more than";
+            return ControlFlow::Break(plan_datafusion_err!(
+                "{text} {NAMED_QUERIES_MAX} common table expressions"
+            ));
+        }
         self.scopes.push(Scope { unvisited: names.into_iter(), ..Scope::default() });
         ControlFlow::Continue(())
     }

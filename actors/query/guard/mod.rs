@@ -4,12 +4,16 @@
 mod expansion;
 mod nesting;
 
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
+
+/// Limit: lists in lists of a result. They are written recursively on threads with small stacks.
+const TYPE_LEVELS_MAX: usize = 64;
 
 /// Parses the statement.
 ///
@@ -42,14 +46,37 @@ fn is_alias(state: &SessionState, name: &str) -> bool {
         || state.aggregate_functions().get(name).is_some_and(|f| f.name() != name)
 }
 
-/// Refuses plans that would change anything.
+/// Refuses plans that would change anything, and results whose types are too deep to be written.
 ///
 /// # Errors
-/// When the plan, or a part of it, is not a query.
+/// When the plan, or a part of it, is not a query, or a column is nested too deeply.
 pub(super) fn verify(plan: &LogicalPlan) -> Result<()> {
+    if !plan.schema().fields().iter().all(|f| is_shallow(f.data_type(), TYPE_LEVELS_MAX)) {
+        return plan_err!("the type of a column is nested too deeply");
+    }
     SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false)
         .verify_plan(plan)
+}
+
+fn is_shallow(data_type: &DataType, levels: usize) -> bool {
+    if levels == 0 {
+        return false;
+    }
+    let within = |field: &FieldRef| is_shallow(field.data_type(), levels - 1);
+    match data_type {
+        DataType::List(field)
+        | DataType::LargeList(field)
+        | DataType::ListView(field)
+        | DataType::LargeListView(field)
+        | DataType::FixedSizeList(field, _)
+        | DataType::Map(field, _) => within(field),
+        DataType::Struct(fields) => fields.iter().all(within),
+        DataType::Union(fields, _) => fields.iter().all(|(_, field)| within(field)),
+        DataType::RunEndEncoded(_, values) => within(values),
+        DataType::Dictionary(_, values) => is_shallow(values, levels - 1),
+        _ => true,
+    }
 }

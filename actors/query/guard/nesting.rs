@@ -2,12 +2,16 @@
 
 use datafusion::common::plan_err;
 use datafusion::error::Result;
+use datafusion::sql::sqlparser::ast::DollarQuotedString;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 /// Limit: tokens between two commas. A chain of operators is a tree as deep as it is long, and
 /// trees are walked and dropped recursively.
 const CHAIN_TOKENS_MAX: usize = 4_000;
+/// As how many tokens of a chain an arithmetic operator counts: each part of such a chain is named
+/// after all before it.
+const OPERATOR_TOKENS: usize = 3;
 /// Limit: brackets inside brackets. The parser stops at 50 by itself, but not everywhere.
 const BRACKETS_MAX: usize = 200;
 /// Limit: brackets inside brackets of the kinds whose content is gone through more than once, so
@@ -125,11 +129,39 @@ pub(super) fn check(text: &str, is_alias: impl Fn(&str) -> bool) -> Result<()> {
                 }
                 name = Some(word_name);
             }
+            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod => {
+                scan.level.chain += OPERATOR_TOKENS;
+            }
+            Token::StringConcat => scan.level.chain += OPERATOR_TOKENS,
+            Token::SingleQuotedString(text)
+            | Token::EscapedStringLiteral(text)
+            | Token::NationalStringLiteral(text)
+            | Token::UnicodeStringLiteral(text)
+            | Token::DollarQuotedString(DollarQuotedString { value: text, .. }) => {
+                scan.level.chain += 1;
+                check_literal(&text)?;
+            }
             _ => scan.level.chain += 1,
         }
         scan.level.begun |= scan.level.chain > 0;
         before = name;
         scan.verify()?;
+    }
+    Ok(())
+}
+
+/// Names of types are parsed recursively out of literals.
+fn check_literal(text: &str) -> Result<()> {
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > BRACKETS_MAX {
+            return plan_err!("brackets in a text are nested too deeply");
+        }
     }
     Ok(())
 }

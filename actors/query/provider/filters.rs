@@ -17,7 +17,7 @@ pub(super) struct TimeRange {
 
 impl TimeRange {
     /// No instant at all.
-    const NONE: Self = Self { min_ns: i64::MAX, max_ns: i64::MIN };
+    pub(super) const NONE: Self = Self { min_ns: i64::MAX, max_ns: i64::MIN };
 
     /// The instants of both spans.
     pub(super) fn and(self, other: Self) -> Self {
@@ -36,6 +36,11 @@ impl TimeRange {
 
     pub(super) fn is_empty(self) -> bool {
         self.min_ns > self.max_ns
+    }
+
+    /// The shortest span that has all instants of both.
+    pub(super) fn to(self, other: Self) -> Self {
+        Self { min_ns: self.min_ns.min(other.min_ns), max_ns: self.max_ns.max(other.max_ns) }
     }
 
     /// True when every instant of `other` is in this span.

@@ -1,24 +1,35 @@
-//! A table of rows in `Store` as the engine sees it.
+//! A table as the engine sees it: its buffered rows and its Parquet files.
 //!
-//! A scan asks the shard for one view, sorts what nobody has sorted before (and hands that back
-//! to the shard), and picks series and time spans by search. Chunks do not overlap in time, so
-//! they are only laid side by side; within a chunk, rows that came after the kept sorted form are
-//! merged with it where their times overlap.
+//! A scan asks the shard for one view of chunks and files, sorts what nobody has sorted before
+//! (and hands that back to the shard), and picks series and time spans of buffered rows by search.
+//! Where the time ranges of chunks and files overlap, their rows are merged key by key; all else
+//! is only laid side by side. Files are opened while the query runs, one after the other.
 
 mod chunk;
 mod dedup_exec;
+mod files;
 mod filters;
+mod group;
+mod merge;
+mod parts_exec;
 mod plan;
+mod reader;
 mod select;
 #[cfg(test)]
 mod tests;
 
+pub use files::Files;
+pub(super) use parts_exec::FILES_OPENED;
+
+use super::errors;
+use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -26,40 +37,78 @@ use filters::{TimeRange, classify};
 use plan::{Scan, scan_view};
 use protocols::messages::rank;
 use protocols::messages::store::{KeepSorted, ViewTable};
-use protocols::schema::TableSchema;
+use protocols::schema::{CatalogSnapshot, TableSchema};
+use reader::FileAccess;
 use select::Selection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 /// What all scans of a query share.
 #[derive(Clone, Debug)]
 pub struct ScanContext {
-    /// Where the rows are.
+    /// Where the buffered rows are.
     pub stores: StoreShards,
-    /// When the query has to have its rows.
+    /// Where the files are.
+    pub files: Files,
+    /// The newest names and schemas: rows may have columns that the query does not know.
+    pub catalog: Published<CatalogSnapshot>,
+    /// When the query has to have its views of tables.
     pub deadline: Instant,
     /// When the query began, nanoseconds since 1970: retention counts from here.
     pub now_ns: i64,
+    /// How many files the query reads.
+    pub files_planned: Arc<AtomicUsize>,
+}
+
+impl ScanContext {
+    /// Admits so many more files to the query.
+    fn admit(&self, files: usize) -> Result<()> {
+        let planned = files + self.files_planned.fetch_add(files, Ordering::Relaxed);
+        match self.files.query_file_limit {
+            Some(limit) if planned > limit => {
+                Err(DataFusionError::External(Box::new(errors::too_many_files(planned))))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One table at one schema.
 #[derive(Debug)]
-pub struct BufferedTable {
+pub struct StoredTable {
     table: Arc<TableSchema>,
-    visible: TimeRange,
+    retention_ns: Option<i64>,
     context: ScanContext,
 }
 
-impl BufferedTable {
+impl StoredTable {
     /// The table without the rows that are older than `retention_ns`.
     pub fn new(table: Arc<TableSchema>, retention_ns: Option<i64>, context: ScanContext) -> Self {
-        let min_ns = retention_ns.map_or(i64::MIN, |r| context.now_ns.saturating_sub(r));
-        Self { table, visible: TimeRange { min_ns, max_ns: i64::MAX }, context }
+        Self { table, retention_ns, context }
+    }
+
+    fn visible(&self) -> TimeRange {
+        let oldest = |r| self.context.now_ns.saturating_sub(r);
+        let min_ns = self.retention_ns.map_or(i64::MIN, oldest);
+        TimeRange { min_ns, max_ns: i64::MAX }
+    }
+
+    /// The table with every column that a row has which is visible by now. The tags among them
+    /// are part of the order in which rows and files are sorted.
+    fn newest(&self) -> Arc<TableSchema> {
+        let snapshot = self.context.catalog.load();
+        let mut tables =
+            snapshot.databases.values().filter_map(|db| db.tables.get(&self.table.name));
+        match tables.find(|table| table.id == self.table.id) {
+            Some(newest) if newest.columns.len() > self.table.columns.len() => Arc::clone(newest),
+            _ => Arc::clone(&self.table),
+        }
     }
 }
 
 #[async_trait]
-impl TableProvider for BufferedTable {
+impl TableProvider for StoredTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(self.table.arrow_schema())
     }
@@ -89,7 +138,7 @@ impl TableProvider for BufferedTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = project_schema(self.table.arrow_schema(), projection)?;
-        let selection = Selection::new(state, &self.table, self.visible, filters)?;
+        let selection = Selection::new(state, &self.table, self.visible(), filters)?;
         if selection.times.is_empty() {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
@@ -103,13 +152,23 @@ impl TableProvider for BufferedTable {
             .ask::<{ rank::QUERY }, _>(question, self.context.deadline)
             .await
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        let table = self.newest(); // not before the view: it has to cover the rows of the view
+        let runtime = state.runtime_env();
+        let access = FileAccess {
+            files: self.context.files.clone(),
+            metadata: runtime.cache_manager.get_file_metadata_cache(),
+            table: Arc::clone(&table),
+            retention_ns: self.retention_ns,
+        };
         let scan = Scan {
-            table: Arc::clone(&self.table),
+            table,
             selection,
             schema,
             batch_rows: state.config().batch_size(),
             partitions: state.config().target_partitions(),
             limit,
+            access: Arc::new(access),
+            memory: MemoryConsumer::new("SortChunks").register(&runtime.memory_pool),
         };
         let keep = |sorted: KeepSorted| {
             // A shard without room does without; the next query sorts again.
@@ -117,6 +176,7 @@ impl TableProvider for BufferedTable {
                 tracing::debug!(table = %self.table.name, "a sorted chunk was not kept");
             }
         };
-        scan_view(view, Arc::new(scan), keep).await
+        let admit = |files| self.context.admit(files);
+        scan_view(view, Arc::new(scan), keep, admit, state.config_options()).await
     }
 }

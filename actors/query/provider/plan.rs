@@ -1,21 +1,23 @@
 //! From a view of a table to an execution plan.
 
-use super::chunk::{ChunkRows, Overlapping, read_chunk};
-use super::dedup_exec::DedupExec;
+use super::group::{Group, GroupRows, group_by_time, read_group};
+use super::parts_exec::{Part, PartsExec};
+use super::reader::FileAccess;
 use super::select::Selection;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::exec_datafusion_err;
 use datafusion::common::runtime::SpawnedTask;
+use datafusion::config::ConfigOptions;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::union::UnionExec;
 use futures::{StreamExt, stream};
 use protocols::messages::store::{KeepSorted, TableView};
@@ -23,8 +25,9 @@ use protocols::schema::{TIME_COLUMN, TableSchema};
 use std::sync::Arc;
 
 /// What is asked of a table.
+#[derive(Debug)]
 pub(super) struct Scan {
-    /// The table as the query knows it.
+    /// The table with all its columns. The query may know fewer.
     pub(super) table: Arc<TableSchema>,
     /// Which rows.
     pub(super) selection: Selection,
@@ -36,49 +39,91 @@ pub(super) struct Scan {
     pub(super) partitions: usize,
     /// So many rows are enough.
     pub(super) limit: Option<usize>,
+    /// How files are read.
+    pub(super) access: Arc<FileAccess>,
+    /// Counts what was sorted for the scan, for as long as the scan exists.
+    pub(super) memory: MemoryReservation,
 }
 
-/// Plans the reading of `view`. Sorted forms that were made on the way go to `keep`.
+/// Plans the reading of `view`. Sorted forms that were made on the way go to `keep`, and the
+/// number of files that the plan reads goes to `admit`.
 pub(super) async fn scan_view(
     view: TableView,
     scan: Arc<Scan>,
-    mut keep: impl FnMut(KeepSorted),
+    keep: impl FnMut(KeepSorted),
+    admit: impl FnOnce(usize) -> Result<()>,
+    config: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    // With a limit one chunk is often enough, so the next is read only when it is not.
+    let groups = read_groups(group_by_time(view), &scan, keep).await?;
+    let in_merges = groups.iter().filter_map(|g| g.merge.as_ref()).map(|m| m.files.len());
+    let files = groups.iter().map(|g| g.files.len()).chain(in_merges).sum();
+    if files == 0 {
+        return buffer_plan(groups, &scan, config);
+    }
+    admit(files)?;
+    let mut parts: Vec<Part> =
+        groups.into_iter().flat_map(|group| group_parts(group, &scan)).collect();
+    parts.sort_by_key(|part| (part.times.max_ns, part.times.min_ns));
+    Ok(Arc::new(PartsExec::new(parts, scan)))
+}
+
+/// Reads groups, those with buffered rows first, until there are as many rows as are wanted.
+async fn read_groups(
+    groups: Vec<Group>,
+    scan: &Arc<Scan>,
+    mut keep: impl FnMut(KeepSorted),
+) -> Result<Vec<GroupRows>> {
+    let (buffered, filed): (Vec<_>, Vec<_>) =
+        groups.into_iter().partition(|group| !group.chunks.is_empty());
+    // With a limit one group is often enough, so the next is read only when it is not.
     let at_once = if scan.limit.is_some() { 1 } else { scan.partitions.max(1) };
-    let shared = Arc::clone(&scan);
-    let mut chunks = stream::iter(view.chunks)
-        .map(move |chunk| {
+    let shared = Arc::clone(scan);
+    let mut buffered = stream::iter(buffered)
+        .map(move |group| {
             let scan = Arc::clone(&shared);
-            SpawnedTask::spawn_blocking(move || read_chunk(&chunk, &scan))
+            SpawnedTask::spawn_blocking(move || read_group(group, &scan))
         })
         .buffered(at_once);
-    let mut read: Vec<ChunkRows> = Vec::new();
-    let mut plain_rows = 0;
-    while scan.limit.is_none_or(|limit| plain_rows < limit)
-        && let Some(chunk) = chunks.next().await
+    let mut read: Vec<GroupRows> = Vec::new();
+    let mut rows = 0;
+    let wants_more = |rows| scan.limit.is_none_or(|limit| rows < limit);
+    while wants_more(rows)
+        && let Some(group) = buffered.next().await
     {
-        let mut chunk =
-            chunk.map_err(|e| exec_datafusion_err!("reading a chunk failed: {e}"))??;
-        if let Some(kept) = chunk.kept.take() {
-            keep(kept);
-        }
-        plain_rows += chunk.plain.iter().map(RecordBatch::num_rows).sum::<usize>();
-        if !chunk.plain.is_empty() || chunk.overlapping.is_some() {
-            read.push(chunk);
-        }
+        let mut group =
+            group.map_err(|e| exec_datafusion_err!("reading a chunk failed: {e}"))??;
+        group.kept.drain(..).for_each(&mut keep);
+        rows += group.rows_min();
+        read.push(group);
     }
+    for group in filed {
+        if !wants_more(rows) {
+            break;
+        }
+        let group = read_group(group, scan)?; // there is nothing to sort
+        rows += group.rows_min();
+        read.push(group);
+    }
+    Ok(read)
+}
 
-    let ordering = match read.as_slice() {
-        [one] if one.in_order => key_order(&scan.table, &scan.schema),
+/// The plan for rows that are all in memory.
+fn buffer_plan(
+    groups: Vec<GroupRows>,
+    scan: &Scan,
+    config: &ConfigOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let with_rows = groups.iter().filter(|g| !g.plain.is_empty() || g.merge.is_some());
+    let ordering = match with_rows.collect::<Vec<_>>().as_slice() {
+        [one] if one.in_order && one.merge.is_none() => key_order(&scan.table, &scan.schema),
         _ => None,
     };
     let mut plans = Vec::new();
     let mut batches = Vec::new();
-    for chunk in read {
-        batches.extend(chunk.plain);
-        if let Some(overlapping) = chunk.overlapping {
-            plans.push(merge_plan(overlapping, &scan.schema)?);
+    for group in groups {
+        batches.extend(group.plain);
+        if let Some(merge) = group.merge {
+            plans.push(merge.plan(scan, config)?);
         }
     }
     if !batches.is_empty() {
@@ -91,20 +136,34 @@ pub(super) async fn scan_view(
     UnionExec::try_new(plans)
 }
 
+/// The parts that a group is read in. Many buffered rows become several, so that several threads
+/// can work on them.
+fn group_parts(group: GroupRows, scan: &Scan) -> Vec<Part> {
+    let GroupRows { times, is_whole, plain, in_order, files, merge, .. } = group;
+    let mut parts: Vec<Part> = Vec::new();
+    if !plain.is_empty() {
+        let pieces = divide(plain, scan.partitions, scan.batch_rows.saturating_mul(8));
+        parts.extend(pieces.into_iter().map(|rows| Part::rows(rows, times, is_whole, in_order)));
+    }
+    parts.extend(files.into_iter().map(|file| Part::file(file, scan)));
+    parts.extend(merge.map(|merge| Part::merge(merge, times, is_whole)));
+    parts
+}
+
 /// The order of sorted rows, as far as the result has the columns of the key.
-fn key_order(table: &TableSchema, schema: &Schema) -> Option<LexOrdering> {
+pub(super) fn key_order(table: &TableSchema, schema: &Schema) -> Option<LexOrdering> {
     let tags = table.tags().map(|t| t.name.as_ref());
     let columns = tags.chain([TIME_COLUMN]).map_while(|name| sort_column(schema, name));
     LexOrdering::new(columns)
 }
 
-fn sort_column(schema: &Schema, name: &str) -> Option<PhysicalSortExpr> {
+pub(super) fn sort_column(schema: &Schema, name: &str) -> Option<PhysicalSortExpr> {
     let index = schema.index_of(name).ok()?;
     let options = SortOptions { descending: false, nulls_first: true };
     Some(PhysicalSortExpr::new(Arc::new(Column::new(name, index)), options))
 }
 
-fn memory_plan(
+pub(super) fn memory_plan(
     partitions: &[Vec<RecordBatch>],
     schema: &SchemaRef,
     ordering: Option<LexOrdering>,
@@ -112,16 +171,6 @@ fn memory_plan(
     let source = MemorySourceConfig::try_new(partitions, Arc::clone(schema), None)?
         .try_with_sort_information(ordering.into_iter().collect())?;
     Ok(DataSourceExec::from_data_source(source))
-}
-
-fn merge_plan(rows: Overlapping, output: &SchemaRef) -> Result<Arc<dyn ExecutionPlan>> {
-    let last = rows.schema.fields().len() - 1;
-    let names = (0..rows.key_columns).chain([last]).map(|i| rows.schema.field(i).name());
-    let ordering = LexOrdering::new(names.filter_map(|name| sort_column(&rows.schema, name)))
-        .ok_or_else(|| exec_datafusion_err!("a merge without a key"))?;
-    let inputs = memory_plan(&rows.inputs, &rows.schema, Some(ordering.clone()))?;
-    let merged = Arc::new(SortPreservingMergeExec::new(ordering.clone(), inputs));
-    Ok(Arc::new(DedupExec::try_new(merged, rows.key_columns, ordering, Arc::clone(output))?))
 }
 
 /// Divides batches into at most `parts` runs of about equal numbers of rows.

@@ -7,10 +7,12 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::{take, take_record_batch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, exec_datafusion_err};
+use datafusion::common::{DFSchema, ScalarValue, exec_datafusion_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, Operator};
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
+use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::PhysicalExpr;
 use protocols::messages::store::SortedRows;
 use protocols::schema::{TIME_COLUMN, TableSchema};
@@ -22,6 +24,7 @@ use std::sync::Arc;
 const ROWS_PER_SLICE_MIN: usize = 512;
 
 /// Which rows of a table a scan yields.
+#[derive(Debug)]
 pub(super) struct Selection {
     /// The span that `time` must lie in.
     pub(super) times: TimeRange,
@@ -70,6 +73,31 @@ impl Selection {
             .ok_or_else(|| exec_datafusion_err!("a filter is not a condition"))?;
         let selected = (0..starts.len()).filter(|i| holds.is_valid(*i) && holds.value(*i));
         Ok(selected.map(span).collect())
+    }
+
+    /// The condition as an expression on `schema`, for rows whose times lie in `times`. `None` when
+    /// it holds for all of them.
+    pub(super) fn condition(
+        &self,
+        schema: &Schema,
+        times: TimeRange,
+    ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let mut parts = Vec::new();
+        if let Some((tags, _)) = &self.tags {
+            parts.push(reassign_expr_columns(Arc::clone(tags), schema)?);
+        }
+        let time: Arc<dyn PhysicalExpr> = Arc::new(Column::new_with_schema(TIME_COLUMN, schema)?);
+        let mut bound = |op, at| {
+            let at = lit(ScalarValue::TimestampNanosecond(Some(at), None));
+            parts.push(Arc::new(BinaryExpr::new(Arc::clone(&time), op, at)));
+        };
+        if self.times.min_ns > times.min_ns {
+            bound(Operator::GtEq, self.times.min_ns);
+        }
+        if self.times.max_ns < times.max_ns {
+            bound(Operator::LtEq, self.times.max_ns);
+        }
+        Ok(conjunction_opt(parts))
     }
 
     /// True when no condition but the one on `time` exists.

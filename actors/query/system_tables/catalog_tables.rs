@@ -1,6 +1,6 @@
 //! Tables of what the catalog knows: databases, tables and columns.
 
-use super::{Source, SystemTable};
+use super::{Rows, Source, SystemTable};
 use arrow::array::{
     ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampSecondArray, UInt8Array, UInt64Array,
 };
@@ -18,7 +18,7 @@ pub(super) const INFLUXDB_SCHEMA: SystemTable = SystemTable {
     name: "influxdb_schema",
     internal: false,
     schema: || Arc::new(Schema::new(vec![text("measurement"), text("key"), text("data_type")])),
-    rows: influxdb_schema,
+    rows: Rows::Made(influxdb_schema),
 };
 
 /// Every database.
@@ -33,7 +33,7 @@ pub(super) const DATABASES: SystemTable = SystemTable {
             hard_deletion_time(),
         ]))
     },
-    rows: databases,
+    rows: Rows::Made(databases),
 };
 
 /// Every table of every database.
@@ -52,7 +52,7 @@ pub(super) const TABLES: SystemTable = SystemTable {
             hard_deletion_time(),
         ]))
     },
-    rows: tables,
+    rows: Rows::Made(tables),
 };
 
 /// How wide chunks are.
@@ -65,7 +65,7 @@ pub(super) const GENERATION_DURATIONS: SystemTable = SystemTable {
             Field::new("duration_seconds", DataType::UInt64, false),
         ]))
     },
-    rows: generation_durations,
+    rows: Rows::Made(generation_durations),
 };
 
 fn text(name: &str) -> Field {

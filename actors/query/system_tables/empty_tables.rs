@@ -1,6 +1,6 @@
 //! Tables of things that do not exist on this server: they have columns and no rows.
 
-use super::{Source, SystemTable};
+use super::{Rows, Source, SystemTable};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::Result;
@@ -12,11 +12,11 @@ fn none(_: &Source, schema: SchemaRef) -> Result<RecordBatch> {
 }
 
 const fn table(name: &'static str, schema: fn() -> SchemaRef) -> SystemTable {
-    SystemTable { name, internal: false, schema, rows: none }
+    SystemTable { name, internal: false, schema, rows: Rows::Made(none) }
 }
 
 const fn internal_table(name: &'static str, schema: fn() -> SchemaRef) -> SystemTable {
-    SystemTable { name, internal: true, schema, rows: none }
+    SystemTable { name, internal: true, schema, rows: Rows::Made(none) }
 }
 
 fn text(name: &str) -> Field {
@@ -74,18 +74,6 @@ pub(super) const LAST_CACHES: SystemTable = table("last_caches", || {
         list("value_column_names", DataType::Utf8, true),
         unsigned("count"),
         unsigned("ttl"),
-    ])
-});
-
-/// Files of persisted rows.
-pub(super) const PARQUET_FILES: SystemTable = table("parquet_files", || {
-    schema([
-        text("table_name"),
-        text("path"),
-        unsigned("size_bytes"),
-        unsigned("row_count"),
-        signed("min_time"),
-        signed("max_time"),
     ])
 });
 

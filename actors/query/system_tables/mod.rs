@@ -2,9 +2,11 @@
 
 mod catalog_tables;
 mod empty_tables;
+mod parquet_files;
 mod queries;
 
 use super::log::LogEntry;
+use super::provider::ScanContext;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -26,6 +28,7 @@ struct Source {
     snapshot: Arc<CatalogSnapshot>,
     db: Arc<DatabaseSchema>,
     log: Vec<Arc<LogEntry>>,
+    context: ScanContext,
 }
 
 /// A system table: its columns and how its rows are made.
@@ -34,7 +37,15 @@ struct SystemTable {
     /// True for tables that only the built-in database has.
     internal: bool,
     schema: fn() -> SchemaRef,
-    rows: fn(&Source, SchemaRef) -> Result<RecordBatch>,
+    rows: Rows,
+}
+
+/// How rows are made.
+enum Rows {
+    /// At once.
+    Made(fn(&Source, SchemaRef) -> Result<RecordBatch>),
+    /// By a provider of their own.
+    Scanned(fn(&Arc<Source>, SchemaRef) -> Arc<dyn TableProvider>),
 }
 
 /// All of them, by name.
@@ -44,7 +55,7 @@ const TABLES: [SystemTable; 13] = [
     catalog_tables::GENERATION_DURATIONS,
     catalog_tables::INFLUXDB_SCHEMA,
     empty_tables::LAST_CACHES,
-    empty_tables::PARQUET_FILES,
+    parquet_files::PARQUET_FILES,
     empty_tables::PLUGIN_FILES,
     empty_tables::PROCESSING_ENGINE_LOGS,
     empty_tables::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
@@ -59,13 +70,14 @@ const TABLES: [SystemTable; 13] = [
 pub(super) struct SystemTables(Arc<Source>);
 
 impl SystemTables {
-    /// The tables of `db`, with the queries of `log`.
+    /// The tables of `db`, with the queries of `log` and the files that `context` leads to.
     pub(super) fn new(
         snapshot: Arc<CatalogSnapshot>,
         db: Arc<DatabaseSchema>,
         log: Vec<Arc<LogEntry>>,
+        context: ScanContext,
     ) -> Self {
-        Self(Arc::new(Source { snapshot, db, log }))
+        Self(Arc::new(Source { snapshot, db, log, context }))
     }
 
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
@@ -90,7 +102,12 @@ impl SchemaProvider for SystemTables {
             return Ok(None);
         };
         let schema = (table.schema)();
-        let scan = Scan { table, schema: Arc::clone(&schema), source: Arc::clone(&self.0) };
+        let rows = match table.rows {
+            Rows::Scanned(provider) => return Ok(Some(provider(&self.0, schema))),
+            Rows::Made(rows) => rows,
+        };
+        let (name, source) = (table.name, Arc::clone(&self.0));
+        let scan = Scan { name, rows, schema: Arc::clone(&schema), source };
         Ok(Some(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(scan)])?)))
     }
 
@@ -105,14 +122,15 @@ impl SchemaProvider for SystemTables {
 
 /// Makes the rows when the query runs.
 struct Scan {
-    table: &'static SystemTable,
+    name: &'static str,
+    rows: fn(&Source, SchemaRef) -> Result<RecordBatch>,
     schema: SchemaRef,
     source: Arc<Source>,
 }
 
 impl fmt::Debug for Scan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Scan").field(&self.table.name).finish()
+        f.debug_tuple("Scan").field(&self.name).finish()
     }
 }
 
@@ -122,7 +140,7 @@ impl PartitionStream for Scan {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = (self.table.rows)(&self.source, Arc::clone(&self.schema));
+        let rows = (self.rows)(&self.source, Arc::clone(&self.schema));
         let rows = stream::iter([rows]);
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }

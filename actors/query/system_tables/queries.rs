@@ -1,7 +1,7 @@
 //! The log of queries as a table.
 
 use super::super::log::{LogEntry, Progress};
-use super::{Source, SystemTable};
+use super::{Rows, Source, SystemTable};
 use arrow::array::{
     ArrayRef, BooleanArray, DurationNanosecondArray, Int64Array, RecordBatch, StringArray,
     TimestampNanosecondArray, new_null_array,
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// The newest queries of the whole server, oldest first.
 pub(super) const QUERIES: SystemTable =
-    SystemTable { name: "queries", internal: false, schema, rows };
+    SystemTable { name: "queries", internal: false, schema, rows: Rows::Made(rows) };
 
 fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);

@@ -8,7 +8,7 @@ async fn deep_statements_are_refused_and_long_ones_are_not() {
     let server = Fixture::new().await;
     let many = |part: &str, n: usize| vec![part; n].join("");
     for text in [
-        format!("SELECT 1{}", many("+1", 2_000)),
+        format!("SELECT 1{}", many("+1", 1_500)),
         format!("SELECT * FROM home WHERE co=1{}", many(" OR co=1", 100_000)),
         format!("SELECT {}1{}", many("(", 100_000), many(")", 100_000)),
         format!("SELECT {}true", many("NOT ", 100_000)),
@@ -58,12 +58,17 @@ async fn statements_that_explode_are_refused() {
         format!("SELECT 1 FROM home GROUP BY CUBE ({0}), CUBE ({0})", columns(10)),
         format!("SELECT count(*) FROM home{}", ", home".repeat(400)),
         format!("SELECT count(*) FROM home{}", " CROSS JOIN home".repeat(400)),
+        format!("SELECT arrow_cast(1, '{}Int64{}')", "List(".repeat(100), ")".repeat(100)),
+        format!("SELECT arrow_cast(1, '{}')", "List(".repeat(100_000)),
+        format!("SELECT arrow_cast(1, E'{}')", "List\\x28".repeat(100_000)),
+        chain("SELECT [[[[[[[[a]]]]]]]] AS a FROM #", 20).replace("count(*)", "*"),
+        chain("SELECT a FROM #", 1_000),
         format!("SELECT 1{}", ", sum(co) OVER ()".repeat(10_000)),
         format!("SELECT co FROM home ORDER BY {}", columns(10_000)),
     ] {
         let error = server.error(&text).await;
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{text:.60}");
-        let own = ["nested too deeply", "the statement has more than", "the statement reads more"];
+        let own = ["nested too deeply", "the statement has more", "the statement reads more"];
         assert!(own.iter().any(|part| error.message.contains(part)), "{}", error.message);
     }
     for text in [

@@ -1,6 +1,7 @@
 //! What statements answer, through the actor and the engine.
 
 mod catalog;
+mod files;
 mod functions;
 mod guard;
 mod rows;
@@ -12,8 +13,9 @@ use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::objects::Objects;
 use crate::runtime::published::{Published, Publisher};
-use crate::store::{Store, StoreShards};
+use crate::store::{ShardFiles, Store, StoreShards};
 use arrow::array::{DictionaryArray, Float64Array, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
@@ -98,13 +100,17 @@ impl Fixture {
         let guardian = Guardian::new(Fatal::default());
         let store = Guardian::mailbox::<Store>(&actor_config("store"));
         let empty = Arc::new(|| {
-            let store = Store::new(0, GEN1_NS, vec![]);
+            let store = Store::new(0, GEN1_NS, vec![], ShardFiles::default());
             Box::pin(async move { Ok(store) }) as _
         });
         guardian.birth(actor_config("store"), store.clone(), empty).await.unwrap();
         let config = QueryConfig {
             catalog,
             stores: StoreShards::new(vec![store.clone()]),
+            node: "n".to_owned(),
+            objects: Objects::memory(),
+            cache: None,
+            query_file_limit: None,
             clock: Clock::System,
             threads: 2,
             memory_pool_bytes,
@@ -146,7 +152,7 @@ impl Fixture {
             max_time_ns: times.max().unwrap(),
             size_bytes: 1000,
         };
-        let group = ApplyRows { sequence, batches: vec![batch] };
+        let group = ApplyRows { sequence, batches: vec![batch], mark: None };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.store.ask_from_edge(group, deadline).await.unwrap();
     }

@@ -1,19 +1,22 @@
 //! The log with a real store behind it, over memory, over a directory, and over logs that fail.
 
-use super::actor::{Wal, WalConfig};
+mod snapshots;
+
 use super::log::{Group, Log, LogError};
 use super::replay::{Replay, replay, table_batch};
+use super::{Owner, Wal, WalConfig};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::objects::Objects;
-use crate::store::{Store, StoreShards};
+use crate::store::{ShardFiles, Store, StoreShards};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampNanosecondType;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::join_all;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
+use protocols::file_index::FileIndex;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{DropTables, TableView, ViewTable};
 use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
@@ -85,40 +88,65 @@ fn bounds(kind: &'static str) -> ActorConfig {
     ActorConfig { kind, name, messages_max: 1000, bytes_max: 1 << 30, vital: true }
 }
 
+/// How a node differs from the usual one.
+struct Setup {
+    /// Replaces the real log.
+    log: Option<Box<dyn Log>>,
+    /// Bytes that the store may hold.
+    held_bytes_max: usize,
+    put_by_period: bool,
+    snapshot_size: usize,
+    force_snapshot_bytes: usize,
+    index: FileIndex,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            log: None,
+            held_bytes_max: usize::MAX,
+            put_by_period: false,
+            snapshot_size: 600,
+            force_snapshot_bytes: usize::MAX,
+            index: FileIndex::default(),
+        }
+    }
+}
+
 impl Node {
     /// A node on `objects`; `log` replaces the real log.
     async fn start(objects: &Objects, log: Option<Box<dyn Log>>) -> Self {
-        Self::bounded(objects, log, usize::MAX).await
+        Self::start_with(objects, Setup { log, ..Setup::default() }).await
     }
 
-    /// The same, with a store that may hold so many bytes.
-    async fn bounded(objects: &Objects, log: Option<Box<dyn Log>>, held_bytes_max: usize) -> Self {
+    async fn start_with(objects: &Objects, setup: Setup) -> Self {
         let fatal = Fatal::default();
         let guardian = Guardian::new(fatal.clone());
         let shard = Guardian::mailbox(&bounds("store"));
         let gen1 = catalog().gen1_duration_ns;
-        let factory: Factory<Store> =
-            Arc::new(move || async move { Ok(Store::new(0, gen1, vec![])) }.boxed_local());
+        let index = Arc::new(setup.index);
+        let files = ShardFiles::of(&index, 0, 1);
+        let factory: Factory<Store> = Arc::new(move || {
+            let files = files.clone();
+            async move { Ok(Store::new(0, gen1, vec![], files)) }.boxed_local()
+        });
         guardian.birth(bounds("store"), shard.clone(), factory).await.unwrap();
         let config = WalConfig {
-            node: "n".to_owned(),
-            objects: objects.clone(),
+            owner: Owner::take(objects, "n").await.unwrap(),
+            above_file: index.wal_through(),
+            put_by_period: setup.put_by_period,
             stores: StoreShards::new(vec![shard.clone()]),
+            persist: Guardian::mailbox(&bounds("persist")),
+            snapshot_size: setup.snapshot_size,
+            gen1_duration_ns: gen1,
+            force_snapshot_bytes: setup.force_snapshot_bytes,
             waiting_writes_max: 3,
             waiting_bytes_max: 1 << 20,
-            held_bytes_max,
+            held_bytes_max: setup.held_bytes_max,
             fatal: fatal.clone(),
         };
-        let what = Replay {
-            objects: objects.clone(),
-            node: "n".to_owned(),
-            catalog: catalog(),
-            shards: 1,
-            only_shard: None,
-            concurrency: 4,
-            fail_on_damage: false,
-        };
-        let log = Arc::new(Mutex::new(log));
+        let what = replay_of(objects, catalog(), index, false);
+        let log = Arc::new(Mutex::new(setup.log));
         let factory: Factory<Wal> = Arc::new(move || {
             let (config, what, log) = (config.clone(), what.clone(), Arc::clone(&log));
             async move {
@@ -220,21 +248,31 @@ fn what_a_former_writer_still_brings_into_its_file_hides_nothing() {
     });
 }
 
+fn replay_of(
+    objects: &Objects,
+    catalog: Arc<CatalogSnapshot>,
+    index: Arc<FileIndex>,
+    fail_on_damage: bool,
+) -> Replay {
+    Replay {
+        objects: objects.clone(),
+        node: "n".to_owned(),
+        index,
+        catalog,
+        shards: 1,
+        only_shard: None,
+        concurrency: 4,
+        fail_on_damage,
+    }
+}
+
 /// The damage that a replay of the directory reports, or why it stopped.
 async fn replayed(
     objects: &Objects,
     catalog: Arc<CatalogSnapshot>,
     fail_on_damage: bool,
 ) -> Result<usize, String> {
-    let what = Replay {
-        objects: objects.clone(),
-        node: "n".to_owned(),
-        catalog,
-        shards: 1,
-        only_shard: None,
-        concurrency: 4,
-        fail_on_damage,
-    };
+    let what = replay_of(objects, catalog, Arc::new(FileIndex::default()), fail_on_damage);
     let stats = replay(&what, None, async |_, _| Ok(())).await;
     stats.map(|s| s.damaged_files).map_err(|e| e.to_string())
 }
@@ -305,6 +343,12 @@ impl Log for Flaky {
         Err(LogError::Io("planted".to_owned()))
     }
     fn end_period(&mut self) {}
+    fn next_file(&self) -> u64 {
+        1
+    }
+    fn newest_file(&self) -> u64 {
+        1
+    }
     fn first_own_file(&self) -> u64 {
         1
     }
@@ -319,6 +363,12 @@ impl Log for Stuck {
         std::future::pending().await
     }
     fn end_period(&mut self) {}
+    fn next_file(&self) -> u64 {
+        1
+    }
+    fn newest_file(&self) -> u64 {
+        1
+    }
     fn first_own_file(&self) -> u64 {
         1
     }
@@ -375,7 +425,8 @@ fn draining_finishes_what_waits_and_refuses_the_rest() {
 #[test]
 fn a_full_store_refuses_writes_until_a_deletion_makes_room() {
     run(async {
-        let node = Node::bounded(&Objects::memory(), None, 1).await;
+        let setup = Setup { held_bytes_max: 1, ..Setup::default() };
+        let node = Node::start_with(&Objects::memory(), setup).await;
         // The log learns what the store holds a moment after it answered the writer.
         let mut written = 0;
         let error = loop {

@@ -1,10 +1,18 @@
-//! SQL over a real shard, against a plain map of rows.
+//! SQL over a real shard and real files, against a plain map of rows.
 
-use super::{BufferedTable, ScanContext};
+mod buffer;
+mod files;
+mod store;
+
+use super::{Files, ScanContext, StoredTable};
+use crate::dedup::sort_dedup;
+use crate::parquet_cache::ParquetCache;
+use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
 use crate::runtime::mailbox::Mailbox;
-use crate::store::{Store, StoreShards};
+use crate::runtime::published::{Published, Publisher};
+use crate::store::{ShardFiles, Store, StoreShards};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
     TimestampNanosecondArray,
@@ -14,15 +22,26 @@ use datafusion::arrow::datatypes::{
     DataType, Field, Float64Type, Int32Type, Int64Type, Schema, TimestampNanosecondType,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use proptest::prelude::*;
 use protocols::ids::{ColumnId, DbId, TableId};
-use protocols::messages::store::{ApplyRows, TableBatch, ViewTable};
-use protocols::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema, time_type};
+use protocols::messages::store::{ApplyRows, EndSnapshot, FrozenChunks, SwapChunk, TableBatch};
+use protocols::paths;
+use protocols::schema::{
+    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_type,
+};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
+use store::CountingStore;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 const TABLE: TableId = TableId(3);
 const COLUMNS: [(&str, ColumnKind); 4] = [
@@ -31,6 +50,8 @@ const COLUMNS: [(&str, ColumnKind); 4] = [
     ("g", ColumnKind::Field(FieldType::Integer)),
     ("t1", ColumnKind::Tag),
 ];
+/// Rows of a page of a file.
+const PAGE_ROWS: usize = 512;
 /// Width of a chunk in the tests.
 const GEN1_NS: i64 = 16;
 
@@ -94,10 +115,19 @@ fn add(model: &mut Model, rows: &[Row], columns: usize) {
     }
 }
 
-/// A running shard.
+/// A running shard and the files of its table.
 struct World {
     store: Mailbox<Store>,
+    objects: Arc<CountingStore>,
+    cache: Option<Mailbox<ParquetCache>>,
+    catalog: Published<CatalogSnapshot>,
+    query_file_limit: Option<usize>,
+    /// The wall clock, for retention.
+    clock: Arc<AtomicI64>,
     sequence: u64,
+    snapshots: u64,
+    files: u64,
+    _publisher: Publisher<CatalogSnapshot>,
 }
 
 impl World {
@@ -110,15 +140,24 @@ impl World {
             vital: false,
         };
         let store = Guardian::mailbox::<Store>(&config);
+        let empty = || Store::new(0, GEN1_NS, vec![], ShardFiles::default());
         Guardian::new(Fatal::default())
-            .birth(
-                config,
-                store.clone(),
-                Arc::new(|| Box::pin(async { Ok(Store::new(0, GEN1_NS, vec![])) })),
-            )
+            .birth(config, store.clone(), Arc::new(move || Box::pin(async move { Ok(empty()) })))
             .await
             .expect("starts");
-        Self { store, sequence: 0 }
+        let (publisher, catalog) = Published::new(Arc::new(catalog()));
+        Self {
+            store,
+            objects: Arc::default(),
+            cache: None,
+            catalog,
+            query_file_limit: None,
+            clock: Arc::default(),
+            sequence: 0,
+            snapshots: 0,
+            files: 0,
+            _publisher: publisher,
+        }
     }
 
     fn deadline() -> Instant {
@@ -139,20 +178,111 @@ impl World {
             max_time_ns: max,
             size_bytes: 100,
         };
+        self.apply(vec![rows], None).await;
+    }
+
+    async fn apply(&mut self, batches: Vec<TableBatch>, mark: Option<SnapshotMark>) {
         self.sequence += 1;
-        let group = ApplyRows { sequence: self.sequence, batches: vec![rows] };
+        let group = ApplyRows { sequence: self.sequence, batches, mark };
         self.store.ask_from_edge(group, Self::deadline()).await.expect("applied");
     }
 
-    fn session(&self, columns: usize, retention_ns: Option<i64>, now_ns: i64) -> SessionContext {
-        let context = ScanContext {
+    /// Begins a snapshot of the chunks before `end`.
+    async fn freeze(&mut self, end: i64) -> PlacedMark {
+        self.snapshots += 1;
+        let mark = SnapshotMark {
+            number: self.snapshots,
+            end_time_ns: end,
+            wal_through: self.sequence,
+            forced: false,
+        };
+        self.apply(vec![], Some(mark)).await;
+        PlacedMark { mark, sequence: self.sequence }
+    }
+
+    /// Writes at most so many of the frozen chunks and puts the files in their place.
+    async fn swap(&mut self, placed: PlacedMark, chunks_max: usize, columns: usize) {
+        let snapshot = placed.mark.number;
+        let ask = FrozenChunks { snapshot };
+        let frozen = self.store.ask_from_edge(ask, Self::deadline()).await.expect("answers");
+        for frozen in frozen.chunks.into_iter().take(chunks_max) {
+            let chunk = frozen.chunk;
+            let sorted = chunk.sorted.iter().map(|s| s.rows.clone());
+            let batches: Vec<RecordBatch> = sorted.chain(chunk.unsorted).collect();
+            let rows = sort_dedup(&batches, &table(columns)).expect("sorts").rows;
+            let file = self.put(&rows, chunk.chunk_time_ns).await;
+            let swap = SwapChunk {
+                snapshot,
+                table: TABLE,
+                chunk_time_ns: chunk.chunk_time_ns,
+                files: vec![file],
+            };
+            self.store.ask_from_edge(swap, Self::deadline()).await.expect("swapped");
+        }
+    }
+
+    /// Ends a snapshot, with further files.
+    async fn end(&self, snapshot: PlacedMark, files: Vec<Arc<ParquetFile>>) {
+        let end = EndSnapshot { snapshot, files };
+        self.store.ask_from_edge(end, Self::deadline()).await.expect("ended");
+    }
+
+    /// Moves everything before `end` into files.
+    async fn persist(&mut self, end: i64, columns: usize) {
+        let placed = self.freeze(end).await;
+        self.swap(placed, usize::MAX, columns).await;
+        self.end(placed, vec![]).await;
+    }
+
+    /// Shows files that were put.
+    async fn show(&mut self, files: Vec<Arc<ParquetFile>>) {
+        let placed = self.freeze(i64::MIN).await;
+        self.end(placed, files).await;
+    }
+
+    /// Stores sorted rows as a file.
+    async fn put(&mut self, rows: &RecordBatch, chunk_time_ns: i64) -> Arc<ParquetFile> {
+        let bytes = encode(rows);
+        let times = rows["time"].as_primitive::<TimestampNanosecondType>().values();
+        self.files += 1;
+        let file = ParquetFile {
+            id: self.files,
+            db: DbId(1),
+            table: TABLE,
+            chunk_time_ns,
+            wal_file: self.files,
+            part: 0,
+            size_bytes: bytes.len() as u64,
+            row_count: rows.num_rows() as u64,
+            min_time_ns: *times.iter().min().expect("rows"),
+            max_time_ns: *times.iter().max().expect("rows"),
+        };
+        let path = Path::from(paths::parquet_file("n", &file));
+        self.objects.inner.put(&path, bytes.into()).await.expect("stored");
+        Arc::new(file)
+    }
+
+    fn context(&self, now_ns: i64) -> ScanContext {
+        ScanContext {
             stores: StoreShards::new(vec![self.store.clone()]),
+            files: Files {
+                node: "n".into(),
+                store: Arc::clone(&self.objects) as _,
+                cache: self.cache.clone(),
+                clock: Clock::Fixed(Arc::clone(&self.clock)),
+                query_file_limit: self.query_file_limit,
+            },
+            catalog: self.catalog.clone(),
             deadline: Self::deadline(),
             now_ns,
-        };
+            files_planned: Arc::default(),
+        }
+    }
+
+    fn session(&self, columns: usize, retention_ns: Option<i64>, now_ns: i64) -> SessionContext {
         let config = SessionConfig::new().with_batch_size(4).with_target_partitions(2);
         let session = SessionContext::new_with_config(config);
-        let provider = BufferedTable::new(table(columns), retention_ns, context);
+        let provider = StoredTable::new(table(columns), retention_ns, self.context(now_ns));
         session.register_table("m", Arc::new(provider)).expect("registers");
         session
     }
@@ -167,6 +297,41 @@ impl World {
         let plan = self.sql(4, &format!("EXPLAIN {text}")).await;
         pretty_format_batches(&plan).expect("prints").to_string()
     }
+}
+
+fn catalog() -> CatalogSnapshot {
+    let table = table(COLUMNS.len());
+    let db = DatabaseSchema {
+        id: DbId(1),
+        name: "d".into(),
+        retention_ns: None,
+        tables: std::iter::once((Arc::clone(&table.name), table)).collect(),
+        deletion: None,
+    };
+    CatalogSnapshot {
+        uuid: Uuid::nil(),
+        sequence: 1,
+        databases: std::iter::once(("d".into(), Arc::new(db))).collect(),
+        gen1_duration_ns: GEN1_NS,
+        next_db_id: 2,
+        next_table_id: 4,
+    }
+}
+
+/// A file with small pages, and without the columns that have no value.
+fn encode(rows: &RecordBatch) -> Vec<u8> {
+    let has_values = |i: &usize| rows.column(*i).logical_null_count() < rows.num_rows();
+    let columns: Vec<usize> = (0..rows.num_columns()).filter(has_values).collect();
+    let rows = rows.project(&columns).expect("columns of its own");
+    let properties = WriterProperties::builder()
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_write_batch_size(PAGE_ROWS)
+        .set_max_row_group_row_count(Some(16 * PAGE_ROWS))
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("fits");
+    writer.write(&rows).expect("encodes");
+    writer.into_inner().expect("encodes")
 }
 
 fn read(batches: &[RecordBatch]) -> Vec<(Key, Fields)> {
@@ -243,7 +408,22 @@ async fn check(world: &World, model: &Model) {
         let limited = world.sql(4, &format!("SELECT f FROM m WHERE {text} LIMIT 5")).await;
         let rows: usize = limited.iter().map(RecordBatch::num_rows).sum();
         assert_eq!(rows, expected.len().min(5), "{text}");
+        for (order, newest_first) in [("DESC", true), ("ASC", false)] {
+            let query = format!("SELECT time FROM m WHERE {text} ORDER BY time {order} LIMIT 3");
+            let got: Vec<i64> = world.sql(4, &query).await.iter().flat_map(times_of).collect();
+            let mut times: Vec<i64> = expected.iter().map(|(k, _)| k.2).collect();
+            times.sort_unstable();
+            if newest_first {
+                times.reverse();
+            }
+            times.truncate(3);
+            assert_eq!(got, times, "{query}");
+        }
     }
+}
+
+fn times_of(batch: &RecordBatch) -> Vec<i64> {
+    batch["time"].as_primitive::<TimestampNanosecondType>().values().to_vec()
 }
 
 fn rows(many: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Row>> {
@@ -256,110 +436,6 @@ fn run(test: impl Future<Output = ()>) {
     actix_rt::System::new().block_on(test);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
-    #[test]
-    fn answers_equal_the_model(
-        early in rows(0..120),
-        late in prop::collection::vec(rows(0..6), 0..3),
-        columns_then in 1..=4_usize,
-    ) {
-        run(async {
-            let mut world = World::start().await;
-            let mut model = Model::new();
-            world.write(&early, columns_then).await;
-            add(&mut model, &early, columns_then);
-            // Leaves a sorted form of the table as it was then.
-            let then = world.sql(columns_then, "SELECT time FROM m ORDER BY time").await;
-            assert_eq!(then.iter().map(RecordBatch::num_rows).sum::<usize>(), model.len());
-            check(&world, &model).await;
-            for batch in &late {
-                world.write(batch, 4).await;
-                add(&mut model, batch, 4);
-                check(&world, &model).await;
-            }
-        });
-    }
-}
-
 fn series(t0: u8, times: impl Iterator<Item = i64>) -> Vec<Row> {
     times.map(|time| Row { values: [Some(t0), Some(1), Some(2), None], time }).collect()
-}
-
-#[test]
-fn an_empty_table_has_no_rows() {
-    run(async {
-        let world = World::start().await;
-        assert!(read(&world.sql(4, "SELECT * FROM m").await).is_empty());
-        assert_eq!(count(&world.sql(4, "SELECT count(*) FROM m").await), 0);
-    });
-}
-
-#[test]
-fn a_count_of_all_rows_reads_none() {
-    run(async {
-        let mut world = World::start().await;
-        world.write(&series(0, 0..40), 4).await;
-        world.write(&series(0, 10..30), 4).await;
-        let plan = world.explain("SELECT count(*) FROM m").await;
-        assert!(!plan.contains("AggregateExec"), "{plan}");
-        assert_eq!(count(&world.sql(4, "SELECT count(*) FROM m").await), 40);
-    });
-}
-
-#[test]
-fn the_sorted_form_is_kept_and_later_rows_are_merged_with_it() {
-    run(async {
-        let mut world = World::start().await;
-        world.write(&series(0, 0..16), 4).await;
-        world.sql(4, "SELECT * FROM m").await;
-        let question = ViewTable { table: TABLE, min_time_ns: 0, max_time_ns: 99 };
-        let view = world.store.ask_from_edge(question, World::deadline()).await.expect("views");
-        assert!(view.chunks.iter().all(|c| c.sorted.is_some() && c.unsorted.is_empty()));
-
-        world.write(&[Row { values: [Some(0), Some(3), None, None], time: 4 }], 4).await;
-        let plan = world.explain("SELECT * FROM m WHERE f = 1.0").await;
-        let filter = plan.find("FilterExec: f").expect("fields are filtered above the scan");
-        assert!(plan.find("DedupExec").is_some_and(|merge| filter < merge), "{plan}");
-        assert_eq!(read(&world.sql(4, "SELECT * FROM m WHERE f = 1.0").await).len(), 15);
-        // Nothing to merge where the newer rows are not looked at.
-        let early = format!("SELECT * FROM m WHERE t0 = 'b' AND time < {}", instant(4));
-        let plan = world.explain(&early).await;
-        assert!(!plan.contains("DedupExec") && !plan.contains("FilterExec"), "{plan}");
-        assert_eq!(read(&world.sql(4, &early).await).len(), 4);
-    });
-}
-
-#[test]
-fn rows_past_retention_are_invisible() {
-    run(async {
-        let mut world = World::start().await;
-        world.write(&series(0, 0..40), 4).await;
-        let session = world.session(4, Some(10), 35);
-        for (text, expected) in [
-            ("SELECT count(*) FROM m", 15),
-            ("SELECT count(*) FROM m WHERE t0 = 'b'", 15),
-            ("SELECT count(*) FROM m WHERE time < TIMESTAMP '1970-01-01T00:00:00.000000026'", 1),
-        ] {
-            let frame = session.sql(text).await.expect("plans");
-            assert_eq!(count(&frame.collect().await.expect("runs")), expected, "{text}");
-        }
-    });
-}
-
-#[test]
-fn an_answer_that_comes_too_late_is_an_error() {
-    run(async {
-        let world = World::start().await;
-        let context = ScanContext {
-            stores: StoreShards::new(vec![world.store.clone()]),
-            deadline: Instant::now() - Duration::from_secs(1),
-            now_ns: 0,
-        };
-        let session = SessionContext::new();
-        let provider = BufferedTable::new(table(4), None, context);
-        session.register_table("m", Arc::new(provider)).expect("registers");
-        let frame = session.sql("SELECT * FROM m").await.expect("plans");
-        frame.collect().await.expect_err("the deadline has passed");
-    });
 }

@@ -1,11 +1,15 @@
 //! Start-up: the one place that creates actors and wires them, lowest rank first.
 
-use crate::config::{Config, Storage, as_nanos};
+mod storage;
+
+use crate::config::{Config, as_nanos};
 use crate::housekeeping;
 use crate::http::state::ServerState;
 use actix_web::web;
-use actors::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened, removed_tables};
+use actors::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened};
 use actors::ingest::{Ingest, IngestConfig};
+use actors::parquet_cache::ParquetCache;
+use actors::persist::{Persist, index};
 use actors::query::{Query, QueryConfig, QueryRuntime};
 use actors::runtime::actor::Service;
 use actors::runtime::clock::Clock;
@@ -14,24 +18,27 @@ use actors::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::objects::Objects;
+use actors::runtime::objects::options::StoreOptions;
 use actors::runtime::published::{Published, Publisher};
 use actors::runtime::ticker::{self, Ticker};
-use actors::store::{Store, StoreShards};
+use actors::store::StoreShards;
 use actors::supervisor::Supervisor;
-use actors::wal::{Replay, ReplayError, Wal, WalConfig, replay};
+use actors::wal::{Owner, Wal};
 use futures::FutureExt;
 use metrics_exporter_prometheus::PrometheusHandle;
+use protocols::file_index::FileIndex;
 use protocols::limits;
-use protocols::messages::catalog::CatchUp;
+use protocols::messages::parquet_cache::PruneDue;
+use protocols::messages::persist::{CleanUp, SnapshotDue};
 use protocols::messages::wal::PeriodDue;
 use protocols::schema::CatalogSnapshot;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
 use uuid::Uuid;
+
+/// How often `Persist` looks for work that nobody told it of.
+const PERSIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All actors of a running server.
 pub struct Actors {
@@ -39,6 +46,8 @@ pub struct Actors {
     pub state: web::Data<ServerState>,
     /// The log, for the orderly end.
     pub wal: Mailbox<Wal>,
+    /// Snapshots, for the orderly end.
+    pub persist: Mailbox<Persist>,
     /// The catalog, for the orderly end.
     pub catalog: Mailbox<Catalog>,
     /// Raised when the process has to end.
@@ -48,13 +57,17 @@ pub struct Actors {
     /// The actors in the order in which they were born.
     pub births: Vec<Birth>,
     /// Regular work; ends when dropped.
-    pub tickers: (Ticker, housekeeping::Housekeeping),
+    pub tickers: (Vec<Ticker>, housekeeping::Housekeeping),
 }
 
 /// What the steps of the start-up share.
 struct Boot<'a> {
     config: &'a Config,
     objects: Objects,
+    /// The claim of this process on the log.
+    owner: Owner,
+    /// The Parquet files as of the start.
+    index: Arc<FileIndex>,
     clock: Clock,
     fatal: Fatal,
     guardian: Guardian,
@@ -68,27 +81,38 @@ struct Boot<'a> {
 pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Actors> {
     let fatal = Fatal::default();
     let clock = Clock::System;
-    let objects = match &config.storage {
-        Storage::Memory => Objects::memory(),
-        Storage::Directory(root) => Objects::directory(root.clone())?,
-    };
-    let guardian = Guardian::new(fatal.clone());
+    let objects = Objects::open(&StoreOptions {
+        storage: config.storage.clone(),
+        file_store_fsync: config.file_store_fsync,
+        allow_unfenced: config.allow_unfenced,
+        node: config.node_id.clone(),
+    })
+    .await?;
+    // First the claim, then the reading: a former process can neither acknowledge rows nor finish
+    // a snapshot any more that the reading would miss.
+    let owner = Owner::take(&objects, &config.node_id).await?;
+    let index = Arc::new(index::load(&objects, &config.node_id).await?);
     let mut boot = Boot {
         config,
         objects,
+        owner,
+        index,
         clock: clock.clone(),
         fatal: fatal.clone(),
-        guardian,
+        guardian: Guardian::new(fatal.clone()),
         births: vec![],
     };
 
     let supervisor = boot.supervisor().await?;
     boot.guardian = boot.guardian.reporting_to(supervisor.clone());
     let (catalog, snapshot) = boot.catalog().await?;
+    let cache = boot.parquet_cache().await?;
     let stores = boot.stores(&snapshot).await?;
-    let wal = boot.wal(&catalog, &stores, &snapshot).await?;
+    let persist = boot.persist_mailbox();
+    let wal = boot.wal(&catalog, &stores, &snapshot, &persist.1).await?;
+    let persist = boot.persist(persist, &stores, &snapshot, &wal, cache.clone()).await?;
     let ingest = boot.ingest(&catalog, &snapshot, &wal).await?;
-    let query = boot.query(&stores, &snapshot).await?;
+    let query = boot.query(&stores, &snapshot, cache.clone()).await?;
 
     let (stopping, on_stop) = watch::channel(false);
     let state = web::Data::new(ServerState {
@@ -104,10 +128,17 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         clock,
         stopping: on_stop,
     });
-    let period = ticker::start(wal.clone(), config.wal_flush_interval, || PeriodDue);
+    let mut tickers = vec![
+        ticker::start(wal.clone(), config.wal_flush_interval, || PeriodDue),
+        ticker::start(persist.clone(), PERSIST_INTERVAL, || SnapshotDue),
+        ticker::start(persist.clone(), PERSIST_INTERVAL, || CleanUp),
+    ];
+    if let (Some(cache), Some(options)) = (cache, &config.parquet_cache) {
+        tickers.push(ticker::start(cache, options.prune_interval, || PruneDue));
+    }
     let housekeeping = housekeeping::start(catalog.clone(), snapshot, stores);
-    let (births, tickers) = (boot.births, (period, housekeeping));
-    Ok(Actors { state, wal, catalog, fatal, stopping, births, tickers })
+    let (births, tickers) = (boot.births, (tickers, housekeeping));
+    Ok(Actors { state, wal, persist, catalog, fatal, stopping, births, tickers })
 }
 
 impl Boot<'_> {
@@ -167,92 +198,6 @@ impl Boot<'_> {
         Ok((mailbox, snapshot))
     }
 
-    async fn stores(
-        &mut self,
-        snapshot: &Published<CatalogSnapshot>,
-    ) -> anyhow::Result<StoreShards> {
-        let shards = self.config.io_threads;
-        let mut mailboxes = Vec::with_capacity(shards);
-        for shard in 0..shards {
-            let config = ActorConfig {
-                kind: "store",
-                name: format!("store-{shard}"),
-                messages_max: limits::STORE_MAILBOX_MESSAGES,
-                bytes_max: limits::STORE_MAILBOX_BYTES,
-                vital: true,
-            };
-            let mailbox = Guardian::mailbox(&config);
-            let factory = store_factory(self.replay(snapshot, shards, Some(shard)), shard);
-            self.birth(config, &mailbox, factory).await?;
-            mailboxes.push(mailbox);
-        }
-        Ok(StoreShards::new(mailboxes))
-    }
-
-    /// What a reading of the log needs to know; made anew each time, for the newest catalog.
-    fn replay(
-        &self,
-        snapshot: &Published<CatalogSnapshot>,
-        shards: usize,
-        only_shard: Option<usize>,
-    ) -> impl Fn() -> Replay + Send + Sync + 'static {
-        let objects = self.objects.clone();
-        let node = self.config.node_id.clone();
-        let concurrency = self.config.wal_replay_concurrency;
-        let fail_on_damage = self.config.wal_replay_fail_on_error;
-        let snapshot = snapshot.clone();
-        move || Replay {
-            objects: objects.clone(),
-            node: node.clone(),
-            catalog: snapshot.load(),
-            shards,
-            only_shard,
-            concurrency,
-            fail_on_damage,
-        }
-    }
-
-    async fn wal(
-        &mut self,
-        catalog: &Mailbox<Catalog>,
-        stores: &StoreShards,
-        snapshot: &Published<CatalogSnapshot>,
-    ) -> anyhow::Result<Mailbox<Wal>> {
-        let wal = WalConfig {
-            node: self.config.node_id.clone(),
-            objects: self.objects.clone(),
-            stores: stores.clone(),
-            waiting_writes_max: self.config.wal_writes_max,
-            waiting_bytes_max: self.config.wal_bytes_max,
-            held_bytes_max: self.config.buffer_bytes_max,
-            fatal: self.fatal.clone(),
-        };
-        let config = ActorConfig {
-            kind: "wal",
-            name: "wal".to_owned(),
-            // The log itself refuses at its configured bounds, with a text that says so; its
-            // mailbox holds those writes, the ones under way, and some messages of its own.
-            messages_max: self.config.wal_writes_max.saturating_mul(2).saturating_add(1024),
-            bytes_max: self.config.wal_bytes_max.saturating_mul(2),
-            vital: true,
-        };
-        let mailbox = Guardian::mailbox(&config);
-        let replay = Arc::new(self.replay(snapshot, stores.all().len(), None));
-        let catalog = catalog.clone();
-        let factory: Factory<Wal> = Arc::new(move || {
-            let (wal, replay) = (wal.clone(), Arc::clone(&replay));
-            let catalog = catalog.clone();
-            let what = async move || {
-                let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
-                catalog.ask_from_edge(CatchUp, deadline).await??;
-                Ok(replay())
-            };
-            async move { Wal::open(wal, what).await }.boxed_local()
-        });
-        self.birth(config, &mailbox, factory).await?;
-        Ok(mailbox)
-    }
-
     async fn ingest(
         &mut self,
         catalog: &Mailbox<Catalog>,
@@ -292,8 +237,13 @@ impl Boot<'_> {
         &mut self,
         stores: &StoreShards,
         snapshot: &Published<CatalogSnapshot>,
+        cache: Option<Mailbox<ParquetCache>>,
     ) -> anyhow::Result<Mailbox<Query>> {
         let query = QueryConfig {
+            node: self.config.node_id.clone(),
+            objects: self.objects.clone(),
+            cache,
+            query_file_limit: self.config.query_file_limit,
             catalog: snapshot.clone(),
             stores: stores.clone(),
             clock: self.clock.clone(),
@@ -339,34 +289,6 @@ fn catalog_factory(
                 Some(catalog) => Ok(catalog),
                 None => Ok(Catalog::open(&config, Some(publisher.again())).await?.catalog),
             }
-        }
-        .boxed_local()
-    })
-}
-
-/// A shard is born empty, because the log feeds it at its own start; its later lives read their
-/// rows back themselves.
-fn store_factory(
-    what: impl Fn() -> Replay + Send + Sync + 'static,
-    shard: usize,
-) -> Factory<Store> {
-    let born = Arc::new(AtomicBool::new(false));
-    let what = Arc::new(what);
-    Arc::new(move || {
-        let again = born.swap(true, Ordering::Relaxed);
-        let what = Arc::clone(&what);
-        async move {
-            let what = what();
-            let catalog = &what.catalog;
-            let mut store = Store::new(shard, catalog.gen1_duration_ns, removed_tables(catalog));
-            if again {
-                replay(&what, None, async |_, group| {
-                    store.apply(group);
-                    Ok::<(), ReplayError>(())
-                })
-                .await?;
-            }
-            Ok(store)
         }
         .boxed_local()
     })

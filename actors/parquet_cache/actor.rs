@@ -1,0 +1,218 @@
+//! The actor: what is answered from memory, what is fetched, and who waits for it.
+
+use super::entries::Entries;
+use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::clock::Clock;
+use crate::runtime::mailbox::Responder;
+use crate::runtime::objects::Objects;
+use bytes::Bytes;
+use metrics::{Counter, Gauge};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use protocols::messages::parquet_cache::{Evict, Insert, LookUp, PruneDue};
+use protocols::messages::rank;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Files up to this size are fetched as long as the cache is not full, even if others have to go.
+/// Larger ones have to fit beside the others.
+const SMALL_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A fetch that takes longer is given up, so that a store which hangs does not keep those who ask
+/// for the file waiting for ever.
+const FETCH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the cache is made of.
+#[derive(Clone, Debug)]
+pub struct ParquetCacheConfig {
+    /// Where the files are.
+    pub objects: Objects,
+    /// Bytes that the files in memory may take.
+    pub bytes_max: usize,
+    /// Which part of the files goes when the cache is full: between 0 and 1.
+    pub prune_fraction: f64,
+    /// Files whose last row is older than this are not fetched.
+    pub query_path_duration: Duration,
+    /// Tells what is recent.
+    pub clock: Clock,
+}
+
+/// See the module's page.
+pub struct ParquetCache {
+    config: ParquetCacheConfig,
+    entries: Entries,
+    fetches: HashMap<Arc<str>, Fetch>,
+    /// Bytes that will arrive.
+    fetching_bytes: usize,
+    series: Series,
+}
+
+/// A file on its way.
+struct Fetch {
+    waiting: Vec<Responder<LookUp>>,
+    size_bytes: usize,
+    /// The bytes go to those who wait and not into the cache: the file was evicted, or came in
+    /// another way.
+    unwanted: bool,
+}
+
+struct Series {
+    hits: Counter,
+    misses: Counter,
+    fetches: Counter,
+    evictions: Counter,
+    bytes: Gauge,
+    files: Gauge,
+}
+
+impl ParquetCache {
+    /// An empty cache.
+    pub fn new(config: ParquetCacheConfig) -> Self {
+        let cache = Self {
+            entries: Entries::new(config.bytes_max),
+            config,
+            fetches: HashMap::new(),
+            fetching_bytes: 0,
+            series: Series {
+                hits: metrics::counter!("parquet_cache_hits_total"),
+                misses: metrics::counter!("parquet_cache_misses_total"),
+                fetches: metrics::counter!("parquet_cache_fetches_total"),
+                evictions: metrics::counter!("parquet_cache_evictions_total"),
+                bytes: metrics::gauge!("parquet_cache_bytes"),
+                files: metrics::gauge!("parquet_cache_files"),
+            },
+        };
+        cache.measure();
+        cache
+    }
+
+    fn insert(&mut self, path: Arc<str>, bytes: Bytes) {
+        let evicted = self.entries.insert(path, bytes);
+        self.series.evictions.increment(evicted as u64);
+        self.measure();
+    }
+
+    /// Whether a file that is not held should be.
+    fn wants(&self, file: &LookUp) -> bool {
+        let window_ns = i64::try_from(self.config.query_path_duration.as_nanos());
+        let oldest_ns = self.config.clock.now_ns().saturating_sub(window_ns.unwrap_or(i64::MAX));
+        let Ok(size_bytes) = usize::try_from(file.size_bytes) else { return false };
+        // What is on its way counts: else a burst of misses would take any amount of memory.
+        let used_bytes = self.entries.used_bytes() + self.fetching_bytes;
+        let bytes_max = self.config.bytes_max;
+        file.max_time_ns >= oldest_ns
+            && used_bytes < bytes_max
+            && size_bytes <= bytes_max
+            && (size_bytes <= SMALL_FILE_BYTES_MAX || size_bytes <= bytes_max - used_bytes)
+    }
+
+    fn fetch(&mut self, file: LookUp, reply: Responder<LookUp>, cx: &mut Cx<'_, Self>) {
+        self.series.fetches.increment(1);
+        let LookUp { path, size_bytes, .. } = file;
+        let size_bytes = size_bytes as usize;
+        self.fetching_bytes += size_bytes;
+        let fetch = Fetch { waiting: vec![reply], size_bytes, unwanted: false };
+        self.fetches.insert(Arc::clone(&path), fetch);
+        let store = Arc::clone(&self.config.objects.store);
+        let location = Path::from(path.as_ref());
+        let work = async move {
+            let read = async { store.get(&location).await?.bytes().await };
+            match tokio::time::timeout(FETCH_DEADLINE, read).await {
+                Ok(read) => read.map_err(|error| error.to_string()),
+                Err(_) => Err("the object store did not answer in time".to_owned()),
+            }
+        };
+        cx.then(work, move |cache, read, _| cache.finish_fetch(path, read));
+    }
+
+    fn finish_fetch(&mut self, path: Arc<str>, read: Result<Bytes, String>) {
+        let Some(fetch) = self.fetches.remove(&path) else { return };
+        self.fetching_bytes -= fetch.size_bytes;
+        let read = read.and_then(|bytes| match bytes.len() == fetch.size_bytes {
+            true => Ok(bytes),
+            false => Err(format!("{} bytes instead of {}", bytes.len(), fetch.size_bytes)),
+        });
+        let bytes = match read {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(path = &*path, error, "file could not be fetched into the cache");
+                None
+            }
+        };
+        if let Some(bytes) = bytes.clone().filter(|_| !fetch.unwanted) {
+            self.insert(path, bytes);
+        }
+        fetch.waiting.into_iter().for_each(|reply| reply.answer(bytes.clone()));
+    }
+
+    fn measure(&self) {
+        self.series.bytes.set(self.entries.used_bytes() as f64);
+        self.series.files.set(self.entries.len() as f64);
+    }
+}
+
+impl Service for ParquetCache {
+    const RANK: u8 = rank::PARQUET_CACHE;
+}
+
+impl Receive<LookUp> for ParquetCache {
+    fn receive(&mut self, file: LookUp, reply: Responder<LookUp>, cx: &mut Cx<'_, Self>) {
+        if let Some(bytes) = self.entries.hit(&file.path) {
+            self.series.hits.increment(1);
+            // An object of another size is not the file that the reader means.
+            reply.answer(Some(bytes).filter(|bytes| bytes.len() as u64 == file.size_bytes));
+            return;
+        }
+        self.series.misses.increment(1);
+        if let Some(fetch) = self.fetches.get_mut(&file.path) {
+            match fetch.size_bytes as u64 == file.size_bytes {
+                true => fetch.waiting.push(reply),
+                false => reply.answer(None),
+            }
+        } else if self.wants(&file) {
+            self.fetch(file, reply, cx);
+        } else {
+            reply.answer(None);
+        }
+    }
+}
+
+impl Receive<Insert> for ParquetCache {
+    fn receive(&mut self, file: Insert, reply: Responder<Insert>, _: &mut Cx<'_, Self>) {
+        // What a fetch of the path brings is the same or older.
+        if let Some(fetch) = self.fetches.get_mut(&file.path) {
+            fetch.unwanted = true;
+        }
+        self.insert(file.path, file.bytes);
+        reply.answer(());
+    }
+}
+
+impl Receive<Evict> for ParquetCache {
+    fn receive(&mut self, evict: Evict, reply: Responder<Evict>, _: &mut Cx<'_, Self>) {
+        for path in evict.paths {
+            if let Some(fetch) = self.fetches.get_mut(&path) {
+                fetch.unwanted = true;
+            }
+            let evicted = self.entries.remove(&path);
+            self.series.evictions.increment(u64::from(evicted));
+        }
+        self.measure();
+        reply.answer(());
+    }
+}
+
+impl Receive<PruneDue> for ParquetCache {
+    fn receive(&mut self, _: PruneDue, reply: Responder<PruneDue>, _: &mut Cx<'_, Self>) {
+        if self.entries.used_bytes() >= self.config.bytes_max {
+            let share = self.entries.len() as f64 * self.config.prune_fraction;
+            for _ in 0..(share as usize).max(1) {
+                let evicted = self.entries.remove_oldest();
+                self.series.evictions.increment(u64::from(evicted));
+            }
+            self.measure();
+        }
+        reply.answer(());
+    }
+}

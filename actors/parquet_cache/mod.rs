@@ -1,0 +1,34 @@
+//! The `ParquetCache` actor: whole Parquet files in memory, so that queries of recent rows do not
+//! wait for the object store.
+//!
+//! ## Owns
+//! The bytes of files by path, when each was last asked for, and the fetches under way.
+//!
+//! ## Accepts
+//! | message | from | reply |
+//! | --- | --- | --- |
+//! | `LookUp` | readers of files | the bytes, or none: the reader asks the object store itself |
+//! | `Insert` | `Persist`, for each file it has written | – |
+//! | `Evict` | `Persist`, before it deletes objects | when the files are forgotten |
+//! | `PruneDue` | a ticker | – |
+//!
+//! ## Emits
+//! Nothing: it asks nobody. It reads the object store.
+//!
+//! ## Invariants
+//! The files held are never more bytes than the cache may take. A file that was written enters
+//! if it fits at all; the files that nobody asked for longest make room. A file that is asked for
+//! and not held is fetched if it has recent rows and there is room; all who ask for it meanwhile
+//! wait for that one fetch. What was evicted during its fetch does not enter.
+//!
+//! No failure here fails a query: the answer is none, and the reader goes to the object store.
+//!
+//! ## On failure
+//! Rebuilt empty.
+
+mod actor;
+mod entries;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{ParquetCache, ParquetCacheConfig};

@@ -1,0 +1,359 @@
+//! The cache through its mailbox, over a store that counts, waits and fails as a test says.
+
+use super::{ParquetCache, ParquetCacheConfig};
+use crate::runtime::clock::Clock;
+use crate::runtime::fatal::Fatal;
+use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::objects::Objects;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::{join, join_all};
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use protocols::messages::parquet_cache::{Evict, Insert, LookUp, PruneDue};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+const NOW_NS: i64 = 100_000_000_000_000;
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+/// Counts reads. A read takes a permit of `gate` and then fails if `fails` says so.
+#[derive(Debug)]
+struct Counting {
+    inner: InMemory,
+    reads: AtomicUsize,
+    fails: AtomicBool,
+    gate: Semaphore,
+}
+
+impl std::fmt::Display for Counting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Counting")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Counting {
+    async fn put_opts(&self, at: &Path, bytes: PutPayload, how: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(at, bytes, how).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        how: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, how).await
+    }
+
+    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let planted = || Error::Generic { store: "Counting", source: "planted".into() };
+        self.gate.acquire().await.map_err(|_| planted())?.forget();
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(planted());
+        }
+        self.inner.get_opts(at, how).await
+    }
+
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, below: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(below)
+    }
+
+    async fn list_with_delimiter(&self, below: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(below).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, how).await
+    }
+}
+
+/// A cache of 100 bytes over a store with files of known content.
+struct World {
+    cache: Mailbox<ParquetCache>,
+    store: Arc<Counting>,
+}
+
+/// The content of every file of that size.
+fn content(size: usize) -> Bytes {
+    (0..size).map(|i| i as u8).collect::<Vec<_>>().into()
+}
+
+fn file(path: &str, size_bytes: usize) -> LookUp {
+    LookUp { path: path.into(), size_bytes: size_bytes as u64, max_time_ns: NOW_NS }
+}
+
+impl World {
+    async fn start(bytes_max: usize) -> Self {
+        let store = Arc::new(Counting {
+            inner: InMemory::new(),
+            reads: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
+            gate: Semaphore::new(1000),
+        });
+        let config = ParquetCacheConfig {
+            objects: Objects { store: Arc::<Counting>::clone(&store), ..Objects::memory() },
+            bytes_max,
+            prune_fraction: 0.5,
+            query_path_duration: Duration::from_secs(5 * 3600),
+            clock: Clock::Fixed(Arc::new(AtomicI64::new(NOW_NS))),
+        };
+        let bounds = ActorConfig {
+            kind: "parquet-cache",
+            name: "parquet-cache".to_owned(),
+            messages_max: 1000,
+            bytes_max: 1 << 20,
+            vital: false,
+        };
+        let cache = Guardian::mailbox(&bounds);
+        let factory: Factory<ParquetCache> = Arc::new(move || {
+            let config = config.clone();
+            async move { Ok(ParquetCache::new(config)) }.boxed_local()
+        });
+        let guardian = Guardian::new(Fatal::default());
+        guardian.birth(bounds, cache.clone(), factory).await.unwrap();
+        Self { cache, store }
+    }
+
+    async fn put(&self, path: &str, size: usize) {
+        self.store.put(&Path::from(path), content(size).into()).await.unwrap();
+    }
+
+    async fn look_up(&self, file: LookUp) -> Option<Bytes> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.cache.ask_from_edge(file, deadline).await.unwrap()
+    }
+
+    async fn insert(&self, path: &str, size: usize) {
+        let insert = Insert { path: path.into(), bytes: content(size) };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.cache.ask_from_edge(insert, deadline).await.unwrap();
+    }
+
+    async fn evict(&self, path: &str) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.cache.ask_from_edge(Evict { paths: vec![path.into()] }, deadline).await.unwrap();
+    }
+
+    async fn prune(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        self.cache.ask_from_edge(PruneDue, deadline).await.unwrap();
+    }
+
+    /// Which of the files, which the store does not have, are held. Those found count as used.
+    async fn held<'a>(&self, files: &[(&'a str, usize)]) -> Vec<&'a str> {
+        let mut held = Vec::new();
+        for (path, size) in files {
+            let old = LookUp { max_time_ns: 0, ..file(path, *size) };
+            if self.look_up(old).await.is_some() {
+                held.push(*path);
+            }
+        }
+        held
+    }
+
+    fn reads(&self) -> usize {
+        self.store.reads.load(Ordering::SeqCst)
+    }
+
+    /// Takes the permits that reads need.
+    fn hold_reads(&self) {
+        self.store.gate.forget_permits(1000);
+    }
+
+    fn let_reads_go(&self) {
+        self.store.gate.add_permits(1000);
+    }
+
+    async fn reads_reach(&self, count: usize) {
+        let begun = Instant::now();
+        while self.reads() < count {
+            assert!(begun.elapsed() < Duration::from_secs(30), "{} reads", self.reads());
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn what_was_written_is_found_without_the_store() {
+    let world = World::start(100).await;
+    world.insert("a", 40).await;
+    assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)));
+    assert_eq!(world.reads(), 0);
+    assert_eq!(world.look_up(file("a", 41)).await, None, "not the file that is meant");
+}
+
+#[actix_rt::test]
+async fn a_miss_of_a_recent_file_fetches_it_once() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    for _ in 0..3 {
+        assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)));
+    }
+    assert_eq!(world.reads(), 1);
+}
+
+#[actix_rt::test]
+async fn all_who_miss_a_file_wait_for_one_fetch() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    world.hold_reads();
+    let waiting = join_all((0..50).map(|_| world.look_up(file("a", 40))));
+    let release = async {
+        world.reads_reach(1).await;
+        world.let_reads_go();
+    };
+    let (found, ()) = join(waiting, release).await;
+    assert_eq!(found, vec![Some(content(40)); 50]);
+    assert_eq!(world.reads(), 1);
+}
+
+#[actix_rt::test]
+async fn only_recent_files_are_fetched() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    let at = |max_time_ns| LookUp { max_time_ns, ..file("a", 40) };
+    assert_eq!(world.look_up(at(NOW_NS - 5 * HOUR_NS - 1)).await, None);
+    assert_eq!(world.look_up(at(i64::MIN)).await, None);
+    assert_eq!(world.reads(), 0);
+    assert_eq!(world.look_up(at(NOW_NS - 5 * HOUR_NS)).await, Some(content(40)));
+    world.evict("a").await;
+    assert_eq!(world.look_up(at(i64::MAX)).await, Some(content(40)), "the future is recent");
+    assert_eq!(world.reads(), 2);
+}
+
+#[actix_rt::test]
+async fn a_failing_store_gives_no_bytes_and_no_error() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    world.store.fails.store(true, Ordering::SeqCst);
+    world.hold_reads();
+    let waiting = join_all((0..5).map(|_| world.look_up(file("a", 40))));
+    let release = async {
+        world.reads_reach(1).await;
+        world.let_reads_go();
+    };
+    assert_eq!(join(waiting, release).await.0, vec![None; 5]);
+    assert_eq!(world.look_up(file("missing", 40)).await, None);
+    world.store.fails.store(false, Ordering::SeqCst);
+    assert_eq!(world.look_up(file("a", 39)).await, None, "an object of another size");
+    assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)), "it tries again");
+}
+
+#[actix_rt::test]
+async fn the_files_that_were_not_asked_for_longest_make_room() {
+    let world = World::start(100).await;
+    let all = [("a", 40), ("b", 30), ("c", 30), ("d", 50)];
+    for (path, size) in &all[..3] {
+        world.insert(path, *size).await;
+    }
+    assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)));
+    world.insert("d", 50).await;
+    assert_eq!(world.held(&all).await, ["a", "d"]);
+    world.insert("too large", 101).await;
+    assert_eq!(world.held(&all).await, ["a", "d"]);
+    world.insert("all", 100).await;
+    assert_eq!(world.held(&all).await, Vec::<&str>::new());
+    assert_eq!(world.held(&[("all", 100), ("too large", 101)]).await, ["all"]);
+}
+
+#[actix_rt::test]
+async fn a_full_cache_is_not_fetched_into() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    world.insert("b", 100).await;
+    assert_eq!(world.look_up(file("a", 40)).await, None);
+    assert_eq!(world.reads(), 0);
+    world.insert("b", 99).await;
+    assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)), "small files push others");
+    assert_eq!(world.held(&[("a", 40), ("b", 99)]).await, ["a"]);
+    assert_eq!(world.look_up(file("larger than all", 101)).await, None);
+    assert_eq!(world.reads(), 1);
+}
+
+#[actix_rt::test]
+async fn files_on_their_way_count_as_used() {
+    let world = World::start(100).await;
+    for path in ["a", "b", "c"] {
+        world.put(path, 50).await;
+    }
+    world.hold_reads();
+    let waiting = join(world.look_up(file("a", 50)), world.look_up(file("b", 50)));
+    let third = async {
+        world.reads_reach(2).await;
+        assert_eq!(world.look_up(file("c", 50)).await, None);
+        world.let_reads_go();
+    };
+    let (found, ()) = join(waiting, third).await;
+    assert_eq!(found, (Some(content(50)), Some(content(50))));
+    assert_eq!(world.reads(), 2);
+}
+
+#[actix_rt::test]
+async fn large_files_are_fetched_only_beside_the_others() {
+    let large = 17 << 20;
+    let world = World::start(20 << 20).await;
+    world.put("large", large).await;
+    world.insert("a", 4 << 20).await;
+    assert_eq!(world.look_up(file("large", large)).await, None);
+    assert_eq!(world.reads(), 0);
+    world.insert("a", 3 << 20).await;
+    assert_eq!(world.look_up(file("large", large)).await.map(|b| b.len()), Some(large));
+    assert_eq!(world.held(&[("a", 3 << 20), ("large", large)]).await, ["a", "large"]);
+}
+
+#[actix_rt::test]
+async fn what_is_evicted_on_its_way_reaches_those_who_wait_and_nobody_else() {
+    let world = World::start(100).await;
+    world.put("a", 40).await;
+    world.hold_reads();
+    let release = async {
+        world.reads_reach(1).await;
+        world.evict("a").await;
+        world.let_reads_go();
+    };
+    let (found, ()) = join(world.look_up(file("a", 40)), release).await;
+    assert_eq!(found, Some(content(40)));
+    assert_eq!(world.held(&[("a", 40)]).await, Vec::<&str>::new());
+    world.insert("b", 100).await;
+    world.evict("b").await;
+    world.evict("b").await;
+    assert_eq!(world.held(&[("b", 100)]).await, Vec::<&str>::new());
+    assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)), "there is room again");
+}
+
+#[actix_rt::test]
+async fn pruning_a_full_cache_drops_a_part_of_it_and_at_least_one_file() {
+    let world = World::start(100).await;
+    let all = [("a", 20), ("b", 20), ("c", 20), ("d", 20), ("e", 20)];
+    for (path, size) in all {
+        world.insert(path, size).await;
+    }
+    assert_eq!(world.look_up(file("a", 20)).await, Some(content(20)));
+    world.prune().await;
+    assert_eq!(world.held(&all).await, ["a", "d", "e"], "half of five, rounded down");
+    world.prune().await;
+    assert_eq!(world.held(&all).await, ["a", "d", "e"], "it is not full");
+    world.insert("f", 100).await;
+    world.prune().await;
+    assert_eq!(world.held(&[("f", 100)]).await, Vec::<&str>::new());
+    world.prune().await;
+}

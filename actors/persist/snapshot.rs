@@ -1,0 +1,185 @@
+//! Taking a snapshot: each step is durable before the next one begins.
+
+use super::ask::{Peers, RETRY_PAUSE};
+use super::index::IndexChange;
+use super::upload::put_until_stored;
+use super::worker::{Encoded, Left, Worker};
+use crate::runtime::faults;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use protocols::file_index::manifest::{Manifest, render};
+use protocols::messages::store::{FrozenChunk, SwapChunk};
+use protocols::paths;
+use protocols::snapshot::{ParquetFile, PlacedMark};
+use std::cell::Cell;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A snapshot whose files are being written.
+struct Run {
+    placed: PlacedMark,
+    /// Id of the next further part of a chunk that is split.
+    next_part_id: Cell<u64>,
+    /// No file is stored yet.
+    none_stored: Cell<bool>,
+}
+
+impl Run {
+    fn part_id(&self) -> u64 {
+        self.next_part_id.replace(self.next_part_id.get() + 1)
+    }
+}
+
+impl<P: Peers> Worker<P> {
+    /// Takes snapshots until none is due.
+    pub(super) async fn take_snapshots(&mut self) -> Result<(), Left> {
+        while let Some(placed) = self.peers.take_snapshot().await {
+            metrics::gauge!("persist_running").set(1.0);
+            let taken = self.take_snapshot(placed).await;
+            metrics::gauge!("persist_running").set(0.0);
+            match taken {
+                Ok(()) => {}
+                Err(Left::Overtaken) => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(Left::Fenced) => return Err(Left::Fenced),
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_snapshot(&mut self, placed: PlacedMark) -> Result<(), Left> {
+        let begun = Instant::now();
+        let number = placed.mark.number;
+        // After a rebuilding of this actor, the index may have the snapshot already.
+        if !self.log.index().is_durable(&placed) {
+            let through = self.log.index().wal_through();
+            assert!(
+                placed.mark.wal_through > through,
+                "snapshot {number} up to WAL file {} would overwrite files of the one up to {through}",
+                placed.mark.wal_through
+            );
+            let added = self.write_files(placed).await;
+            faults::fails("snap-after-all-parquet");
+            self.append(IndexChange { snapshot: Some(placed), added, ..IndexChange::default() })
+                .await?;
+        }
+        let durable_at = Instant::now();
+        let files = self.files_of(placed);
+        self.write_manifest(placed, &files).await;
+        faults::fails("snap-after-manifest");
+        self.peers.end_snapshot(placed, &files).await;
+        self.peers.snapshot_done(number).await;
+        self.wal_files.note_durable(placed.mark.wal_through, durable_at);
+        self.sweep.look_at_everything();
+
+        let rows: u64 = files.iter().map(|file| file.row_count).sum();
+        let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
+        metrics::counter!("persist_snapshots_total").increment(1);
+        metrics::counter!("persist_rows_total").increment(rows);
+        metrics::counter!("persist_bytes_total").increment(bytes);
+        metrics::histogram!("persist_snapshot_seconds").record(begun.elapsed().as_secs_f64());
+        let (files, wal_through) = (files.len(), placed.mark.wal_through);
+        tracing::info!(number, files, rows, bytes, wal_through, "snapshot taken");
+        Ok(())
+    }
+
+    /// Has all rows of the snapshot in stored files, and the shards use these. The files of one
+    /// snapshot are the only ones that carry its last WAL file in their names.
+    async fn write_files(&self, placed: PlacedMark) -> Vec<ParquetFile> {
+        let frozen = self.peers.frozen_chunks(placed.mark.number).await;
+        let mut chunks: Vec<FrozenChunk> = Vec::new();
+        let mut files: Vec<Arc<ParquetFile>> = Vec::new();
+        for shard in frozen {
+            chunks.extend(shard.chunks);
+            files.extend(shard.swapped);
+        }
+        chunks.sort_by_key(|chunk| (chunk.table, chunk.chunk.chunk_time_ns));
+        let after_swapped = files.iter().map(|file| file.id + 1).max().unwrap_or(0);
+        let first_id = self.log.index().next_file_id().max(after_swapped);
+        let run = Run {
+            placed,
+            next_part_id: Cell::new(first_id + chunks.len() as u64),
+            none_stored: Cell::new(files.is_empty()),
+        };
+        let written = stream::iter((first_id..).zip(chunks))
+            .map(|(id, chunk)| self.write_chunk(&run, id, chunk))
+            .buffer_unordered(self.settings.concurrency)
+            .collect::<Vec<_>>()
+            .await;
+        files.extend(written.into_iter().flatten());
+        let mut files: Vec<_> = files.iter().map(|file| file.as_ref().clone()).collect();
+        files.sort_by_key(|file| file.id);
+        files
+    }
+
+    /// Writes one chunk and has its shard use the files.
+    async fn write_chunk(&self, run: &Run, id: u64, chunk: FrozenChunk) -> Vec<Arc<ParquetFile>> {
+        let mut files = Vec::new();
+        for (part, encoded) in (0..).zip(self.encode_chunk(&chunk).await) {
+            let id = if part == 0 { id } else { run.part_id() };
+            files.push(self.store_file(run, (id, part), &chunk, encoded).await);
+        }
+        let swap = SwapChunk {
+            snapshot: run.placed.mark.number,
+            table: chunk.table,
+            chunk_time_ns: chunk.chunk.chunk_time_ns,
+            files: files.clone(),
+        };
+        self.peers.swap_chunk(swap).await;
+        files
+    }
+
+    async fn store_file(
+        &self,
+        run: &Run,
+        (id, part): (u64, u32),
+        chunk: &FrozenChunk,
+        encoded: Encoded,
+    ) -> Arc<ParquetFile> {
+        let file = ParquetFile {
+            id,
+            db: chunk.db,
+            table: chunk.table,
+            chunk_time_ns: chunk.chunk.chunk_time_ns,
+            wal_file: run.placed.mark.wal_through,
+            part,
+            size_bytes: encoded.bytes.len() as u64,
+            row_count: encoded.row_count,
+            min_time_ns: encoded.min_time_ns,
+            max_time_ns: encoded.max_time_ns,
+        };
+        let path = paths::parquet_file(&self.settings.node, &file);
+        let store = self.settings.objects.store.as_ref();
+        put_until_stored(store, &path, &encoded.bytes, "snap-parquet-put").await;
+        if run.none_stored.replace(false) {
+            faults::fails("snap-after-first-parquet");
+        }
+        self.peers.cache(path.into(), encoded.bytes);
+        Arc::new(file)
+    }
+
+    /// The files of a durable snapshot.
+    fn files_of(&self, placed: PlacedMark) -> Vec<Arc<ParquetFile>> {
+        let files = self.log.index().files();
+        files.filter(|file| file.wal_file == placed.mark.wal_through).map(Arc::clone).collect()
+    }
+
+    /// Tells other programs of the snapshot, if there is anything to tell.
+    async fn write_manifest(&mut self, snapshot: PlacedMark, added: &[Arc<ParquetFile>]) {
+        let removed = std::mem::take(&mut self.removed_since_manifest);
+        if added.is_empty() && removed.is_empty() {
+            return;
+        }
+        let node = &self.settings.node;
+        let manifest = render(&Manifest {
+            node,
+            snapshot,
+            catalog_sequence: self.settings.catalog.load().sequence,
+            next_file_id: self.log.index().next_file_id(),
+            added: added.iter().map(AsRef::as_ref).collect(),
+            removed: removed.iter().map(AsRef::as_ref).collect(),
+        });
+        let path = paths::snapshot_manifest(node, snapshot.mark.number);
+        let store = self.settings.objects.store.as_ref();
+        put_until_stored(store, &path, &Bytes::from(manifest), "snap-manifest-put").await;
+    }
+}

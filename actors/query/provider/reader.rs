@@ -1,0 +1,211 @@
+//! How the decoder gets at the bytes of a file.
+
+use super::files::Files;
+use crate::runtime::mailbox::Mailbox;
+use bytes::Bytes;
+use datafusion::common::internal_datafusion_err;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetMetaData;
+use datafusion::error::Result;
+use datafusion::execution::cache::cache_manager::{CachedFileMetadataEntry, FileMetadataCache};
+use datafusion::parquet::arrow::ArrowSchemaConverter;
+use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
+use datafusion::parquet::arrow::async_reader::AsyncFileReader;
+use datafusion::parquet::errors::{ParquetError, Result as ParquetResult};
+use datafusion::parquet::file::metadata::{
+    FileMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader,
+};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use protocols::messages::parquet_cache::LookUp;
+use protocols::messages::rank;
+use protocols::schema::TableSchema;
+use protocols::snapshot::ParquetFile;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Limit: files up to this size are fetched whole: one request takes less time than several.
+const WHOLE_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// How much of the end of a file is fetched at first. It holds the description of the file.
+const TAIL_BYTES: usize = 64 * 1024;
+
+/// How long a reader waits for the cache, which answers from memory.
+const LOOK_UP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What the readers of one scan share.
+#[derive(Clone)]
+pub(super) struct FileAccess {
+    /// Where the bytes are.
+    pub(super) files: Files,
+    /// Descriptions of files that were read before.
+    pub(super) metadata: Arc<FileMetadataCache>,
+    /// The table whose files they are.
+    pub(super) table: Arc<TableSchema>,
+    /// Rows older than this many nanoseconds are invisible.
+    pub(super) retention_ns: Option<i64>,
+}
+
+impl std::fmt::Debug for FileAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FileAccess").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+impl FileAccess {
+    /// True if nobody may see a row of the file any more: then its object may be gone.
+    fn is_past_retention(&self, file: &ParquetFile) -> bool {
+        let now_ns = self.files.clock.now_ns();
+        self.retention_ns.is_some_and(|r| file.max_time_ns < now_ns.saturating_sub(r))
+    }
+
+    /// The description of a file without rows.
+    fn empty_file(&self) -> ParquetResult<ParquetMetaData> {
+        let schema = ArrowSchemaConverter::new().convert(self.table.arrow_schema())?;
+        let file = FileMetaData::new(1, 0, None, None, Arc::new(schema), None);
+        Ok(ParquetMetaData::new(file, Vec::new()))
+    }
+}
+
+impl ParquetFileReaderFactory for FileAccess {
+    fn create_reader(
+        &self,
+        _partition: usize,
+        object: PartitionedFile,
+        _metadata_size_hint: Option<usize>,
+        _metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Box<dyn AsyncFileReader + Send>> {
+        let file = object
+            .extension::<Arc<ParquetFile>>()
+            .map(Arc::clone)
+            .ok_or_else(|| internal_datafusion_err!("an object that is no file of a table"))?;
+        let bytes = FileBytes::Unknown;
+        Ok(Box::new(Reader { access: self.clone(), file, object: object.object_meta, bytes }))
+    }
+}
+
+/// Where the bytes of a file come from.
+enum FileBytes {
+    /// The cache was not asked yet.
+    Unknown,
+    /// From memory.
+    Here(Bytes),
+    /// From the object store.
+    There,
+}
+
+/// Reads one file.
+struct Reader {
+    access: FileAccess,
+    file: Arc<ParquetFile>,
+    object: ObjectMeta,
+    bytes: FileBytes,
+}
+
+impl Reader {
+    /// The parts of the file in `ranges`.
+    async fn fetch(&mut self, ranges: &[Range<u64>]) -> ParquetResult<Vec<Bytes>> {
+        if matches!(self.bytes, FileBytes::Unknown) {
+            self.bytes = self.open().await?;
+        }
+        match &self.bytes {
+            FileBytes::Here(bytes) => ranges.iter().map(|range| part(bytes, range)).collect(),
+            FileBytes::Unknown | FileBytes::There => {
+                let store = &self.access.files.store;
+                store.get_ranges(&self.object.location, ranges).await.map_err(external)
+            }
+        }
+    }
+
+    async fn open(&self) -> ParquetResult<FileBytes> {
+        if let Some(bytes) = self.look_up().await {
+            return Ok(FileBytes::Here(bytes));
+        }
+        if self.file.size_bytes > WHOLE_FILE_BYTES_MAX {
+            return Ok(FileBytes::There);
+        }
+        let object = self.access.files.store.get(&self.object.location).await.map_err(external)?;
+        Ok(FileBytes::Here(object.bytes().await.map_err(external)?))
+    }
+
+    /// The whole file, if the cache has it. A cache that fails is no reason to fail a query.
+    async fn look_up(&self) -> Option<Bytes> {
+        let cache: &Mailbox<_> = self.access.files.cache.as_ref()?;
+        let question = LookUp {
+            path: Arc::from(self.object.location.as_ref()),
+            size_bytes: self.file.size_bytes,
+            max_time_ns: self.file.max_time_ns,
+        };
+        let deadline = Instant::now() + LOOK_UP_DEADLINE;
+        cache.ask::<{ rank::QUERY }, _>(question, deadline).await.ok().flatten()
+    }
+
+    async fn metadata(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
+        let cache = Arc::clone(&self.access.metadata);
+        if let Some(entry) = cache.get(&self.object.location)
+            && entry.is_valid_for(&self.object)
+            && let Some(known) =
+                entry.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
+        {
+            return Ok(Arc::clone(known.parquet_metadata()));
+        }
+        let size_bytes = self.file.size_bytes;
+        let read = ParquetMetaDataReader::new()
+            .with_page_index_policy(PageIndexPolicy::Optional)
+            .with_prefetch_hint(Some(TAIL_BYTES))
+            .load_and_finish(&mut *self, size_bytes)
+            .await;
+        let metadata = match read {
+            Err(error) if is_missing(&error) && self.access.is_past_retention(&self.file) => {
+                return Ok(Arc::new(self.access.empty_file()?));
+            }
+            read => Arc::new(read?),
+        };
+        let known = Arc::new(CachedParquetMetaData::new(Arc::clone(&metadata)));
+        cache.put(&self.object.location, CachedFileMetadataEntry::new(self.object.clone(), known));
+        Ok(metadata)
+    }
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        async move { Ok(self.fetch(&[range]).await?.pop().unwrap_or_default()) }.boxed()
+    }
+
+    fn get_byte_ranges(
+        &mut self,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        async move { self.fetch(&ranges).await }.boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        self.metadata().boxed()
+    }
+}
+
+fn external(error: object_store::Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
+}
+
+fn is_missing(error: &ParquetError) -> bool {
+    let ParquetError::External(error) = error else { return false };
+    matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. }))
+}
+
+/// A part of a file that is in memory.
+fn part(bytes: &Bytes, range: &Range<u64>) -> ParquetResult<Bytes> {
+    let at = |offset: u64| usize::try_from(offset).ok().filter(|at| *at <= bytes.len());
+    match (at(range.start), at(range.end)) {
+        (Some(begin), Some(end)) if begin <= end => Ok(bytes.slice(begin..end)),
+        _ => Err(ParquetError::EOF(format!("a file of {} bytes has no {range:?}", bytes.len()))),
+    }
+}

@@ -1,0 +1,109 @@
+//! What a simulation puts in the place of the machine, for the thread it runs on: randomness that
+//! follows a seed, a disk in memory, planted faults, and jobs that run on the spot.
+//!
+//! Threads without a simulation see none of it, so tests of both kinds run in one process.
+
+use super::fault_plan::FaultPlan;
+use crate::simulation::disk::SimDisk;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Once;
+use std::time::Duration;
+
+/// How long a job on a pool may take, at most.
+const JOB_MAX: Duration = Duration::from_millis(4);
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Machine>>> = const { RefCell::new(None) };
+}
+
+/// The machine that a simulation runs on.
+#[derive(Debug)]
+pub struct Machine {
+    random: RefCell<StdRng>,
+    /// Its disk.
+    pub disk: RefCell<SimDisk>,
+    /// Faults that wait for their moment.
+    pub faults: RefCell<FaultPlan>,
+    canary: Cell<Option<&'static str>>,
+    /// Panics that nobody has planted.
+    pub panics: RefCell<Vec<String>>,
+    /// What was logged, if that is kept.
+    pub notes: RefCell<Vec<String>>,
+}
+
+impl Machine {
+    /// A machine with an empty disk, on which the bug `canary` is awake.
+    pub fn new(seed: u64, canary: Option<&'static str>) -> Rc<Self> {
+        Rc::new(Self {
+            random: RefCell::new(StdRng::seed_from_u64(seed)),
+            disk: RefCell::new(SimDisk::new(seed)),
+            faults: RefCell::default(),
+            canary: Cell::new(canary),
+            panics: RefCell::default(),
+            notes: RefCell::default(),
+        })
+    }
+
+    /// Makes it the machine of this thread until the handle is dropped.
+    pub fn enter(self: &Rc<Self>) -> Entered {
+        let before = CURRENT.with(|current| current.replace(Some(Rc::clone(self))));
+        Entered(before)
+    }
+}
+
+/// While it lives, the thread runs on a simulated machine.
+#[derive(Debug)]
+pub struct Entered(Option<Rc<Machine>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        CURRENT.with(|current| current.replace(before));
+    }
+}
+
+/// The machine that this thread runs on, if it is simulated.
+pub fn machine() -> Option<Rc<Machine>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// True when this thread runs on a simulated machine.
+pub fn is_active() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
+}
+
+/// From now on, panics on simulated threads are kept with their machine and not printed.
+pub fn listen_for_panics() {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let Some(machine) = machine() else { return before(info) };
+            let text = info.to_string();
+            if !text.contains("planted panic")
+                && let Ok(mut panics) = machine.panics.try_borrow_mut()
+            {
+                panics.push(text);
+            }
+        }));
+    });
+}
+
+/// Random bits of the simulation.
+pub(super) fn draw() -> Option<u128> {
+    Some(machine()?.random.borrow_mut().random())
+}
+
+/// How long the job that is run now is said to take.
+pub(crate) fn job_time() -> Duration {
+    let Some(machine) = machine() else { return Duration::ZERO };
+    let micros = machine.random.borrow_mut().random_range(0..JOB_MAX.as_micros() as u64);
+    Duration::from_micros(micros)
+}
+
+pub(super) fn canary() -> Option<&'static str> {
+    machine()?.canary.get()
+}

@@ -1,0 +1,24 @@
+//! The whole server without its sockets on one thread, with simulated time, disk and object store.
+//!
+//! A seed decides everything: what clients write and ask, when the machine loses power, which call
+//! to the disk or the store fails, which actor panics. A model keeps what the server was told and
+//! what it answered, and finds what no server that keeps its promises could have answered. The
+//! same seed gives the same run, to the last bit of its digest.
+
+mod canaries;
+mod changes;
+mod clients;
+pub mod logging;
+pub mod disk;
+pub mod model;
+pub mod objects;
+pub mod retention;
+mod run;
+pub mod server;
+mod server_parts;
+pub mod trace;
+pub mod workload;
+mod world;
+
+pub use canaries::CANARIES;
+pub use run::{Report, run};

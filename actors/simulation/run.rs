@@ -1,0 +1,433 @@
+//! One run: a schedule drawn from a seed, and the checks at its end.
+
+use super::changes::{delete, set_retention};
+use super::clients::{query, write};
+use super::disk::Call;
+use super::model::TableKey;
+use super::objects::Weather;
+use super::trace::Trace;
+use super::workload::{Ask, DATABASES, TABLES};
+use super::world::{Sets, World};
+use crate::runtime::simulated::{self, Machine};
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use rand::RngExt;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long the last requests, and a start, may take when nothing is wrong any more.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Equal for equal runs.
+    pub digest: u64,
+    /// The promise that was broken, if one was.
+    pub violation: Option<String>,
+    /// What happened, if that was to be kept.
+    pub lines: Vec<String>,
+    /// Writes that were acknowledged.
+    pub stored: usize,
+    /// Calls to the disk or the store.
+    pub calls: u64,
+}
+
+/// Runs the schedule of `seed`, with the bug `canary` awake.
+///
+/// # Errors
+/// When the system has no runtime to give.
+pub fn run(seed: u64, canary: Option<&'static str>, keep_lines: bool) -> std::io::Result<Report> {
+    let machine = Machine::new(seed, canary);
+    let entered = machine.enter();
+    simulated::listen_for_panics();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+    let report = runtime.block_on(async {
+        let world = World::new(seed, Rc::clone(&machine), Trace::new(keep_lines));
+        let driver = Driver { world: Rc::clone(&world), clients: FuturesUnordered::new() };
+        beside(world.sets(), driver.drive()).await;
+        for id in world.alive() {
+            world.kill(id);
+        }
+        let trace = world.trace.replace(Trace::new(false));
+        Report {
+            seed,
+            digest: trace.digest(),
+            violation: world.violation(),
+            lines: trace.into_lines(),
+            stored: world.model.borrow().stored(),
+            calls: world.disk().calls() + world.objects.calls(),
+        }
+    });
+    drop(runtime);
+    drop(entered);
+    Ok(report)
+}
+
+/// Runs `driver`, and beside it the tasks of all processes.
+async fn beside(sets: Sets, driver: impl Future<Output = ()>) {
+    let mut driver = pin!(driver);
+    std::future::poll_fn(|cx| {
+        if driver.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        for set in sets.borrow_mut().values_mut() {
+            // A set without tasks is ready; it is asked again when it has some.
+            Pin::new(set).poll(cx).is_ready();
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Makes things happen.
+struct Driver {
+    world: Rc<World>,
+    clients: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+}
+
+/// How often what happens, in a run of a certain mood.
+struct Mood {
+    steps: u32,
+    crashes: u32,
+    twins: u32,
+    faults: u32,
+    panics: u32,
+    changes: u32,
+}
+
+impl Driver {
+    async fn drive(mut self) {
+        let mood = self.mood();
+        self.world.log(format_args!("options {:?}", self.world.options.objects.directory));
+        self.world.start_process();
+        self.wait_until_ready().await;
+        for _ in 0..mood.steps {
+            if self.world.violation().is_some() {
+                return;
+            }
+            self.step(&mood);
+            let span = self.span();
+            self.settle(span).await;
+        }
+        self.end().await;
+    }
+
+    fn mood(&self) -> Mood {
+        let mut random = self.world.random();
+        let mut often =
+            |share: f64, weight: u32| if random.random_bool(share) { weight } else { 0 };
+        let (crashes, twins) = (often(0.7, 6), often(0.25, 4));
+        let (faults, panics, changes) = (often(0.5, 10), often(0.3, 5), often(0.5, 6));
+        let steps = random.random_range(10..80);
+        Mood { steps, crashes, twins, faults, panics, changes }
+    }
+
+    /// How long until the next step.
+    fn span(&self) -> Duration {
+        let mut random = self.world.random();
+        let micros = match random.random_range(0..20) {
+            0..10 => random.random_range(0..3_000),
+            10..17 => random.random_range(0..100_000),
+            17..19 => random.random_range(0..3_000_000),
+            _ => random.random_range(0..30_000_000),
+        };
+        Duration::from_micros(micros)
+    }
+
+    fn step(&mut self, mood: &Mood) {
+        let (writes, queries) = (40, 14);
+        let weights =
+            [writes, queries, mood.crashes, mood.twins, mood.faults, mood.panics, mood.changes, 2];
+        let mut dice = self.world.random().random_range(0..weights.iter().sum());
+        let mut chosen = 0;
+        while dice >= weights[chosen] {
+            dice -= weights[chosen];
+            chosen += 1;
+        }
+        match chosen {
+            0 => self.send_writes(),
+            1 => self.send_query(),
+            2 => self.crash(),
+            3 => self.twin(),
+            4 => self.fault(),
+            5 => self.panic(),
+            6 => self.change(),
+            _ => self.step_clock(),
+        }
+    }
+
+    fn send_writes(&self) {
+        let many = self.world.random().random_range(1..5);
+        for _ in 0..many {
+            if let Some((id, server)) = self.world.any_server() {
+                self.world.start(write(Rc::clone(&self.world), id, server));
+            }
+        }
+    }
+
+    fn send_query(&self) {
+        let Some((id, server)) = self.world.any_server() else { return };
+        let table = {
+            let mut random = self.world.random();
+            TableKey {
+                db: random.random_range(0..DATABASES),
+                table: random.random_range(0..TABLES),
+            }
+        };
+        let ask = Ask::choose(&mut self.world.random(), self.world.present());
+        self.world.start(query(Rc::clone(&self.world), id, server, table, ask));
+    }
+
+    /// Kills a process, or stops the whole machine: now, or in the middle of a call to the disk.
+    fn crash(&self) {
+        let alive = self.world.alive();
+        let what = self.world.random().random_range(0..4);
+        match what {
+            0 if !alive.is_empty() => {
+                let victim = alive[self.world.random().random_range(0..alive.len())];
+                self.world.kill(victim);
+            }
+            1 => {
+                let power_loss = self.world.random().random_bool(0.5);
+                self.world.stop_machine(power_loss);
+            }
+            _ => {
+                let calls = self.world.random().random_range(0..60);
+                let power_loss = self.world.random().random_bool(0.7);
+                self.world.stop_is_power_loss.set(power_loss);
+                self.world.disk().stop_in(calls);
+                self.world.trouble();
+                self.world.log(format_args!("the machine stops in {calls} calls"));
+            }
+        }
+        self.start_later();
+    }
+
+    /// Starts a process after a while, if there is none then.
+    fn start_later(&self) {
+        let pause = self.world.random().random_range(0..3_000);
+        let world = Rc::clone(&self.world);
+        self.world.start(async move {
+            sleep(Duration::from_millis(pause)).await;
+            if world.alive().is_empty() {
+                world.start_process();
+            }
+        });
+    }
+
+    fn twin(&self) {
+        if self.world.alive().len() < 3 {
+            self.world.start_process();
+        }
+    }
+
+    fn fault(&self) {
+        self.world.trouble();
+        let world = &self.world;
+        let share = [0.01, 0.1, 0.5][world.random().random_range(0..3)];
+        let times = world.random().random_range(1..4);
+        let kind = world.random().random_range(0..9);
+        world.log(format_args!("fault {kind} {share} {times}"));
+        let mut weather = Weather::FAIR;
+        match kind {
+            0 => weather.before = share,
+            1 => weather.after = share,
+            2 => weather.late = share,
+            3 => weather.hang = share * 0.2,
+            4 => weather.down = true,
+            5 => weather.latency_max = Duration::from_secs(2),
+            _ => {}
+        }
+        world.objects.set_weather(weather);
+        match kind {
+            0 | 1 => world.disk().fail_next(Call::Sync, times),
+            2 | 3 => world.disk().fail_next(Call::Write, times),
+            4 => world.disk().set_full(true),
+            5 => world.disk().fail_next(Call::SyncFolder, times),
+            6 => world.disk().fail_next(Call::Name, times),
+            _ => world.heal(),
+        }
+        if kind < 7 {
+            let outlast = world.random().random_range(0..40_000);
+            let world = Rc::clone(world);
+            self.world.start(async move {
+                sleep(Duration::from_millis(outlast)).await;
+                world.log("the faults end");
+                world.heal();
+            });
+        }
+    }
+
+    fn panic(&self) {
+        const HANDLERS: [&str; 12] = [
+            "wal:AppendRows",
+            "wal:PeriodDue",
+            "wal:TakeSnapshot",
+            "store-0:ApplyRows",
+            "store-0:ViewTable",
+            "store-0:FrozenChunks",
+            "store-0:SwapChunk",
+            "store-0:EndSnapshot",
+            "persist:SnapshotDue",
+            "catalog:EnsureSchema",
+            "ingest-0:WriteLines",
+            "parquet-cache:Insert",
+        ];
+        self.world.trouble();
+        let name = HANDLERS[self.world.random().random_range(0..HANDLERS.len())];
+        let hit = self.world.random().random_range(1..6);
+        self.world.log(format_args!("panic in {name} at hit {hit}"));
+        self.world.machine.faults.borrow_mut().plant_panic(name, hit);
+    }
+
+    fn change(&self) {
+        if self.world.changing.replace(true) {
+            return;
+        }
+        let world = Rc::clone(&self.world);
+        let db = world.random().random_range(0..DATABASES);
+        let table = world.random().random_range(0..TABLES);
+        let kind = world.random().random_range(0..6);
+        let period = world.random().random_range(1..20) * world.options.gen1_ns;
+        match kind {
+            0..3 => self.world.start(delete(world, db, Some(table))),
+            3 => self.world.start(delete(world, db, None)),
+            4 => self.world.start(set_retention(world, db, Some(period))),
+            _ => self.world.start(set_retention(world, db, None)),
+        }
+    }
+
+    /// The wall clock is set, forward or back.
+    fn step_clock(&self) {
+        let world = &self.world;
+        world.moment();
+        let by = world.random().random_range(-3_600..3_600) * 1_000_000_000_i64;
+        // With a retention period in force it would decide what queries under way may show.
+        if !world.model.borrow().retention.is_in_use() {
+            world.clock.step(by);
+            world.log(format_args!("the clock is set by {by} ns"));
+        }
+        world.moment();
+    }
+
+    /// Lets everything go on for a while.
+    async fn settle(&mut self, span: Duration) {
+        let until = Instant::now() + span;
+        let on_stop = self.world.disk().on_stop();
+        loop {
+            self.clients.extend(self.world.started.borrow_mut().drain(..));
+            tokio::select! {
+                biased;
+                () = on_stop.notified() => {
+                    if self.world.disk().is_stopped() {
+                        self.world.stop_machine(self.world.stop_is_power_loss.get());
+                        self.start_later();
+                    }
+                }
+                Some(()) = self.clients.next(), if !self.clients.is_empty() => {}
+                () = sleep_until(until) => break,
+            }
+            if self.world.violation().is_some() {
+                return;
+            }
+        }
+        if self.world.alive().is_empty() && self.world.random().random_bool(0.2) {
+            self.start_later();
+        }
+    }
+
+    /// Waits until one process is ready; starts one if there is none.
+    async fn wait_until_ready(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        while self.world.violation().is_none() && self.world.only_server().is_none() {
+            let alive = self.world.alive();
+            match alive.as_slice() {
+                [] => drop(self.world.start_process()),
+                [_] => {}
+                [replaced @ .., _] => replaced.iter().for_each(|id| self.world.kill(*id)),
+            }
+            if Instant::now() > until {
+                self.world.violated("no process is ready although nothing is wrong");
+            }
+            self.settle(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Heals everything and makes sure that nothing was lost, over several restarts.
+    async fn end(&mut self) {
+        self.world.log("the end begins");
+        self.world.heal();
+        self.finish_requests().await;
+        self.wait_until_ready().await;
+        self.check_everything().await;
+        let ways = self.world.random().random_range(0..4);
+        match ways {
+            0 => self.stop_in_order().await,
+            1 => self.world.stop_machine(false),
+            _ => self.world.stop_machine(true),
+        }
+        self.wait_until_ready().await;
+        self.check_everything().await;
+        // What was removed in the meantime must not be needed any more.
+        self.settle(Duration::from_secs(60)).await;
+        self.send_writes();
+        self.finish_requests().await;
+        self.world.stop_machine(true);
+        self.wait_until_ready().await;
+        self.check_everything().await;
+    }
+
+    async fn stop_in_order(&mut self) {
+        let Some((id, _)) = self.world.only_server() else { return };
+        let Some(running) = self.world.take_running(id) else { return };
+        let world = Rc::clone(&self.world);
+        self.world.start(async move {
+            let drained = running.stop().await;
+            world.log(format_args!("process {id} has stopped, drained: {drained}"));
+            world.kill(id);
+            if !drained {
+                world.violated("the log could not be drained");
+            }
+        });
+        self.finish_requests().await;
+    }
+
+    /// Waits for all answers.
+    async fn finish_requests(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        self.settle(Duration::from_millis(1)).await;
+        while self.waiting() > 0 && self.world.violation().is_none() {
+            if Instant::now() > until {
+                self.world.violated("requests are not answered");
+            }
+            if self.world.alive().is_empty() {
+                self.world.start_process();
+            }
+            self.settle(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// Requests under way. For each living process there is a future that waits for its end.
+    fn waiting(&self) -> usize {
+        self.clients.len().saturating_sub(self.world.alive().len())
+    }
+
+    async fn check_everything(&mut self) {
+        let tables = self.world.model.borrow().tables();
+        for table in tables {
+            for ask in [Ask::All, Ask::Count(i64::MIN, i64::MAX)] {
+                let Some((id, server)) = self.world.only_server() else { return };
+                self.world.start(query(Rc::clone(&self.world), id, server, table, ask));
+                self.finish_requests().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! One table of a shard: its buffered chunks, those that a snapshot froze, and its files.
+
+use super::chunk::Chunk;
+use super::files::TableFiles;
+use super::split::{Part, split};
+use protocols::ids::DbId;
+use protocols::messages::store::{ChunkView, KeepSorted, TableBatch, TableView, ViewTable};
+use protocols::snapshot::chunk_time;
+use std::collections::BTreeMap;
+
+/// Chunks by the start of their time.
+type Chunks = BTreeMap<i64, Chunk>;
+
+/// How many bytes of rows are held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// In chunks that take rows.
+    pub(super) live_bytes: usize,
+    /// In chunks that wait to be written.
+    pub(super) frozen_bytes: usize,
+}
+
+impl Held {
+    /// Counts a part of the whole anew.
+    pub(super) fn replace(&mut self, before: Self, after: Self) {
+        self.live_bytes = (self.live_bytes + after.live_bytes).saturating_sub(before.live_bytes);
+        self.frozen_bytes =
+            (self.frozen_bytes + after.frozen_bytes).saturating_sub(before.frozen_bytes);
+    }
+}
+
+impl std::iter::Sum for Held {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        let mut sum = Self::default();
+        parts.for_each(|part| sum.replace(Self::default(), part));
+        sum
+    }
+}
+
+/// See the module's page.
+pub(super) struct Table {
+    pub(super) db: DbId,
+    pub(super) files: TableFiles,
+    /// Chunks that take rows.
+    live: Chunks,
+    /// Chunks of the running snapshot that are not in files yet: older than the live ones.
+    frozen: Chunks,
+    held: Held,
+}
+
+impl Table {
+    pub(super) fn new(db: DbId) -> Self {
+        let (live, frozen) = (Chunks::new(), Chunks::new());
+        Self { db, files: TableFiles::default(), live, frozen, held: Held::default() }
+    }
+
+    pub(super) fn held(&self) -> Held {
+        self.held
+    }
+
+    /// Puts rows into the chunks of their time.
+    pub(super) fn buffer(&mut self, batch: TableBatch, gen1_duration_ns: i64) {
+        let TableBatch { rows, min_time_ns, max_time_ns, .. } = batch;
+        let chunk_time_ns = chunk_time(min_time_ns, gen1_duration_ns);
+        let parts = if chunk_time_ns == chunk_time(max_time_ns, gen1_duration_ns) {
+            vec![Part { chunk_time_ns, rows, min_time_ns, max_time_ns }]
+        } else {
+            split(&rows, gen1_duration_ns)
+        };
+        for part in parts {
+            let chunk = self.live.entry(part.chunk_time_ns).or_insert_with(Chunk::new);
+            let before = chunk.size_bytes();
+            chunk.push(part.rows, part.min_time_ns, part.max_time_ns);
+            let held = &mut self.held.live_bytes;
+            *held = (*held + chunk.size_bytes()).saturating_sub(before);
+        }
+    }
+
+    /// Keeps the sorted form that a query made, in the place of the rows it was made from. The
+    /// chunk may be frozen by now, or gone, or another one of the same time.
+    pub(super) fn keep_sorted(&mut self, kept: KeepSorted) {
+        let KeepSorted { chunk_id, chunk_time_ns, sorted_batches, sorted, .. } = kept;
+        let places = [
+            (&mut self.live, &mut self.held.live_bytes),
+            (&mut self.frozen, &mut self.held.frozen_bytes),
+        ];
+        for (chunks, held) in places {
+            let chunk = chunks.get_mut(&chunk_time_ns).filter(|c| c.id() == chunk_id);
+            if let Some(chunk) = chunk {
+                let before = chunk.size_bytes();
+                chunk.keep_sorted(sorted_batches, sorted);
+                *held = (*held + chunk.size_bytes()).saturating_sub(before);
+                return;
+            }
+        }
+    }
+
+    /// Everything that a query needs of the time range.
+    pub(super) fn view(&mut self, question: &ViewTable, gen1_duration_ns: i64) -> TableView {
+        let ViewTable { min_time_ns, max_time_ns, .. } = *question;
+        if min_time_ns > max_time_ns {
+            return TableView::default();
+        }
+        let times = chunk_time(min_time_ns, gen1_duration_ns)..=max_time_ns;
+        let mut chunks: Vec<ChunkView> = self
+            .frozen
+            .range_mut(times.clone())
+            .chain(self.live.range_mut(times))
+            .filter(|(_, chunk)| chunk.overlaps(min_time_ns, max_time_ns))
+            .map(|(time, chunk)| chunk.view(*time))
+            .collect();
+        // The sort is stable: a frozen chunk stays before the live one of its time.
+        chunks.sort_by_key(|chunk| chunk.chunk_time_ns);
+        TableView { chunks, files: self.files.overlapping(min_time_ns, max_time_ns) }
+    }
+
+    /// Forgets the live chunks that begin before `end_time_ns`.
+    pub(super) fn drop_before(&mut self, end_time_ns: i64) {
+        let dropped = self.cut(end_time_ns);
+        self.held.live_bytes = self.held.live_bytes.saturating_sub(size_bytes(&dropped));
+    }
+
+    /// Freezes the live chunks that begin before `end_time_ns`.
+    pub(super) fn freeze_before(&mut self, end_time_ns: i64) {
+        assert!(self.frozen.is_empty(), "a snapshot begins after the one before it has ended");
+        self.frozen = self.cut(end_time_ns);
+        let bytes = size_bytes(&self.frozen);
+        self.held.live_bytes = self.held.live_bytes.saturating_sub(bytes);
+        self.held.frozen_bytes = bytes;
+    }
+
+    /// Makes frozen chunks take rows again.
+    pub(super) fn thaw(&mut self) {
+        for (time, mut chunk) in std::mem::take(&mut self.frozen) {
+            if let Some(later) = self.live.remove(&time) {
+                chunk.absorb(later);
+            }
+            self.live.insert(time, chunk);
+        }
+        self.held = Held { live_bytes: size_bytes(&self.live), frozen_bytes: 0 };
+    }
+
+    fn cut(&mut self, end_time_ns: i64) -> Chunks {
+        let later = self.live.split_off(&end_time_ns);
+        std::mem::replace(&mut self.live, later)
+    }
+
+    pub(super) fn frozen_chunks(&mut self) -> Vec<ChunkView> {
+        self.frozen.iter_mut().map(|(time, chunk)| chunk.view(*time)).collect()
+    }
+
+    /// Forgets a frozen chunk. False when there is none.
+    pub(super) fn drop_frozen_chunk(&mut self, chunk_time_ns: i64) -> bool {
+        let Some(chunk) = self.frozen.remove(&chunk_time_ns) else { return false };
+        self.held.frozen_bytes = self.held.frozen_bytes.saturating_sub(chunk.size_bytes());
+        true
+    }
+
+    /// Forgets all frozen chunks.
+    pub(super) fn drop_frozen(&mut self) {
+        self.frozen.clear();
+        self.held.frozen_bytes = 0;
+    }
+}
+
+fn size_bytes(chunks: &Chunks) -> usize {
+    chunks.values().map(Chunk::size_bytes).sum()
+}

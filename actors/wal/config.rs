@@ -1,0 +1,38 @@
+//! How the log is set up.
+
+use super::owner::Owner;
+use crate::persist::Persist;
+use crate::runtime::fatal::Fatal;
+use crate::runtime::mailbox::Mailbox;
+use crate::store::StoreShards;
+
+/// How a [`Wal`](super::Wal) is set up.
+#[derive(Clone, Debug)]
+pub struct WalConfig {
+    /// The claim of this process on the log: where it is kept, and for which node.
+    pub owner: Owner,
+    /// No file gets a number up to this one: files up to there belong to durable snapshots, and
+    /// may all have been removed.
+    pub above_file: u64,
+    /// Groups gather for a whole period and are put together when it ends, because each put costs
+    /// a round trip. Otherwise a group is written as soon as the one before is on stable storage.
+    pub put_by_period: bool,
+    /// The shards that durable rows go to.
+    pub stores: StoreShards,
+    /// Who takes snapshots.
+    pub persist: Mailbox<Persist>,
+    /// Periods of a snapshot; half as many again stay in the log.
+    pub snapshot_size: usize,
+    /// Width of a chunk, nanoseconds.
+    pub gen1_duration_ns: i64,
+    /// Bytes of rows in the store above which everything is taken as a snapshot.
+    pub force_snapshot_bytes: usize,
+    /// Writes that may wait for a sync; more are refused.
+    pub waiting_writes_max: usize,
+    /// Bytes these may hold.
+    pub waiting_bytes_max: usize,
+    /// Bytes of rows that the store may hold; when it does, writes are refused.
+    pub held_bytes_max: usize,
+    /// Raised when the log was taken over by another process.
+    pub fatal: Fatal,
+}

@@ -1,0 +1,169 @@
+//! When snapshots begin, what the log says of them, and what is read back.
+
+use super::*;
+use protocols::file_index::Segment;
+use protocols::messages::store::FrozenChunks;
+use protocols::messages::wal::{SnapshotDone, TakeSnapshot};
+use protocols::snapshot::{PlacedMark, SnapshotMark};
+
+const MINUTE: i64 = 60_000_000_000;
+/// Width of a chunk in these tests.
+const GEN1: i64 = 10 * MINUTE;
+
+impl Node {
+    async fn end_period(&self) {
+        self.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+    }
+
+    /// One write, alone in its period.
+    async fn write_period(&self, time: i64) {
+        self.write(time).await.unwrap();
+        self.end_period().await;
+    }
+
+    async fn snapshot(&self) -> Option<PlacedMark> {
+        self.wal.ask_from_edge(TakeSnapshot, soon()).await.unwrap()
+    }
+
+    /// The snapshot that has to begin.
+    async fn begun(&self) -> PlacedMark {
+        let give_up = soon();
+        loop {
+            if let Some(placed) = self.snapshot().await {
+                return placed;
+            }
+            assert!(Instant::now() < give_up, "no snapshot");
+        }
+    }
+
+    async fn frozen_chunks(&self, snapshot: u64) -> Vec<i64> {
+        let frozen = self.shard.ask_from_edge(FrozenChunks { snapshot }, soon()).await.unwrap();
+        frozen.chunks.iter().map(|c| c.chunk.chunk_time_ns).collect()
+    }
+}
+
+fn small() -> Setup {
+    Setup { snapshot_size: 4, ..Setup::default() }
+}
+
+fn stores(dir: &tempfile::TempDir) -> [Objects; 2] {
+    [Objects::memory(), Objects::directory(dir.path().to_owned()).unwrap()]
+}
+
+#[test]
+fn a_snapshot_takes_full_chunks_and_leaves_the_newest() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in stores(&dir) {
+            let node = Node::start_with(&objects, small()).await;
+            for time in 0..5 {
+                node.write_period(time).await;
+            }
+            assert_eq!(node.snapshot().await, None);
+            node.write_period(GEN1).await;
+            let begun = node.begun().await;
+            let mark = SnapshotMark { number: 1, end_time_ns: GEN1, wal_through: 5, forced: false };
+            assert_eq!(begun.mark, mark);
+            assert_eq!(node.frozen_chunks(1).await, [0]);
+            assert_eq!(node.rows().await, 6);
+            // One at a time, however many periods go by.
+            for i in 1..20 {
+                node.write_period(i * GEN1).await;
+            }
+            assert_eq!(node.snapshot().await, Some(begun));
+            node.wal.ask_from_edge(SnapshotDone { number: 1 }, soon()).await.unwrap();
+            assert_eq!(node.snapshot().await, None);
+            node.write_period(20 * GEN1).await;
+            assert_eq!(node.begun().await.mark.number, 2);
+        }
+    });
+}
+
+#[test]
+fn a_snapshot_that_is_not_durable_is_repeated_after_a_restart() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in stores(&dir) {
+            let node = Node::start_with(&objects, small()).await;
+            for time in [0, 1, 2, 3, 4, GEN1, GEN1 + 1] {
+                node.write_period(time).await;
+            }
+            let begun = node.begun().await;
+            node.write(5).await.unwrap();
+            let again = Node::start_with(&objects, small()).await;
+            assert_eq!(again.snapshot().await, Some(begun));
+            assert_eq!(again.frozen_chunks(1).await, [0]);
+            assert_eq!(again.rows().await, 8);
+        }
+    });
+}
+
+#[test]
+fn after_a_durable_snapshot_only_the_later_rows_are_read_back() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in stores(&dir) {
+            let node = Node::start_with(&objects, small()).await;
+            for time in [0, 1, 2, 3, 4, GEN1] {
+                node.write_period(time).await;
+            }
+            let begun = node.begun().await;
+            node.write(GEN1 + 5).await.unwrap();
+            let mut index = FileIndex::default();
+            let segment = Segment { sequence: 1, snapshot: Some(begun), ..Segment::default() };
+            index.apply(&segment).unwrap();
+            let again = Node::start_with(&objects, Setup { index, ..small() }).await;
+            assert_eq!(again.snapshot().await, None);
+            assert_eq!(again.times().await, BTreeSet::from([GEN1, GEN1 + 5]));
+        }
+    });
+}
+
+#[test]
+fn memory_pressure_takes_everything() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in stores(&dir) {
+            let setup = Setup { force_snapshot_bytes: 1, ..Setup::default() };
+            let node = Node::start_with(&objects, setup).await;
+            node.write(3).await.unwrap();
+            node.write(GEN1 + 3).await.unwrap();
+            let give_up = soon();
+            let begun = loop {
+                node.end_period().await;
+                if let Some(begun) = node.snapshot().await {
+                    break begun;
+                }
+                assert!(Instant::now() < give_up, "no snapshot");
+            };
+            assert!(begun.mark.forced);
+            assert_eq!(begun.mark.end_time_ns, 2 * GEN1);
+            assert_eq!(node.frozen_chunks(1).await, [0, GEN1]);
+            // The mark is in the log although no write came with it.
+            let again = Node::start(&objects, None).await;
+            assert_eq!(again.snapshot().await, Some(begun));
+        }
+    });
+}
+
+#[test]
+fn a_remote_store_gets_one_object_a_period() {
+    run(async {
+        let objects = Objects::memory();
+        let setup = Setup { put_by_period: true, ..Setup::default() };
+        let node = Node::start_with(&objects, setup).await;
+        let writes = join_all((0..3).map(|time| node.write(time)));
+        let ends = async {
+            // The period ends once all three wait.
+            while node.wal.ask_from_edge(write(9, SyncMode::Buffered), soon()).await.unwrap()
+                != Err(WalError::Full(3))
+            {}
+            node.end_period().await;
+        };
+        let (written, ()) = futures::join!(writes, ends);
+        assert!(written.iter().all(Result::is_ok), "{written:?}");
+        let log = super::super::log::list(objects.store.as_ref(), "n").await.unwrap();
+        assert_eq!(log, [1]);
+        node.wal.ask_from_edge(Drain, soon()).await.unwrap().unwrap();
+    });
+}

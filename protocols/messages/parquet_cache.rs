@@ -1,0 +1,66 @@
+//! What the `ParquetCache` actor accepts.
+
+use super::Command;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Asks for the bytes of a file. Sent by readers, for each file they open.
+#[derive(Clone, Debug)]
+pub struct LookUp {
+    /// Key of the object.
+    pub path: Arc<str>,
+    /// Size of the object.
+    pub size_bytes: u64,
+    /// Largest time of any row: old files are not fetched into the cache.
+    pub max_time_ns: i64,
+}
+
+impl Command for LookUp {
+    /// The whole file, or `None` when the reader has to ask the object store.
+    type Reply = Option<Bytes>;
+    const NAME: &'static str = "LookUp";
+}
+
+/// Puts a file into the cache that was just written. Sent by `Persist`.
+#[derive(Clone)]
+pub struct Insert {
+    /// Key of the object.
+    pub path: Arc<str>,
+    /// The whole file.
+    pub bytes: Bytes,
+}
+
+impl std::fmt::Debug for Insert {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Insert").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Command for Insert {
+    type Reply = ();
+    const NAME: &'static str = "Insert";
+    fn cost_bytes(&self) -> usize {
+        256 + self.bytes.len()
+    }
+}
+
+/// Forgets files whose objects are about to be deleted. Sent by `Persist`.
+#[derive(Clone, Debug)]
+pub struct Evict {
+    /// Keys of the objects.
+    pub paths: Vec<Arc<str>>,
+}
+
+impl Command for Evict {
+    type Reply = ();
+    const NAME: &'static str = "Evict";
+}
+
+/// Makes room when the cache is full. Sent by a ticker.
+#[derive(Clone, Copy, Debug)]
+pub struct PruneDue;
+
+impl Command for PruneDue {
+    type Reply = ();
+    const NAME: &'static str = "PruneDue";
+}

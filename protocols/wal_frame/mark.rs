@@ -1,0 +1,92 @@
+//! The mark of a snapshot as an entry of a group: `tag, version, number, end, through, forced`.
+
+use super::FrameError;
+use super::entry;
+use super::wire::Reader;
+use crate::columns::StoredRows;
+use crate::ids::DbId;
+use crate::snapshot::SnapshotMark;
+
+/// Stands where the entry of a request has its size, which is never so large.
+const TAG: u32 = u32::MAX;
+const VERSION: u8 = 1;
+
+/// What an entry of a group is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// The rows of one request.
+    Rows(DbId, Vec<StoredRows>),
+    /// A snapshot begins behind the rows of this group.
+    Mark(SnapshotMark),
+}
+
+/// The bytes of a mark.
+pub fn encode(mark: &SnapshotMark) -> Vec<u8> {
+    let mut out = Vec::with_capacity(30);
+    out.extend_from_slice(&TAG.to_le_bytes());
+    out.push(VERSION);
+    out.extend_from_slice(&mark.number.to_le_bytes());
+    out.extend_from_slice(&mark.end_time_ns.to_le_bytes());
+    out.extend_from_slice(&mark.wal_through.to_le_bytes());
+    out.push(u8::from(mark.forced));
+    out
+}
+
+/// Reads an entry, whatever it is.
+///
+/// # Errors
+/// When the bytes are neither rows nor a mark of a known version.
+pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
+    let mut reader = Reader(bytes);
+    if reader.u32()? != TAG {
+        let (db, rows) = entry::decode(bytes)?;
+        return Ok(Content::Rows(db, rows));
+    }
+    if reader.u8()? != VERSION {
+        return Err(FrameError::Malformed("unknown kind of entry"));
+    }
+    let number = reader.u64()?;
+    let end_time_ns = reader.u64()? as i64;
+    let wal_through = reader.u64()?;
+    let forced = match reader.u8()? {
+        0 => false,
+        1 => true,
+        _ => return Err(FrameError::Malformed("a truth value other than 0 and 1")),
+    };
+    if !reader.0.is_empty() {
+        return Err(FrameError::Malformed("bytes behind a mark"));
+    }
+    Ok(Content::Mark(SnapshotMark { number, end_time_ns, wal_through, forced }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn marks_survive_the_round_trip(
+            number in any::<u64>(),
+            end_time_ns in any::<i64>(),
+            wal_through in any::<u64>(),
+            forced in any::<bool>(),
+        ) {
+            let mark = SnapshotMark { number, end_time_ns, wal_through, forced };
+            let bytes = encode(&mark);
+            prop_assert_eq!(content(&bytes), Ok(Content::Mark(mark)));
+            for cut in 0..bytes.len() {
+                prop_assert!(content(&bytes[..cut]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_told_from_marks() {
+        let bytes = entry::encode(DbId(7), &[]);
+        assert_eq!(content(&bytes), Ok(Content::Rows(DbId(7), vec![])));
+        let mut bytes = encode(&SnapshotMark::default());
+        bytes[4] = 2;
+        assert_eq!(content(&bytes), Err(FrameError::Malformed("unknown kind of entry")));
+    }
+}

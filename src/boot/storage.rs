@@ -1,0 +1,241 @@
+//! The actors that hold data: shards of the store, the log, snapshots, the cache of files.
+
+use super::Boot;
+use actors::catalog::{Catalog, removed_tables};
+use actors::parquet_cache::{ParquetCache, ParquetCacheConfig};
+use actors::persist::{Persist, PersistConfig, index};
+use actors::runtime::guardian::{ActorConfig, Factory, Guardian};
+use actors::runtime::mailbox::Mailbox;
+use actors::runtime::objects::Objects;
+use actors::runtime::published::Published;
+use actors::store::{ShardFiles, Store, StoreShards};
+use actors::wal::{Replay, ReplayError, Wal, WalConfig, replay};
+use futures::FutureExt;
+use protocols::file_index::FileIndex;
+use protocols::limits;
+use protocols::messages::catalog::CatchUp;
+use protocols::schema::CatalogSnapshot;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the object of a removed file stays for queries that still read it.
+const OBJECT_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// What a reading of the log needs, for the first life of an actor and for later ones.
+struct ReplaySource {
+    objects: Objects,
+    node: String,
+    snapshot: Published<CatalogSnapshot>,
+    shards: usize,
+    only_shard: Option<usize>,
+    concurrency: usize,
+    fail_on_damage: bool,
+    /// The index as of the start: all actors begin with the same. Later lives read it again.
+    first_index: Mutex<Option<Arc<FileIndex>>>,
+}
+
+impl ReplaySource {
+    async fn get(&self) -> anyhow::Result<Replay> {
+        let first = self.first_index.lock().ok().and_then(|mut first| first.take());
+        let index = match first {
+            Some(index) => index,
+            None => Arc::new(index::load(&self.objects, &self.node).await?),
+        };
+        Ok(Replay {
+            objects: self.objects.clone(),
+            node: self.node.clone(),
+            index,
+            catalog: self.snapshot.load(),
+            shards: self.shards,
+            only_shard: self.only_shard,
+            concurrency: self.concurrency,
+            fail_on_damage: self.fail_on_damage,
+        })
+    }
+}
+
+impl Boot<'_> {
+    fn replay_source(
+        &self,
+        snapshot: &Published<CatalogSnapshot>,
+        shards: usize,
+        only_shard: Option<usize>,
+    ) -> Arc<ReplaySource> {
+        Arc::new(ReplaySource {
+            objects: self.objects.clone(),
+            node: self.config.node_id.clone(),
+            snapshot: snapshot.clone(),
+            shards,
+            only_shard,
+            concurrency: self.config.wal_replay_concurrency,
+            fail_on_damage: self.config.wal_replay_fail_on_error,
+            first_index: Mutex::new(Some(Arc::clone(&self.index))),
+        })
+    }
+
+    pub(super) async fn parquet_cache(&mut self) -> anyhow::Result<Option<Mailbox<ParquetCache>>> {
+        let Some(options) = self.config.parquet_cache else { return Ok(None) };
+        let cache = ParquetCacheConfig {
+            objects: self.objects.clone(),
+            bytes_max: options.bytes_max,
+            prune_fraction: options.prune_fraction,
+            query_path_duration: options.query_path_duration,
+            clock: self.clock.clone(),
+        };
+        let config = ActorConfig {
+            kind: "parquet-cache",
+            name: "parquet-cache".to_owned(),
+            messages_max: limits::PARQUET_CACHE_MAILBOX_MESSAGES,
+            bytes_max: limits::PARQUET_CACHE_MAILBOX_BYTES,
+            vital: false,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let factory: Factory<ParquetCache> = Arc::new(move || {
+            let cache = cache.clone();
+            async move { Ok(ParquetCache::new(cache)) }.boxed_local()
+        });
+        self.birth(config, &mailbox, factory).await?;
+        Ok(Some(mailbox))
+    }
+
+    pub(super) async fn stores(
+        &mut self,
+        snapshot: &Published<CatalogSnapshot>,
+    ) -> anyhow::Result<StoreShards> {
+        let shards = self.config.io_threads;
+        let mut mailboxes = Vec::with_capacity(shards);
+        for shard in 0..shards {
+            let config = ActorConfig {
+                kind: "store",
+                name: format!("store-{shard}"),
+                messages_max: limits::STORE_MAILBOX_MESSAGES,
+                bytes_max: limits::STORE_MAILBOX_BYTES,
+                vital: true,
+            };
+            let mailbox = Guardian::mailbox(&config);
+            let factory = store_factory(self.replay_source(snapshot, shards, Some(shard)), shard);
+            self.birth(config, &mailbox, factory).await?;
+            mailboxes.push(mailbox);
+        }
+        Ok(StoreShards::new(mailboxes))
+    }
+
+    pub(super) async fn wal(
+        &mut self,
+        catalog: &Mailbox<Catalog>,
+        stores: &StoreShards,
+        snapshot: &Published<CatalogSnapshot>,
+        persist: &Mailbox<Persist>,
+    ) -> anyhow::Result<Mailbox<Wal>> {
+        let wal = WalConfig {
+            owner: self.owner.clone(),
+            above_file: self.index.wal_through(),
+            put_by_period: self.objects.remote,
+            stores: stores.clone(),
+            persist: persist.clone(),
+            snapshot_size: self.config.wal_snapshot_size,
+            gen1_duration_ns: snapshot.load().gen1_duration_ns,
+            force_snapshot_bytes: self.config.force_snapshot_bytes,
+            waiting_writes_max: self.config.wal_writes_max,
+            waiting_bytes_max: self.config.wal_bytes_max,
+            held_bytes_max: self.config.buffer_bytes_max,
+            fatal: self.fatal.clone(),
+        };
+        let config = ActorConfig {
+            kind: "wal",
+            name: "wal".to_owned(),
+            // The log itself refuses at its configured bounds, with a text that says so; its
+            // mailbox holds those writes, the ones under way, and some messages of its own.
+            messages_max: self.config.wal_writes_max.saturating_mul(2).saturating_add(1024),
+            bytes_max: self.config.wal_bytes_max.saturating_mul(2),
+            vital: true,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let source = self.replay_source(snapshot, stores.all().len(), None);
+        let catalog = catalog.clone();
+        let factory: Factory<Wal> = Arc::new(move || {
+            let (wal, source) = (wal.clone(), Arc::clone(&source));
+            let catalog = catalog.clone();
+            let what = async move || {
+                let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
+                catalog.ask_from_edge(CatchUp, deadline).await??;
+                source.get().await
+            };
+            async move { Wal::open(wal, what).await }.boxed_local()
+        });
+        self.birth(config, &mailbox, factory).await?;
+        Ok(mailbox)
+    }
+
+    /// The address of `Persist`, which the log has to know before `Persist` is born.
+    pub(super) fn persist_mailbox(&self) -> (ActorConfig, Mailbox<Persist>) {
+        let config = ActorConfig {
+            kind: "persist",
+            name: "persist".to_owned(),
+            messages_max: limits::PERSIST_MAILBOX_MESSAGES,
+            bytes_max: limits::PERSIST_MAILBOX_BYTES,
+            vital: true,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        (config, mailbox)
+    }
+
+    pub(super) async fn persist(
+        &mut self,
+        (config, mailbox): (ActorConfig, Mailbox<Persist>),
+        stores: &StoreShards,
+        snapshot: &Published<CatalogSnapshot>,
+        wal: &Mailbox<Wal>,
+        cache: Option<Mailbox<ParquetCache>>,
+    ) -> anyhow::Result<Mailbox<Persist>> {
+        let persist = PersistConfig {
+            writer: actors::runtime::random::uuid().as_u128(),
+            node: self.config.node_id.clone(),
+            objects: self.objects.clone(),
+            stores: stores.clone(),
+            wal: wal.clone(),
+            catalog: snapshot.clone(),
+            cache,
+            clock: self.clock.clone(),
+            fatal: self.fatal.clone(),
+            concurrency: self.config.snapshot_concurrency,
+            wal_files_kept: self.config.wal_files_kept,
+            wal_delete_delay: self.config.wal_delete_delay,
+            object_grace: OBJECT_GRACE,
+            retention_check_interval: self.config.retention_check_interval,
+        };
+        let factory: Factory<Persist> = Arc::new(move || {
+            let persist = persist.clone();
+            async move { Persist::open(persist).await }.boxed_local()
+        });
+        self.birth(config, &mailbox, factory).await?;
+        Ok(mailbox)
+    }
+}
+
+/// A shard is born with files and without rows, because the log feeds it at its own start; its
+/// later lives read their rows back themselves.
+fn store_factory(source: Arc<ReplaySource>, shard: usize) -> Factory<Store> {
+    let born = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    Arc::new(move || {
+        let again = born.swap(true, std::sync::atomic::Ordering::Relaxed);
+        let source = Arc::clone(&source);
+        async move {
+            let what = source.get().await?;
+            let catalog = &what.catalog;
+            let files = ShardFiles::of(&what.index, shard, what.shards);
+            let dropped = removed_tables(catalog);
+            let mut store = Store::new(shard, catalog.gen1_duration_ns, dropped, files);
+            if again {
+                replay(&what, None, async |_, group| {
+                    store.apply(group);
+                    Ok::<(), ReplayError>(())
+                })
+                .await?;
+            }
+            Ok(store)
+        }
+        .boxed_local()
+    })
+}

@@ -1,0 +1,130 @@
+//! Where data is kept, from the command line's options.
+
+use crate::cli::serve::object_store::{CloudArgs, ObjectStoreArgs, ObjectStoreKind, RemoteArgs};
+use actors::runtime::objects::options::{
+    AzureOptions, GoogleOptions, RemoteOptions, S3Options, Secret, Storage,
+};
+use std::path::PathBuf;
+
+/// What is chosen, and whether everything is there that it needs.
+///
+/// # Errors
+/// When something is missing; the text names it.
+pub(super) fn storage(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
+    Ok(match args.object_store {
+        ObjectStoreKind::Memory => Storage::Memory,
+        ObjectStoreKind::MemoryThrottled => Storage::MemoryThrottled,
+        ObjectStoreKind::File => {
+            let folder = args.data_dir.clone().or_else(default_folder);
+            Storage::Directory(folder.ok_or_else(|| missing("file", &["data-dir"]))?)
+        }
+        ObjectStoreKind::S3 => s3(args)?,
+        ObjectStoreKind::Google => google(args)?,
+        ObjectStoreKind::Azure => azure(args)?,
+    })
+}
+
+/// What was odd about the options.
+pub(super) fn warnings(args: &ObjectStoreArgs) -> Option<String> {
+    let in_memory =
+        matches!(args.object_store, ObjectStoreKind::Memory | ObjectStoreKind::MemoryThrottled);
+    let folder = args.data_dir.as_ref().filter(|_| in_memory)?;
+    Some(format!(
+        "--data-dir {} is ignored: with this object store nothing is kept on disk, and nothing \
+         survives a restart",
+        folder.display()
+    ))
+}
+
+fn default_folder() -> Option<PathBuf> {
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty())?;
+    Some(home.join(".influxdb"))
+}
+
+fn missing(store: &str, settings: &[&str]) -> anyhow::Error {
+    anyhow::anyhow!(
+        "Specified '{store}' for the object store; required configuration missing for {}",
+        settings.join(", ")
+    )
+}
+
+/// The value of an option; one that is set to nothing counts as not set.
+fn given(value: &Option<String>) -> Option<String> {
+    value.clone().filter(|value| !value.is_empty())
+}
+
+/// Fails with the names of all settings that are not there.
+fn require(store: &str, settings: &[(&str, bool)]) -> anyhow::Result<()> {
+    let absent: Vec<&str> =
+        settings.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+    if absent.is_empty() { Ok(()) } else { Err(missing(store, &absent)) }
+}
+
+fn s3(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
+    let bucket = given(&args.bucket);
+    let (key, secret) = (given(&args.s3.aws_access_key_id), given(&args.s3.aws_secret_access_key));
+    require(
+        "s3",
+        &[
+            ("bucket", bucket.is_some()),
+            ("aws-access-key-id", key.is_some() || secret.is_none()),
+            ("aws-secret-access-key", secret.is_some() || key.is_none()),
+        ],
+    )?;
+    Ok(Storage::S3(Box::new(S3Options {
+        bucket: bucket.unwrap_or_default(),
+        region: args.s3.aws_default_region.clone(),
+        endpoint: given(&args.s3.aws_endpoint),
+        access_key_id: key,
+        secret_access_key: secret.map(Secret),
+        session_token: given(&args.s3.aws_session_token).map(Secret),
+        credentials_file: args.s3.aws_credentials_file.clone(),
+        allow_http: args.s3.aws_allow_http,
+        skip_signature: args.s3.aws_skip_signature,
+        remote: remote(&args.remote),
+    })))
+}
+
+fn google(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
+    let (bucket, account) = (given(&args.bucket), args.clouds.google_service_account.clone());
+    require(
+        "google",
+        &[("bucket", bucket.is_some()), ("google-service-account", account.is_some())],
+    )?;
+    Ok(Storage::Google(Box::new(GoogleOptions {
+        bucket: bucket.unwrap_or_default(),
+        service_account: account.unwrap_or_default(),
+        remote: remote(&args.remote),
+    })))
+}
+
+fn azure(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
+    let CloudArgs { azure_storage_account, azure_storage_access_key, azure_endpoint, .. } =
+        &args.clouds;
+    let (container, account) = (given(&args.bucket), given(azure_storage_account));
+    require(
+        "azure",
+        &[("bucket", container.is_some()), ("azure-storage-account", account.is_some())],
+    )?;
+    Ok(Storage::Azure(Box::new(AzureOptions {
+        container: container.unwrap_or_default(),
+        account: account.unwrap_or_default(),
+        access_key: given(azure_storage_access_key).map(Secret),
+        endpoint: given(azure_endpoint),
+        allow_http: args.clouds.azure_allow_http,
+        remote: remote(&args.remote),
+    })))
+}
+
+fn remote(args: &RemoteArgs) -> RemoteOptions {
+    RemoteOptions {
+        connection_limit: args.object_store_connection_limit,
+        http2_only: args.object_store_http2_only,
+        http2_max_frame_bytes: args.object_store_http2_max_frame_size,
+        request_timeout: args.object_store_request_timeout,
+        retries_max: args.object_store_max_retries,
+        retry_timeout: args.object_store_retry_timeout,
+        tls_allow_insecure: args.object_store_tls_allow_insecure,
+        tls_authorities: args.object_store_tls_ca.clone(),
+    }
+}
