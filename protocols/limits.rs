@@ -29,8 +29,10 @@ pub const CATALOG_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
 /// Ingest mailbox of one pool member: a few bodies wait while one is parsed and its durability is
 /// awaited, so the count bounds the writes in flight.
 pub const INGEST_MAILBOX_MESSAGES: usize = 4_096;
-/// Ingest mailbox of one pool member, in bytes of request bodies.
+/// Ingest mailbox of one pool member, in bytes of request bodies, where there is memory enough.
 pub const INGEST_MAILBOX_BYTES: usize = 128 * 1024 * 1024;
+/// Part of the memory that the bodies in all ingest mailboxes may take.
+pub const INGEST_MEMORY_PART: f64 = 0.05;
 
 /// Store mailbox of a shard: one message a WAL group and one a query.
 pub const STORE_MAILBOX_MESSAGES: usize = 4_096;

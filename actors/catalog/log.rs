@@ -2,6 +2,7 @@
 //! checkpoints of the whole.
 
 use super::state::CatalogState;
+use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::objects::Objects;
 use crate::runtime::random;
@@ -82,6 +83,9 @@ impl CatalogLog {
 
     /// Stores `record` under `header.sequence` unless something is there.
     pub(super) async fn append(&self, header: Header, record: &LogRecord) -> Appended {
+        if canary::is("catalog-in-memory") {
+            return Appended::Ours;
+        }
         let path = Path::from(paths::catalog_log(&self.node, header.sequence));
         let bytes = Bytes::from(encode_log(header, record));
         let put = self.objects.store.put_opts(&path, bytes.into(), PutMode::Create.into()).await;

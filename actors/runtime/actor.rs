@@ -3,6 +3,8 @@
 
 use super::faults;
 use super::mailbox::{Ask, Mailbox, Responder};
+#[cfg(feature = "simulation")]
+use actix::WrapFuture;
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use metrics::Histogram;
 use protocols::messages::Command;
@@ -125,6 +127,10 @@ impl<A: Receive<M>, M: Command> Handler<Ask<M>> for Hosted<A> {
             return; // the asker has its answer already
         }
         faults::plant_panic(&self.name, M::NAME);
+        #[cfg(feature = "simulation")]
+        if let Some(pause) = super::simulated::pause() {
+            context.wait(tokio::time::sleep(pause).into_actor(self));
+        }
         let (message, reply) = ask.into_parts();
         let mut cx = Cx { context, mailbox: &self.mailbox };
         self.inner.receive(message, reply, &mut cx);

@@ -121,7 +121,8 @@ impl AppendFile {
     pub fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         if !canary::is("no-append-sync") {
-            self.file.sync_data()?;
+            let synced = self.file.sync_data();
+            if canary::is("retry-failed-sync") { self.file.sync_data()? } else { synced? }
         }
         self.synced_bytes += bytes.len() as u64;
         Ok(())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 pub struct FaultPlan {
     errors: BTreeMap<String, u32>,
     panics: BTreeMap<String, u32>,
+    stops: BTreeMap<String, u32>,
     /// How often each point was passed.
     pub passed: BTreeMap<String, u64>,
 }
@@ -22,15 +23,25 @@ impl FaultPlan {
         self.panics.insert(name.to_owned(), hit.max(1));
     }
 
+    /// The machine stops when `name` is passed for the `hit`th time from now.
+    pub fn plant_stop(&mut self, name: &str, hit: u32) {
+        self.stops.insert(name.to_owned(), hit.max(1));
+    }
+
     /// Forgets what has not happened yet.
     pub fn clear(&mut self) {
         self.errors.clear();
         self.panics.clear();
+        self.stops.clear();
     }
 
     pub(super) fn fails(&mut self, name: &str) -> bool {
         *self.passed.entry(name.to_owned()).or_default() += 1;
         due(&mut self.errors, name)
+    }
+
+    pub(super) fn stops(&mut self, name: &str) -> bool {
+        due(&mut self.stops, name)
     }
 
     pub(super) fn panics(&mut self, name: &str) -> bool {

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// How long a job on a pool may take, at most.
 const JOB_MAX: Duration = Duration::from_millis(4);
 
+/// How long an actor stands still between two messages, at most.
+const PAUSE_MAX: Duration = Duration::from_millis(60);
+
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Machine>>> = const { RefCell::new(None) };
 }
@@ -28,6 +31,8 @@ pub struct Machine {
     /// Faults that wait for their moment.
     pub faults: RefCell<FaultPlan>,
     canary: Cell<Option<&'static str>>,
+    /// Share of messages after which an actor stands still for a while.
+    pub slow: Cell<f64>,
     /// Panics that nobody has planted.
     pub panics: RefCell<Vec<String>>,
     /// What was logged, if that is kept.
@@ -42,9 +47,19 @@ impl Machine {
             disk: RefCell::new(SimDisk::new(seed)),
             faults: RefCell::default(),
             canary: Cell::new(canary),
+            slow: Cell::new(0.0),
             panics: RefCell::default(),
             notes: RefCell::default(),
         })
+    }
+
+    /// Does what is planted at the fail point `name`. True when the caller is to fail.
+    pub fn pass(&self, name: &str) -> bool {
+        let mut faults = self.faults.borrow_mut();
+        if faults.stops(name) {
+            self.disk.borrow_mut().stop();
+        }
+        faults.fails(name)
     }
 
     /// Makes it the machine of this thread until the handle is dropped.
@@ -95,6 +110,15 @@ pub fn listen_for_panics() {
 /// Random bits of the simulation.
 pub(super) fn draw() -> Option<u128> {
     Some(machine()?.random.borrow_mut().random())
+}
+
+/// How long the actor that handles a message now leaves the next ones waiting.
+pub(super) fn pause() -> Option<Duration> {
+    let machine = machine()?;
+    let mut random = machine.random.borrow_mut();
+    let slow = machine.slow.get();
+    (slow > 0.0 && random.random_bool(slow))
+        .then(|| Duration::from_micros(random.random_range(0..PAUSE_MAX.as_micros() as u64)))
 }
 
 /// How long the job that is run now is said to take.

@@ -1,4 +1,22 @@
 //! The planted bugs, by name. Each is a branch in the code that it spoils.
 
 /// Every canary that [`crate::runtime::canary::is`] is asked about.
-pub const CANARIES: &[&str] = &["no-file-sync", "no-folder-sync", "no-append-sync"];
+pub const CANARIES: &[&str] = &[
+    "no-file-sync",
+    "no-folder-sync",
+    "no-append-sync",
+    "retry-failed-sync",
+    "replay-without-sync",
+    "ack-before-sync",
+    "ack-before-visible",
+    "reuse-sequence",
+    "ignore-rival",
+    "own-put-is-rival",
+    "catalog-in-memory",
+    "index-in-memory",
+    "mark-freezes-nothing",
+    "swap-wrong-chunk",
+    "swap-in-two-steps",
+    "sorted-form-too-far",
+    "older-file-wins",
+];

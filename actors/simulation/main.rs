@@ -109,7 +109,7 @@ fn is_clean(report: &Report, canary: Option<&'static str>) -> bool {
         println!("  again: simulate --seed {seed} --verbose{again}");
         return false;
     }
-    if seed % TWICE_EVERY == 0 {
+    if seed.is_multiple_of(TWICE_EVERY) {
         let digest = run(seed, canary, false).map(|second| second.digest).ok();
         if digest != Some(report.digest) {
             println!("seed {seed}: two runs of it differ{again}");

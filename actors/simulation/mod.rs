@@ -8,8 +8,8 @@
 mod canaries;
 mod changes;
 mod clients;
-pub mod logging;
 pub mod disk;
+pub mod logging;
 pub mod model;
 pub mod objects;
 pub mod retention;

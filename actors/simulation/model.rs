@@ -367,7 +367,7 @@ impl Model {
         let alone = |field: &&'static str| {
             row.and_then(|row| row.get(*field)).is_some_and(|versions| versions.len() == 1)
         };
-        !line.fields.iter().any(|field| alone(&field))
+        !line.fields.iter().any(alone)
     }
 
     /// How many rows with times in `span_ns` a look at that moment may count: at least and at most.

@@ -7,12 +7,13 @@ use super::model::TableKey;
 use super::objects::Weather;
 use super::trace::Trace;
 use super::workload::{Ask, DATABASES, TABLES};
-use super::world::{Sets, World};
+use super::world::{CALM, Sets, World};
 use crate::runtime::simulated::{self, Machine};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use rand::RngExt;
+use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -51,7 +52,8 @@ pub fn run(seed: u64, canary: Option<&'static str>, keep_lines: bool) -> std::io
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let report = runtime.block_on(async {
         let world = World::new(seed, Rc::clone(&machine), Trace::new(keep_lines));
-        let driver = Driver { world: Rc::clone(&world), clients: FuturesUnordered::new() };
+        let (clients, hold) = (FuturesUnordered::new(), Cell::new(None));
+        let driver = Driver { world: Rc::clone(&world), clients, hold };
         beside(world.sets(), driver.drive()).await;
         for id in world.alive() {
             world.kill(id);
@@ -91,6 +93,8 @@ async fn beside(sets: Sets, driver: impl Future<Output = ()>) {
 struct Driver {
     world: Rc<World>,
     clients: FuturesUnordered<LocalBoxFuture<'static, ()>>,
+    /// How long the next step has to wait.
+    hold: Cell<Option<Duration>>,
 }
 
 /// How often what happens, in a run of a certain mood.
@@ -101,12 +105,15 @@ struct Mood {
     faults: u32,
     panics: u32,
     changes: u32,
+    points: u32,
 }
 
 impl Driver {
     async fn drive(mut self) {
         let mood = self.mood();
         self.world.log(format_args!("options {:?}", self.world.options.objects.directory));
+        let slow = [0.0, 0.0, 0.02, 0.2][self.world.random().random_range(0..4)];
+        self.world.machine.slow.set(slow);
         self.world.start_process();
         self.wait_until_ready().await;
         for _ in 0..mood.steps {
@@ -114,7 +121,7 @@ impl Driver {
                 return;
             }
             self.step(&mood);
-            let span = self.span();
+            let span = self.hold.take().unwrap_or_else(|| self.span());
             self.settle(span).await;
         }
         self.end().await;
@@ -126,8 +133,9 @@ impl Driver {
             |share: f64, weight: u32| if random.random_bool(share) { weight } else { 0 };
         let (crashes, twins) = (often(0.7, 6), often(0.25, 4));
         let (faults, panics, changes) = (often(0.5, 10), often(0.3, 5), often(0.5, 6));
-        let steps = random.random_range(10..80);
-        Mood { steps, crashes, twins, faults, panics, changes }
+        let points = often(0.4, 6);
+        let steps = random.random_range(10..60);
+        Mood { steps, crashes, twins, faults, panics, changes, points }
     }
 
     /// How long until the next step.
@@ -144,8 +152,8 @@ impl Driver {
 
     fn step(&mut self, mood: &Mood) {
         let (writes, queries) = (40, 14);
-        let weights =
-            [writes, queries, mood.crashes, mood.twins, mood.faults, mood.panics, mood.changes, 2];
+        let Mood { crashes, twins, faults, panics, changes, points, .. } = *mood;
+        let weights = [writes, queries, crashes, twins, faults, panics, changes, points, 2];
         let mut dice = self.world.random().random_range(0..weights.iter().sum());
         let mut chosen = 0;
         while dice >= weights[chosen] {
@@ -160,6 +168,7 @@ impl Driver {
             4 => self.fault(),
             5 => self.panic(),
             6 => self.change(),
+            7 => self.fail_point(),
             _ => self.step_clock(),
         }
     }
@@ -244,6 +253,8 @@ impl Driver {
             3 => weather.hang = share * 0.2,
             4 => weather.down = true,
             5 => weather.latency_max = Duration::from_secs(2),
+            // Everything arrives, and nobody hears of it.
+            6 => weather.after = 1.0,
             _ => {}
         }
         world.objects.set_weather(weather);
@@ -255,6 +266,12 @@ impl Driver {
             6 => world.disk().fail_next(Call::Name, times),
             _ => world.heal(),
         }
+        if world.random().random_bool(0.25) {
+            // Longer than the log tries again.
+            self.send_writes();
+            let millis = world.random().random_range(5_000..40_000);
+            self.hold.set(Some(Duration::from_millis(millis)));
+        }
         if kind < 7 {
             let outlast = world.random().random_range(0..40_000);
             let world = Rc::clone(world);
@@ -263,6 +280,43 @@ impl Driver {
                 world.log("the faults end");
                 world.heal();
             });
+        }
+    }
+
+    /// Plants something at a fail point: an error, or the end of the machine.
+    fn fail_point(&self) {
+        const ERRORS: [&str; 7] = [
+            "wal-put",
+            "wal-put-ambiguous",
+            "catalog-after-put",
+            "catalog-checkpoint-mid",
+            "index-base-mid",
+            "snap-parquet-put",
+            "snap-manifest-put",
+        ];
+        const POINTS: [&str; 8] = [
+            "wal-before-put",
+            "wal-after-put",
+            "wal-before-ack",
+            "snap-after-marker",
+            "snap-after-first-parquet",
+            "snap-after-all-parquet",
+            "snap-after-manifest",
+            "snap-mid-wal-delete",
+        ];
+        self.world.trouble();
+        let hit = self.world.random().random_range(1..4);
+        let mut faults = self.world.machine.faults.borrow_mut();
+        if self.world.random().random_bool(0.4) {
+            let name = ERRORS[self.world.random().random_range(0..ERRORS.len())];
+            faults.plant_error(name, hit);
+            self.world.log(format_args!("error at {name}, hit {hit}"));
+        } else {
+            let name = POINTS[self.world.random().random_range(0..POINTS.len())];
+            faults.plant_stop(name, hit);
+            let power_loss = self.world.random().random_bool(0.6);
+            self.world.stop_is_power_loss.set(power_loss);
+            self.world.log(format_args!("the machine stops at {name}, hit {hit}"));
         }
     }
 
@@ -376,6 +430,9 @@ impl Driver {
         }
         self.wait_until_ready().await;
         self.check_everything().await;
+        if self.world.random().random_bool(0.5) {
+            return;
+        }
         // What was removed in the meantime must not be needed any more.
         self.settle(Duration::from_secs(60)).await;
         self.send_writes();
@@ -386,6 +443,8 @@ impl Driver {
     }
 
     async fn stop_in_order(&mut self) {
+        // What failed before has to have mended itself by now.
+        self.settle(CALM).await;
         let Some((id, _)) = self.world.only_server() else { return };
         let Some(running) = self.world.take_running(id) else { return };
         let world = Rc::clone(&self.world);
@@ -394,7 +453,7 @@ impl Driver {
             world.log(format_args!("process {id} has stopped, drained: {drained}"));
             world.kill(id);
             if !drained {
-                world.violated("the log could not be drained");
+                world.violated("the log and the snapshots did not come to rest");
             }
         });
         self.finish_requests().await;
@@ -411,7 +470,7 @@ impl Driver {
             if self.world.alive().is_empty() {
                 self.world.start_process();
             }
-            self.settle(Duration::from_millis(500)).await;
+            self.settle(Duration::from_millis(50)).await;
         }
     }
 
@@ -422,12 +481,16 @@ impl Driver {
 
     async fn check_everything(&mut self) {
         let tables = self.world.model.borrow().tables();
-        for table in tables {
-            for ask in [Ask::All, Ask::Count(i64::MIN, i64::MAX)] {
-                let Some((id, server)) = self.world.only_server() else { return };
-                self.world.start(query(Rc::clone(&self.world), id, server, table, ask));
-                self.finish_requests().await;
+        let Some((id, server)) = self.world.only_server() else { return };
+        let counted = self.world.random().random_range(0..tables.len().max(1));
+        for (number, table) in tables.into_iter().enumerate() {
+            let (world, server) = (Rc::clone(&self.world), server.clone());
+            self.world.start(query(world, id, server.clone(), table, Ask::All));
+            if number == counted {
+                let (world, all) = (Rc::clone(&self.world), Ask::Count(i64::MIN, i64::MAX));
+                self.world.start(query(world, id, server, table, all));
             }
         }
+        self.finish_requests().await;
     }
 }

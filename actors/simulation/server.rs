@@ -92,17 +92,18 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends the server in good order. True when everything that was taken is durable.
+    /// Ends the server in good order. True when everything that was taken is durable, and no
+    /// snapshot is under way any more.
     pub async fn stop(self) -> bool {
         let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
         let drained = self.server.wal.ask_from_edge(Drain, deadline).await;
-        self.server.persist.ask_from_edge(FinishSnapshot, deadline).await.ok();
+        let finished = self.server.persist.ask_from_edge(FinishSnapshot, deadline).await;
         drop(self.tickers);
         self.server.catalog.ask_from_edge(NodeStopped, deadline).await.ok();
         for birth in self.births.into_iter().rev() {
             birth.end().await;
         }
-        matches!(drained, Ok(Ok(())))
+        matches!(drained, Ok(Ok(()))) && finished.is_ok()
     }
 }
 

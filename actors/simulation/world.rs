@@ -29,7 +29,7 @@ const START_NS: i64 = 1_790_000_000_000_000_000;
 /// A call that a dead process has sent is over after this time.
 const CALLS_OVER: Duration = Duration::from_secs(35);
 /// When nothing was wrong for so long, everything has to work.
-const CALM: Duration = Duration::from_secs(60);
+pub(super) const CALM: Duration = Duration::from_secs(60);
 
 /// A server process, alive or dead.
 struct Process {

@@ -3,6 +3,7 @@
 use super::files::{ShardFiles, by_table};
 use super::table::{Held, Table};
 use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::canary;
 use crate::runtime::mailbox::Responder;
 use hashbrown::{HashMap, HashSet};
 use metrics::Gauge;
@@ -104,7 +105,9 @@ impl Store {
         } else if self.is_next(&placed) && self.nothing_swapped() {
             // When the mark comes again, the writing of the former one had failed.
             self.tables.values_mut().for_each(Table::thaw);
-            self.tables.values_mut().for_each(|table| table.freeze_before(end_time_ns));
+            if !canary::is("mark-freezes-nothing") {
+                self.tables.values_mut().for_each(|table| table.freeze_before(end_time_ns));
+            }
             self.running = Some(Running { placed, swapped: Vec::new() });
         }
         self.held = self.tables.values().map(Table::held).sum();
@@ -162,8 +165,11 @@ impl Store {
             return;
         };
         let before = table.held();
-        if table.drop_frozen_chunk(swap.chunk_time_ns) {
-            swap.files.iter().for_each(|file| table.files.add(file));
+        let next_chunk = swap.chunk_time_ns + self.gen1_duration_ns;
+        let wrong = canary::is("swap-wrong-chunk");
+        if table.drop_frozen_chunk(if wrong { next_chunk } else { swap.chunk_time_ns }) {
+            let at_once = !canary::is("swap-in-two-steps");
+            swap.files.iter().filter(|_| at_once).for_each(|file| table.files.add(file));
             running.swapped.extend(swap.files);
             self.held.replace(before, table.held());
             self.measure();

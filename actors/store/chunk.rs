@@ -1,5 +1,6 @@
 //! The rows of one table in one span of row time.
 
+use crate::runtime::canary;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
@@ -117,7 +118,8 @@ impl Chunk {
         self.seen_batches = None;
         let boundary = self.unsorted.iter().position(|b| b.arrived_batches == sorted_batches);
         if let Some(last) = boundary {
-            self.unsorted.drain(..=last);
+            let too_far = canary::is("sorted-form-too-far") && last + 1 < self.unsorted.len();
+            self.unsorted.drain(..=last + usize::from(too_far));
             self.sorted_batches = sorted_batches;
             self.bytes = memory_bytes(&sorted.rows)
                 + sorted.series_starts.capacity() * size_of::<u32>()

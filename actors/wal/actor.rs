@@ -6,6 +6,7 @@ use super::log::{self, Group, Log, LogError};
 use super::replay::{Replay, ReplayError, ReplayStats, replay};
 use super::tracker::{Due, Period, Tracker};
 use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
@@ -177,7 +178,7 @@ impl Wal {
         let group = self.next_group(log.as_ref(), ends);
         let begins = if ends { self.snapshot_due(log.as_ref(), &group) } else { None };
         if group.waiting.is_empty() && begins.is_none() {
-            if ends {
+            if ends && self.period.is_some() {
                 self.close_period();
                 log.end_period();
             }
@@ -277,7 +278,12 @@ impl Wal {
                     self.config.fatal.raise(EXIT_UNSAFE, text.to_owned());
                     WalError::Fenced
                 }
-                LogError::Io(cause) => WalError::Io(format!("{cause}; outcome unknown")),
+                LogError::Io(cause) => {
+                    if canary::is("reuse-sequence") {
+                        self.next_sequence = sequence;
+                    }
+                    WalError::Io(format!("{cause}; outcome unknown"))
+                }
             };
             for reply in waiting.into_iter().filter_map(|w| w.reply) {
                 reply.answer(Err(error.clone()));
@@ -311,7 +317,7 @@ impl Wal {
         let visible = self.deliver(sequence, batches, begins);
         self.applying += 1;
         let answered = async move {
-            let held = visible.await;
+            let held = if canary::is("ack-before-visible") { Some(vec![]) } else { visible.await };
             faults::fails("wal-before-ack");
             for reply in replies {
                 reply.answer(match held {
@@ -442,8 +448,8 @@ impl Receive<AppendRows> for Wal {
             return;
         }
         let reply = match rows.sync {
-            SyncMode::Durable => Some(reply),
-            SyncMode::Buffered => {
+            SyncMode::Durable if !canary::is("ack-before-sync") => Some(reply),
+            SyncMode::Durable | SyncMode::Buffered => {
                 reply.answer(Ok(Receipt::Buffered));
                 None
             }

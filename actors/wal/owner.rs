@@ -47,6 +47,11 @@ impl Owner {
         }
     }
 
+    /// The identity of this process: random at its start.
+    pub fn identity(&self) -> u128 {
+        self.identity
+    }
+
     /// The file of the claim, when the store is a folder.
     pub(super) fn file(&self) -> Option<PathBuf> {
         self.objects.directory.as_ref().map(|root| root.join(paths::wal_owner(&self.node)))

@@ -2,6 +2,7 @@
 
 use super::log::{Group, Log, LogError};
 use super::owner::Owner;
+use crate::runtime::canary;
 use crate::runtime::disk::{self, AppendFile};
 use crate::runtime::{faults, pools::Pool, random};
 use anyhow::Context;
@@ -182,7 +183,10 @@ impl Files {
 
     /// Whether no successor has taken over.
     fn check_owner(&self) -> Result<(), LogError> {
-        if self.path(self.newest + 1).exists() {
+        if canary::is("ignore-rival") {
+            return Ok(());
+        }
+        if disk::exists(&self.path(self.newest + 1)) {
             return Err(LogError::Fenced);
         }
         let (owner, ours) = &self.owner;

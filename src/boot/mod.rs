@@ -9,7 +9,8 @@ use actix_web::web;
 use actors::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened};
 use actors::ingest::{Ingest, IngestConfig};
 use actors::parquet_cache::ParquetCache;
-use actors::persist::{Persist, index};
+use actors::persist::Persist;
+use actors::persist::index::IndexLog;
 use actors::query::{Query, QueryConfig, QueryRuntime};
 use actors::runtime::actor::Service;
 use actors::runtime::clock::Clock;
@@ -88,10 +89,11 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         node: config.node_id.clone(),
     })
     .await?;
-    // First the claim, then the reading: a former process can neither acknowledge rows nor finish
+    // First the claims, then the reading: a former process can neither acknowledge rows nor finish
     // a snapshot any more that the reading would miss.
     let owner = Owner::take(&objects, &config.node_id).await?;
-    let index = Arc::new(index::load(&objects, &config.node_id).await?);
+    let index = IndexLog::open(&objects, &config.node_id, owner.identity()).await?;
+    let index = Arc::new(index.index().clone());
     let mut boot = Boot {
         config,
         objects,
@@ -218,7 +220,7 @@ impl Boot<'_> {
                 kind: "ingest",
                 name: format!("ingest-{member}"),
                 messages_max: limits::INGEST_MAILBOX_MESSAGES,
-                bytes_max: limits::INGEST_MAILBOX_BYTES,
+                bytes_max: self.config.ingest_bytes_max,
                 vital: true,
             };
             let mailbox = Guardian::mailbox(&config);

@@ -4,6 +4,7 @@ use super::Boot;
 use actors::catalog::{Catalog, removed_tables};
 use actors::parquet_cache::{ParquetCache, ParquetCacheConfig};
 use actors::persist::{Persist, PersistConfig, index};
+use actors::runtime::faults;
 use actors::runtime::guardian::{ActorConfig, Factory, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::objects::Objects;
@@ -21,6 +22,11 @@ use tokio::time::Instant;
 
 /// How long the object of a removed file stays for queries that still read it.
 const OBJECT_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// Tests of what happens then do not wait for it.
+fn object_grace() -> Duration {
+    if faults::fails("object-grace") { Duration::ZERO } else { OBJECT_GRACE }
+}
 
 /// What a reading of the log needs, for the first life of an actor and for later ones.
 struct ReplaySource {
@@ -190,7 +196,7 @@ impl Boot<'_> {
         cache: Option<Mailbox<ParquetCache>>,
     ) -> anyhow::Result<Mailbox<Persist>> {
         let persist = PersistConfig {
-            writer: actors::runtime::random::uuid().as_u128(),
+            writer: self.owner.identity(),
             node: self.config.node_id.clone(),
             objects: self.objects.clone(),
             stores: stores.clone(),
@@ -202,7 +208,7 @@ impl Boot<'_> {
             concurrency: self.config.snapshot_concurrency,
             wal_files_kept: self.config.wal_files_kept,
             wal_delete_delay: self.config.wal_delete_delay,
-            object_grace: OBJECT_GRACE,
+            object_grace: object_grace(),
             retention_check_interval: self.config.retention_check_interval,
         };
         let factory: Factory<Persist> = Arc::new(move || {

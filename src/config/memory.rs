@@ -5,14 +5,38 @@ use std::fs::read_to_string;
 /// Assumed where the system does not say.
 const FALLBACK_BYTES: usize = 4 << 30;
 
-/// Bytes of memory: the machine's, or the limit of the container if that is smaller.
+/// Bytes of memory: the machine's, or the limit of the container, service or control group that
+/// the process runs in, if that is smaller.
 pub fn available_bytes() -> usize {
-    let limits = [
-        "/sys/fs/cgroup/memory.max",                   // cgroup v2
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes", // cgroup v1
-    ];
+    let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let limits = limit_files(&groups);
     let limits = limits.iter().filter_map(|path| read_to_string(path).ok()?.trim().parse().ok());
     limits.chain(machine_bytes()).min().unwrap_or(FALLBACK_BYTES)
+}
+
+/// The files that may hold a limit for a process with this `/proc/self/cgroup`: of its control
+/// group and of those around it, in both versions of the interface (`man 7 cgroups`).
+fn limit_files(groups: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        let (root, name) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max"),
+            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+            _ => continue,
+        };
+        let mut folder = path.trim_end_matches('/');
+        loop {
+            files.push(format!("{root}{folder}/{name}"));
+            let Some((above, _)) = folder.rsplit_once('/') else { break };
+            folder = above;
+        }
+    }
+    files
 }
 
 #[cfg(target_os = "linux")]
@@ -32,4 +56,28 @@ fn machine_bytes() -> Option<usize> {
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 fn machine_bytes() -> Option<usize> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_looked_for_in_all_groups_around_the_process() {
+        let unified = "0::/system.slice/influxdb3.service\n";
+        let expected = [
+            "/sys/fs/cgroup/system.slice/influxdb3.service/memory.max",
+            "/sys/fs/cgroup/system.slice/memory.max",
+            "/sys/fs/cgroup/memory.max",
+        ];
+        assert_eq!(limit_files(unified), expected);
+        let legacy = "5:cpu,cpuacct:/x\n4:memory:/soak\n0::/\n";
+        let expected = [
+            "/sys/fs/cgroup/memory/soak/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory.max",
+        ];
+        assert_eq!(limit_files(legacy), expected);
+        assert!(limit_files("").is_empty());
+    }
 }

@@ -7,6 +7,7 @@ mod store;
 use crate::cli::serve::ServeArgs;
 use crate::cli::serve::query::ParquetCacheArgs;
 use actors::runtime::objects::options::Storage;
+use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
 use sizes::MemorySize;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ pub struct Config {
     pub wal_writes_max: usize,
     /// Bytes these may hold.
     pub wal_bytes_max: usize,
+    /// Bytes of request bodies that may wait in one ingest mailbox.
+    pub ingest_bytes_max: usize,
     /// Bytes of rows that may be held in memory.
     pub buffer_bytes_max: usize,
     /// Bytes of rows in memory that make a snapshot due at once.
@@ -127,6 +130,7 @@ impl Config {
         let storage = &args.storage;
         let query = &args.query;
         let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
+        let io_threads = args.num_io_threads.unwrap_or(cores).max(1);
         let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
         Ok(Self {
             node_id: node_id(args)?,
@@ -141,6 +145,7 @@ impl Config {
             wal_flush_interval: storage.wal_flush_interval,
             wal_writes_max: storage.wal_max_write_buffer_size,
             wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
+            ingest_bytes_max: ingest_bytes(memory, io_threads, args.max_http_request_size),
             buffer_bytes_max,
             force_snapshot_bytes: force_snapshot
                 .min((buffer_bytes_max as f64 * FORCED_SNAPSHOT_PART) as usize),
@@ -171,11 +176,17 @@ impl Config {
             query_log_entries_max: query.query_log_size,
             query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
             query_settings: query.datafusion_config.clone(),
-            io_threads: args.num_io_threads.unwrap_or(cores).max(1),
+            io_threads,
             shutdown_timeout: args.shutdown_timeout,
             warnings: warnings(args),
         })
     }
+}
+
+/// One mailbox takes at least one body of the largest size, and what it takes beside its bytes.
+fn ingest_bytes(memory: usize, members: usize, body_bytes_max: usize) -> usize {
+    let share = (memory as f64 * limits::INGEST_MEMORY_PART) as usize / members;
+    share.min(limits::INGEST_MAILBOX_BYTES).max(body_bytes_max.saturating_add(64 * 1024))
 }
 
 fn node_id(args: &ServeArgs) -> anyhow::Result<String> {

@@ -3,6 +3,10 @@ comparison of the two.
 
 A script hands a function to `main`, which gives it a directory, a seeded source of chance and the
 arguments, and turns a `Violation` into exit code 1 with everything kept for a look.
+
+The rows of a writer walk through time, so that snapshots fall due all the while; some are late,
+and some from the future. Rows are also written again with another field, often when the first
+writing is in a Parquet file and the second still in memory.
 """
 
 import argparse
@@ -20,13 +24,42 @@ from urllib.parse import urlencode
 
 READY_SECONDS_MAX = 60
 REQUEST_SECONDS_MAX = 60
+SETTLE_SECONDS_MAX = 20
 BATCH_ROWS_MAX = 10
+PAUSE_SECONDS_MAX = 0.02
 FLUSH_INTERVALS = ["10ms", "50ms", "100ms", "250ms", "500ms", "1s"]
-FIRST_TIME_NS = 1_700_000_000_000_000_000
-# Times of one writer lie in a range of their own, so that no two rows share one.
-WRITER_TIME_NS = 10_000_000_000_000
+CHUNK_NS = 60_000_000_000
+FIRST_TIME_NS = 1_700_000_040_000_000_000
+# Rows after which a writer comes to the next chunk, and rows that keep together.
+ROWS_A_CHUNK = 128
+ROWS_A_STEP = 16
+# How many chunks a step is late or early.
+SHIFTS = [-3, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 2, 0, 0, 0]
 
 SENT, REQUIRED = 0, 1
+
+
+def time_of(n):
+    """When row `n` of a writer happened. No two rows of a writer share a time."""
+    shift = SHIFTS[n // ROWS_A_STEP * 7 % len(SHIFTS)]
+    return FIRST_TIME_NS + (n // ROWS_A_CHUNK + shift) * CHUNK_NS + n
+
+
+def storage_options(chance):
+    """Has snapshots all the time, in one way or another."""
+    options = ["--gen1-duration", "1m", "--max-databases", "1000", "--max-tables", "100000"]
+    options += ["--retention-check-interval", "500ms"]
+    options += ["--wal-snapshot-size", chance.choice(["1", "2", "4", "4", "8"])]
+    options += ["--snapshotted-wal-files-to-keep", chance.choice(["0", "0", "0", "3"])]
+    options += ["--wal-delete-delay", chance.choice(["0s", "0s", "300ms", "10m"])]
+    if chance.random() < 0.5:
+        options += ["--snapshot-concurrency-limit", chance.choice(["1", "2", "5"])]
+    cache = chance.random()
+    if cache < 0.2:
+        options += ["--disable-parquet-mem-cache"]
+    elif cache < 0.4:
+        options += ["--parquet-mem-cache-size", "1"]
+    return options
 
 
 class Violation(Exception):
@@ -40,26 +73,29 @@ class Skipped(Exception):
 class Writer:
     """One client. `rows[n]` says what is known of its row n, over all rounds.
 
+    `versions[n]` is, for a row that was written again, the least and the largest value that its
+    second field may have.
+
     Without faults that a client may see, every answer but 204 and 503 is an error. A writer that is
     `tolerant` counts 5xx answers as refusals and goes on, as it may with a failing disk.
     """
 
     def __init__(self, number, prefix="w", tolerant=False):
         self.name = f"{prefix}{number}"
-        self.first_time_ns = FIRST_TIME_NS + number * WRITER_TIME_NS
         self.tolerant = tolerant
         self.rows = bytearray()
+        self.versions = {}
         self.acknowledged = 0
         self.refused = 0
         self.refusals = {}
         self.error = None
 
-    def write_until(self, port, killing, batch_random):
+    def write_until(self, port, killing, chance):
         """Writes small batches until the server is gone or `killing` is set."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS_MAX)
         try:
             while not (self.tolerant and killing.is_set()):
-                status, text = self.write_batch(connection, batch_random.randint(1, BATCH_ROWS_MAX))
+                status, text = self.write_batch(connection, chance)
                 if status == 503 or (self.tolerant and status >= 500):
                     self.refused += 1
                     self.refusals[status] = text
@@ -67,6 +103,7 @@ class Writer:
                 elif status != 204:
                     self.error = f"{self.name}: a write was answered {status}: {text[:300]!r}"
                     return
+                time.sleep(chance.uniform(0, PAUSE_SECONDS_MAX))
         except (OSError, http.client.HTTPException) as error:
             # What was in flight stays `SENT`: it may be there or not.
             if not (killing.is_set() or self.tolerant):
@@ -74,43 +111,135 @@ class Writer:
         finally:
             connection.close()
 
-    def write_batch(self, connection, count):
+    def write_batch(self, connection, chance):
+        count = chance.randint(1, BATCH_ROWS_MAX)
         first = len(self.rows)
         numbers = range(first, first + count)
-        lines = [f"m,w={self.name} n={n}i {self.first_time_ns + n}" for n in numbers]
+        lines = [f"m,w={self.name} n={n}i {time_of(n)}" for n in numbers]
+        again = None
+        if first and chance.random() < 0.4:
+            # Mostly rows that have just gone into a file.
+            again = max(0, first - 1 - int(chance.expovariate(1 / 200)))
+            if self.rows[again] != REQUIRED:
+                again = None
+        if again is not None:
+            least, largest = self.versions.get(again, (0, 0))
+            version = largest + 1
+            self.versions[again] = (least, version)
+            lines.append(f"m,w={self.name} v={version}i {time_of(again)}")
         # Entered before sending: from here on the rows may turn up.
         self.rows.extend([SENT] * count)
         status, text = post_lines(connection, "crash", lines)
         if status == 204:
             self.rows[first : first + count] = bytes([REQUIRED]) * count
             self.acknowledged += count
+            if again is not None:
+                self.versions[again] = (version, version)
         return status, text
 
 
+class Reader:
+    """A client that reads while others write and snapshots come and go: each row that was
+    acknowledged before a query began is in its answer, once, and none that nobody sent."""
+
+    def __init__(self, writers, tolerant=False):
+        self.writers = writers
+        self.tolerant = tolerant
+        self.reads = 0
+        self.error = None
+
+    def write_until(self, port, killing, chance):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS_MAX)
+        try:
+            while not killing.is_set() and self.error is None:
+                self.read(connection, chance)
+                time.sleep(0.02)
+        except (OSError, http.client.HTTPException) as error:
+            if not (killing.is_set() or self.tolerant):
+                self.error = f"a query was not answered: {error!r}"
+        finally:
+            connection.close()
+
+    def read(self, connection, chance):
+        # The newest rows of a writer, which are in memory, in files or on their way between them.
+        writer = chance.choice(self.writers)
+        last = len(writer.rows)
+        first = max(0, last - chance.choice([100, 500, 2000]))
+        before = [n for n in range(first, last) if writer.rows[n] == REQUIRED]
+        sql = f"SELECT n FROM m WHERE w = '{writer.name}' AND n >= {first}"
+        if chance.random() < 0.5:
+            times = [time_of(n) for n in range(first, last + ROWS_A_CHUNK)] or [FIRST_TIME_NS]
+            sql += f" AND time >= to_timestamp_nanos({min(times)})" + chance.choice(
+                [" ORDER BY time", " ORDER BY time DESC", ""]
+            )
+        status, body = get_rows(connection, sql)
+        if status != 200:
+            if not (self.tolerant or status in (404, 503) or b"not found" in body):
+                self.error = f"a query was answered {status}: {body[:300]!r}"
+            return
+        found = [json.loads(line)["n"] for line in body.splitlines() if line]
+        sent = len(writer.rows)
+        self.reads += 1
+        held = set(found)
+        if len(held) != len(found):
+            twice = sorted(n for n in held if found.count(n) > 1)[:5]
+            self.error = f"rows {twice} of {writer.name} were there twice for {sql}"
+        elif lost := [n for n in before if n not in held]:
+            self.error = f"rows {lost[:5]} ({len(lost)}) of {writer.name} were missing for {sql}"
+        elif held and max(held) >= sent:
+            self.error = f"row {max(held)} of {writer.name} was not sent yet"
+
+
 class Namer:
-    """A client that writes one row into a new table, or a new database, each time."""
+    """A client that writes one row into a new table, or a new database, each time, and deletes
+    tables: rows of these must not come back, not even when a table has the name again."""
 
     def __init__(self):
+        # For each place, the row that must be there if any, and those that may.
         self.places = {}
         self.made = 0
+        self.deleted = 0
+        self.error = None
 
-    def write_until(self, port, killing, _random):
+    def write_until(self, port, killing, chance):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS_MAX)
         try:
             while not killing.is_set():
-                self.made += 1
-                number = self.made
-                database = f"crash{number}" if number % 4 == 0 else "crash"
-                place = (database, f"t{number}")
-                self.places[place] = SENT
-                line = f"t{number},w=namer n={number}i {FIRST_TIME_NS + number}"
-                if post_lines(connection, database, [line])[0] == 204:
-                    self.places[place] = REQUIRED
+                settled = [p for p in list(self.places)[-40:] if self.places[p][0] is not None]
+                if settled and chance.random() < 0.2:
+                    self.replace(connection, chance.choice(settled), chance)
+                else:
+                    self.made += 1
+                    database = f"crash{self.made}" if self.made % 8 == 0 else "crash"
+                    self.write(connection, (database, f"t{self.made}"), self.made)
                 time.sleep(0.03)
         except (OSError, http.client.HTTPException):
             pass
         finally:
             connection.close()
+
+    def write(self, connection, place, number):
+        database, table = place
+        self.places[place] = (None, {number})
+        line = f"{table},w=namer n={number}i {FIRST_TIME_NS + number}"
+        if post_lines(connection, database, [line])[0] == 204:
+            self.places[place] = (number, {number})
+
+    def replace(self, connection, place, chance):
+        """Deletes a table and makes it anew."""
+        database, table = place
+        self.places[place] = (None, self.places[place][1])
+        when = chance.choice(["now", "default", "never"])
+        path = f"/api/v3/configure/table?db={database}&table={table}&hard_delete_at={when}"
+        connection.request("DELETE", path)
+        response = connection.getresponse()
+        response.read()
+        if response.status == 200:
+            self.deleted += 1
+            self.places[place] = (None, set())
+            if chance.random() < 0.5:
+                self.made += 1
+                self.write(connection, place, self.made)
 
     def verify(self, server, recent=None, chance=None):
         """Checks every place, or the `recent` newest ones and as many of the others."""
@@ -118,14 +247,63 @@ class Namer:
         if recent is not None and len(places) > 2 * recent:
             places = places[-recent:] + chance.sample(places[:-recent], recent)
         for database, table in places:
-            rows = server.query(f"SELECT w, n FROM {table}", database)
-            number = int(table[1:])
-            if rows and rows != [{"w": "namer", "n": number}]:
+            rows = server.query(f"SELECT w, n FROM {table}", database) or []
+            must, may = self.places[database, table]
+            if len(rows) > 1 or any(row != {"w": "namer", "n": n} for row in rows for n in [row.get("n")]):
                 raise Violation(f"{database}.{table} holds {rows}")
+            if rows and rows[0]["n"] not in may:
+                raise Violation(f"{database}.{table} holds {rows}, which was deleted or never sent")
             if rows:
-                self.places[database, table] = REQUIRED
-            elif self.places[database, table] == REQUIRED:
+                self.places[database, table] = (rows[0]["n"], {rows[0]["n"]})
+            elif must is not None:
                 raise Violation(f"the acknowledged row of {database}.{table} is lost")
+
+
+class Retained:
+    """A client whose rows are visible for some seconds only."""
+
+    DATABASE = "brief"
+    SECONDS = 3
+
+    def __init__(self):
+        self.sent = {}
+        self.acknowledged = {}
+        self.error = None
+
+    def prepare(self, server):
+        period = f"{self.SECONDS}s"
+        body = json.dumps({"db": self.DATABASE, "retention_period": period})
+        status = server.send("POST", "/api/v3/configure/database", body)[0]
+        if status not in (200, 409):
+            raise Violation(f"the database with a retention period was answered {status}")
+
+    def write_until(self, port, killing, _chance):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS_MAX)
+        try:
+            while not killing.is_set():
+                n, now_ns = len(self.sent), time.time_ns()
+                self.sent[n] = now_ns
+                if post_lines(connection, self.DATABASE, [f"b,w=x n={n}i {now_ns}"])[0] == 204:
+                    self.acknowledged[n] = now_ns
+                time.sleep(0.05)
+        except (OSError, http.client.HTTPException):
+            pass
+        finally:
+            connection.close()
+
+    def verify(self, server):
+        period_ns = self.SECONDS * 1_000_000_000
+        from_ns = time.time_ns() - period_ns
+        rows = server.query("SELECT n FROM b", self.DATABASE) or []
+        through_ns = time.time_ns() - period_ns
+        found = [row["n"] for row in rows]
+        if len(set(found)) != len(found):
+            raise Violation(f"rows of the database with a retention period are there twice: {found}")
+        if old := [n for n in found if self.sent[n] < from_ns]:
+            raise Violation(f"rows {old} are past their retention period and still there")
+        must = {n for n, at_ns in self.acknowledged.items() if at_ns > through_ns}
+        if lost := must - set(found):
+            raise Violation(f"rows {sorted(lost)} within the retention period are lost")
 
 
 def post_lines(connection, database, lines):
@@ -135,15 +313,30 @@ def post_lines(connection, database, lines):
     return response.status, response.read()
 
 
+def get_rows(connection, sql, database="crash"):
+    parameters = urlencode({"db": database, "q": sql, "format": "jsonl"})
+    connection.request("GET", f"/api/v3/query_sql?{parameters}")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
 class Server:
     """The binary on one data directory, started anew each round.
 
-    `wrapper` is a command that runs it (such as strace), `data` where its files are.
+    `wrapper` is a command that runs it (such as strace), `data` where its files are, `store` the
+    options of another store than a folder. How it takes snapshots is left to `chance`, if given.
     """
 
-    def __init__(self, binary, directory, data=None, log_name="server.log"):
+    NODE = "crash"
+
+    def __init__(
+        self, binary, directory, chance=None, data=None, log_name="server.log", store=None
+    ):
         self.binary = binary
+        # Without chance it does what it is told.
+        self.chance = random.Random(chance.random()) if chance else None
         self.data = data or directory / "data"
+        self.store = store or ["--object-store", "file", "--data-dir", self.data]
         self.log_path = directory / log_name
         self.process = None
         self.port = None
@@ -152,8 +345,8 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = [*wrapper, self.binary, "serve", "--node-id", "crash", "--object-store", "file"]
-        command += ["--data-dir", self.data, "--without-auth", *options]
+        command = [*wrapper, self.binary, "serve", "--node-id", self.NODE, "--without-auth"]
+        command += [*self.store, *(storage_options(self.chance) if self.chance else []), *options]
         command += ["--http-bind", f"127.0.0.1:{self.port}", "--wal-flush-interval", flush_interval]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -199,9 +392,14 @@ class Server:
             self.process.wait()
 
     def get(self, path):
+        return self.send("GET", path)
+
+    def send(self, method, path, body=None):
+        """A request; a body is JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=REQUEST_SECONDS_MAX)
+        headers = {"Content-Type": "application/json"} if body else {}
         try:
-            connection.request("GET", path)
+            connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -238,7 +436,11 @@ class Server:
 
 def verify(server, writers):
     """Compares what the server holds with what the writers know; returns the number of rows."""
-    rows = server.query("SELECT w, n FROM m") or []
+    sql = "SELECT w, n, CAST(time AS BIGINT) AS t, v FROM m"
+    if not any(writer.versions for writer in writers):
+        # Nobody has made the column yet.
+        sql = sql.replace(", v", "")
+    rows = server.query(sql) or []
     counted = server.query("SELECT count(*) AS c FROM m")
     counted = counted[0]["c"] if counted else 0
     if counted != len(rows):
@@ -251,10 +453,18 @@ def verify(server, writers):
         writer = by_name.get(name)
         if writer is None or not isinstance(n, int) or not 0 <= n < len(writer.rows):
             raise Violation(f"nobody sent the row {row}")
+        if row["t"] != time_of(n):
+            raise Violation(f"the row {row} has another time than was sent")
         if seen[name][n]:
             raise Violation(f"the row {row} is there twice")
         seen[name][n] = 1
         writer.rows[n] = REQUIRED
+        version = row.get("v", 0)
+        least, largest = writer.versions.get(n, (0, 0))
+        if not least <= version <= largest:
+            raise Violation(f"the row {row} has another version than {least} to {largest}")
+        if largest:
+            writer.versions[n] = (version, max(version, least))
 
     for writer in writers:
         present = seen[writer.name]
@@ -263,7 +473,36 @@ def verify(server, writers):
             raise Violation(
                 f"{len(lost)} acknowledged or once seen rows of {writer.name} are lost: {lost[:10]}"
             )
+    verify_order(server, rows)
     return len(rows)
+
+
+def verify_order(server, rows):
+    """The newest rows, which are read in another way."""
+    times = sorted((row["t"] for row in rows), reverse=True)[:100]
+    sql = "SELECT CAST(time AS BIGINT) AS t FROM m ORDER BY time DESC LIMIT 100"
+    newest = [row["t"] for row in server.query(sql) or []]
+    if newest != times:
+        raise Violation(f"the newest rows are {newest[:5]}…, not {times[:5]}…")
+
+
+def verify_files(server):
+    """Once what was begun before a kill is repeated, the folder of table `m` holds the files that
+    the index names, and no others. Returns their number."""
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    sql = "SELECT path, size_bytes FROM system.parquet_files WHERE table_name = 'm'"
+    while True:
+        listed = {row["path"]: row["size_bytes"] for row in server.query(sql) or []}
+        stored = {}
+        for folder in {server.data.joinpath(path).parent.parent.parent for path in listed}:
+            for path in folder.rglob("*.parquet"):
+                stored[str(path.relative_to(server.data))] = path.stat().st_size
+        if stored == listed:
+            return len(listed)
+        if time.monotonic() > deadline:
+            missing, unknown = sorted(listed.items() - stored.items()), sorted(stored.items() - listed.items())
+            raise Violation(f"files are missing: {missing[:5]}; nobody knows of: {unknown[:5]}")
+        time.sleep(0.05)
 
 
 class Burst:

@@ -18,6 +18,8 @@ mod kill9;
 mod query;
 mod query_errors;
 mod readme;
+#[cfg(feature = "failpoints")]
+mod snapshots;
 mod stores;
 mod tables;
 mod tidy;

@@ -5,6 +5,7 @@ use super::filters::TimeRange;
 use super::merge::{Merge, MergeLayout};
 use super::plan::Scan;
 use super::select::{cut, project, times, within};
+use crate::runtime::canary;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 use protocols::messages::store::{ChunkView, KeepSorted, SortedRows, TableView};
@@ -52,6 +53,9 @@ pub(super) fn group_by_time(view: TableView) -> Vec<Group> {
         chunks.sort_by_key(|(i, _)| *i);
         group.chunks = chunks.into_iter().map(|(_, chunk)| chunk).collect();
         group.files.sort_by_key(|file| file.id);
+        if canary::is("older-file-wins") {
+            group.files.reverse();
+        }
         group
     };
     groups.into_iter().map(in_precedence).collect()

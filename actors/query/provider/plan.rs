@@ -4,11 +4,11 @@ use super::group::{Group, GroupRows, group_by_time, read_group};
 use super::parts_exec::{Part, PartsExec};
 use super::reader::FileAccess;
 use super::select::Selection;
+use crate::runtime::pools;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::exec_datafusion_err;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -81,7 +81,7 @@ async fn read_groups(
     let mut buffered = stream::iter(buffered)
         .map(move |group| {
             let scan = Arc::clone(&shared);
-            SpawnedTask::spawn_blocking(move || read_group(group, &scan))
+            pools::spawn_blocking(move || read_group(group, &scan))
         })
         .buffered(at_once);
     let mut read: Vec<GroupRows> = Vec::new();

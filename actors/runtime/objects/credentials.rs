@@ -131,11 +131,11 @@ impl Refreshing {
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, credentials) = (Arc::clone(&self.store), Arc::clone(&self.credentials));
         let begun = async move {
-            let mut entries = list(&*store);
+            let mut entries = list(&*store).fuse();
             let mut first = entries.next().await;
             if first.as_ref().is_some_and(|f| f.as_ref().is_err_and(is_refused)) {
                 credentials.forget();
-                entries = list(&*store);
+                entries = list(&*store).fuse();
                 first = entries.next().await;
             }
             stream::iter(first).chain(entries)

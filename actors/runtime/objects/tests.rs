@@ -137,13 +137,13 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_part_failed_cannot_be_completed() {
+async fn an_upload_is_never_completed_without_one_of_its_parts() {
     let folder = folder();
     let store = open(&folder, true);
     let path = Path::from("n/dbs/x");
     let mut upload = store.put_multipart(&path).await.unwrap();
     upload.put_part("a".into()).await.unwrap();
-    // As if the part had not been written: it was never awaited, and its job is lost.
+    // Nobody waits for this part: it may be written before the completion or not.
     let lost = upload.put_part("b".into());
     drop(lost);
     let completed = upload.complete().await;

@@ -52,7 +52,7 @@ pub struct StorageArgs {
         long,
         value_name = "SIZE",
         env = "INFLUXDB3_BUFFER_MEMORY_LIMIT",
-        default_value = "40%",
+        default_value = "30%",
         hide_short_help = true
     )]
     pub buffer_memory_limit: MemorySize,

@@ -61,8 +61,7 @@ def without_conditions(app):
 
 
 class Moto:
-    USER = "server"
-    # The calls that make a user with a key; from then on every signature is checked.
+    # The calls that make the first user with a key; from then on every signature is checked.
     SETUP_CALLS = 3
 
     def __init__(self, kind):
@@ -81,8 +80,9 @@ class Moto:
         server = make_server("127.0.0.1", 0, app, threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.port, self.account, self.secret = server.port, "test", "test"
+        self.users = {}
         if is_signed:
-            self.make_user()
+            self.account, self.secret = self.make_user()
         self.s3 = self.client("s3")
 
     def client(self, service):
@@ -97,13 +97,15 @@ class Moto:
         )
 
     def make_user(self):
-        iam = self.client("iam")
-        iam.create_user(UserName=self.USER)
+        """A user of its own for each key, because no user may have more than two."""
+        iam, name = self.client("iam"), f"user-{len(self.users)}"
+        iam.create_user(UserName=name)
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-        iam.put_user_policy(UserName=self.USER, PolicyName="all", PolicyDocument=policy)
-        made = iam.create_access_key(UserName=self.USER)["AccessKey"]
-        self.account, self.secret = made["AccessKeyId"], made["SecretAccessKey"]
+        iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=policy)
+        made = iam.create_access_key(UserName=name)["AccessKey"]
+        self.users[made["AccessKeyId"]] = name
+        return made["AccessKeyId"], made["SecretAccessKey"]
 
     def bucket(self, name):
         self.s3.create_bucket(Bucket=name)
@@ -114,11 +116,10 @@ class Moto:
         return " ".join(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
     def user(self):
-        made = self.client("iam").create_access_key(UserName=self.USER)["AccessKey"]
-        return f"{made['AccessKeyId']} {made['SecretAccessKey']}"
+        return " ".join(self.make_user())
 
     def forget(self, key):
-        self.client("iam").delete_access_key(UserName=self.USER, AccessKeyId=key)
+        self.client("iam").delete_access_key(UserName=self.users[key], AccessKeyId=key)
         return "done"
 
     def end(self):
@@ -187,7 +188,11 @@ try:
     print(store.port, store.account, store.secret, flush=True)
     for line in sys.stdin:
         command, *words = line.split()
-        print(getattr(store, command)(*words), flush=True)
+        try:
+            answer = getattr(store, command)(*words)
+        except Exception as error:
+            answer = f"failed: {error!r}".replace("\n", " ")
+        print(answer, flush=True)
 finally:
     store.end()
     sys.stdout.flush()

@@ -96,8 +96,7 @@ fn a_folder_works_without_fsync() {
 #[test]
 fn the_width_of_chunks_is_fixed_by_the_first_start() {
     let width = |server: &Server| {
-        server.client.must_write("d", "m f=1 1");
-        server.client.rows("d", "SELECT * FROM system.generation_durations")
+        server.client.rows("_internal", "SELECT * FROM system.generation_durations")
     };
     let setup = Setup::disk();
     let server = setup.clone().with(&["--gen1-duration", "5m"]).start();
