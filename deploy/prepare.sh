@@ -99,10 +99,10 @@ set_revision() {
 }
 
 # need_emulators FOLDER: the object stores that the tests talk to, in a folder of their own: moto
-# plays S3 and Google Cloud Storage, Azurite plays Azure. Installed once; nothing outside of the
-# folder changes.
+# plays S3 and Google Cloud Storage, Azurite plays Azure. Besides, the programs that read Parquet
+# files there. Installed once; nothing outside of the folder changes.
 need_emulators() {
-    local folder=$1 versions='moto==5.2.5 azurite@3.37.0'
+    local folder=$1 versions='moto==5.2.5 azurite@3.37.0 pyarrow==26.0.1 duckdb==2.0.0 pandas==3.1.1'
     if [ "$(cat "$folder/versions" 2>/dev/null)" = "$versions" ]; then
         return
     fi
@@ -116,7 +116,8 @@ need_emulators() {
     rm -rf "$folder"
     mkdir -p "$folder"
     python3 -m venv "$folder/python"
-    "$folder/python/bin/pip" install --quiet 'moto[server]==5.2.5'
+    "$folder/python/bin/pip" install --quiet 'moto[server]==5.2.5' \
+        pyarrow==26.0.1 duckdb==2.0.0 pandas==3.1.1
     npm install --silent --no-audit --no-fund --prefix "$folder/npm" azurite@3.37.0
     printf '%s\n' "$versions" >"$folder/versions"
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
-use object_store::{Error, GetOptions, ObjectStore, PutMode};
+use object_store::{Error, GetOptions, ObjectStore, ObjectStoreExt, PutMode};
 use protocols::file_index::{
     DecodeError, FileIndex, IndexError, RemovedFile, Segment, decode_base, decode_segment,
     encode_base, encode_segment,
@@ -310,7 +310,37 @@ impl Folder {
         Self { objects: objects.clone(), node: node.to_owned() }
     }
 
+    /// The index, which must have every snapshot that has a manifest: that is written later. An
+    /// index without its last objects would be taken for a shorter one, and without all of them
+    /// for none.
     async fn load(&self) -> anyhow::Result<Loaded> {
+        let loaded = self.load_listed().await?;
+        let next = loaded.index.last_snapshot().saturating_add(1);
+        let manifest = paths::snapshot_manifest(&self.node, next);
+        if !self.exists(&manifest).await? {
+            return Ok(loaded);
+        }
+        // Another process may have taken the snapshot since the objects were listed.
+        let loaded = self.load_listed().await?;
+        ensure!(
+            loaded.index.last_snapshot() >= next,
+            "objects are missing from the end of the file index in {}: it does not know of \
+             snapshot manifest {manifest}; {}",
+            paths::index_dir(&self.node),
+            Unreadable::Missing.advice()
+        );
+        Ok(loaded)
+    }
+
+    async fn exists(&self, path: &str) -> anyhow::Result<bool> {
+        match self.objects.store.head(&Path::from(path)).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error).with_context(|| format!("{path} could not be read")),
+        }
+    }
+
+    async fn load_listed(&self) -> anyhow::Result<Loaded> {
         let names = self.names().await?;
         let (base, mut index, passed_over) = self.newest_base(&names).await?;
         // A base shows that there was a segment of the same number.

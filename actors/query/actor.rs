@@ -31,6 +31,10 @@ const STACK_BYTES: usize = 64 * 1024 * 1024;
 /// is reached only when something is very wrong.
 const VIEW_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Up to so many bytes of unsorted rows are sorted while a scan of them is planned: the plan is
+/// then the better for it. More are sorted while the query runs, a chunk at a time.
+const SORT_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// What the actor needs.
 #[derive(Clone, Debug)]
 pub struct QueryConfig {
@@ -165,6 +169,7 @@ impl Receive<RunSql> for Query {
             deadline: Instant::now() + VIEW_DEADLINE,
             now_ns,
             files_planned: Arc::default(),
+            sort_ahead_bytes_max: SORT_AHEAD_BYTES_MAX,
         };
         let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone());
         let catalogs = Arc::new(Catalogs::new(UserTables { db, context }, system));

@@ -6,8 +6,10 @@
 
 use super::files::{self, OpenFile};
 use super::{canary, random};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Ending of files that never got their final name. They are ignored and removed at start.
 pub const TEMPORARY_ENDING: &str = "tmp";
@@ -18,8 +20,8 @@ const CREATIONS_MAX: usize = 10;
 /// Makes `path` with `bytes`, durably, and fails with `AlreadyExists` rather than replace it.
 ///
 /// # Errors
-/// Any error of the file system; nothing is visible under `path` then, unless the very last step
-/// (the sync of the folder) failed.
+/// Any error of the file system; nothing is visible under `path` then, unless the sync of the
+/// folder failed and the name could not be removed again.
 pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = write_temporary(path, bytes)?;
     let mut linked = files::hard_link(&temporary, path);
@@ -35,7 +37,13 @@ pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if !is_missing(&removed) {
         removed?;
     }
-    sync_parent(path)
+    let synced = sync_parent(path);
+    if synced.is_err() {
+        // Whoever reads the file takes it for stored, which it is not. When this fails too, the
+        // caller has an error all the same.
+        files::remove(path).ok();
+    }
+    synced
 }
 
 /// Whether a temporary file was gone: another process that started removed it as a leftover.
@@ -70,21 +78,59 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     Ok(temporary)
 }
 
+/// Folders that this process knows to be durable, with those above them. That one is there proves
+/// nothing: somebody may have made it and not have come to its sync, or the sync may have failed.
+static DURABLE_FOLDERS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+/// Limit: paths that are kept. Beyond, all are forgotten, which costs a sync for each.
+const DURABLE_FOLDERS_MAX: usize = 10_000;
+
+fn durable_folders<R>(look: impl FnOnce(&mut BTreeSet<PathBuf>) -> R) -> R {
+    #[cfg(feature = "simulation")]
+    if let Some(machine) = super::simulated::machine() {
+        return look(&mut machine.durable_folders.borrow_mut());
+    }
+    look(&mut DURABLE_FOLDERS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Makes a folder and those above it, durably.
 ///
 /// # Errors
 /// Any error of the file system.
 pub fn create_folders_durable(folder: &Path) -> io::Result<()> {
-    if files::is_folder(folder) {
+    let exists = files::is_folder(folder);
+    if exists && durable_folders(|known| known.contains(folder)) {
         return Ok(());
     }
-    if let Some(above) = folder.parent().filter(|p| !p.as_os_str().is_empty()) {
+    let Some(above) = folder.parent() else { return Ok(()) };
+    if !above.as_os_str().is_empty() {
         create_folders_durable(above)?;
     }
-    match files::create_folder(folder) {
-        Ok(()) => sync_parent(folder),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && files::is_folder(folder) => Ok(()),
-        Err(e) => Err(e),
+    if exists {
+        sync_parent(folder).or_else(of_others)?;
+    } else {
+        match files::create_folder(folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists || !files::is_folder(folder) => {
+                return Err(e);
+            }
+            _ => sync_parent(folder)?,
+        }
+    }
+    durable_folders(|known| {
+        if known.len() >= DURABLE_FOLDERS_MAX {
+            known.clear();
+        }
+        known.insert(folder.to_owned());
+    });
+    Ok(())
+}
+
+/// Folders far above ours may be closed to this process, or on a file system without syncs: they
+/// were there before, and it has not made them.
+fn of_others(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => Ok(()),
+        io::ErrorKind::Unsupported | io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        _ => Err(error),
     }
 }
 

@@ -8,6 +8,8 @@ use crate::simulation::disk::SimDisk;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Once;
 use std::time::Duration;
@@ -33,6 +35,8 @@ pub struct Machine {
     canary: Cell<Option<&'static str>>,
     /// Share of messages after which an actor stands still for a while.
     pub slow: Cell<f64>,
+    /// Folders that the processes on it know to be durable.
+    pub durable_folders: RefCell<BTreeSet<PathBuf>>,
     /// Panics that nobody has planted.
     pub panics: RefCell<Vec<String>>,
     /// What was logged, if that is kept.
@@ -48,6 +52,7 @@ impl Machine {
             faults: RefCell::default(),
             canary: Cell::new(canary),
             slow: Cell::new(0.0),
+            durable_folders: RefCell::default(),
             panics: RefCell::default(),
             notes: RefCell::default(),
         })

@@ -135,8 +135,6 @@ pub(super) async fn query(world: Rc<World>, id: u64, server: Server, table: Tabl
     let clock_ns = world.clock.now_ns();
     let current = world.is_current(id);
     let asked = world.moment();
-    let must_exist = world.model.borrow().must_exist(table, asked);
-    let bounds = |world: &World, span| world.model.borrow().count_bounds(table, span, asked);
     let found = run(&server, table.db, ask.sql(table.table)).await;
     let answered = world.moment();
     let current = current && world.is_current(id);
@@ -145,8 +143,8 @@ pub(super) async fn query(world: Rc<World>, id: u64, server: Server, table: Tabl
         Err(error) => {
             world.log(format_args!("query {ask:?} {table:?} at {id}: {}", error.message));
             let absent = matches!(error.kind, ErrorKind::NotFound | ErrorKind::InvalidInput);
-            let still = world.model.borrow().must_exist(table, asked);
-            if absent && current && must_exist && still {
+            let must_exist = world.model.borrow().must_exist(table, (asked, answered));
+            if absent && current && must_exist {
                 world.violated(format_args!("{table:?} is gone: {}", error.message));
             } else if !absent && current && world.is_calm() && world.is_alive(id) {
                 world.violated(format_args!("a query failed in fair weather: {}", error.message));
@@ -157,7 +155,8 @@ pub(super) async fn query(world: Rc<World>, id: u64, server: Server, table: Tabl
     let judged = match ask {
         Ask::Count(from, to) => workload::count(&batches).and_then(|count| {
             world.log(format_args!("query {ask:?} {table:?} at {id}: {count}"));
-            let (min, max) = bounds(&world, (from, to));
+            let moments = (asked, answered);
+            let (min, max) = world.model.borrow().count_bounds(table, (from, to), moments);
             if (current && count < min) || count > max {
                 return Err(format!("{table:?} has {count} rows, not {min} to {max}"));
             }

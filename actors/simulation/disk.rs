@@ -33,6 +33,8 @@ struct Content {
     stable: Vec<u8>,
     /// From here on, the bytes have not been synced.
     dirty_from: usize,
+    /// A sync has failed, and the system may forget at any time what it could not write.
+    lost: bool,
 }
 
 /// A change of names that is not stable yet.
@@ -240,6 +242,7 @@ impl SimDisk {
         let lost = fails && self.random.random_bool(0.7);
         let content = &mut self.contents[id];
         content.stable.resize(content.dirty_from, 0);
+        content.lost |= lost;
         if lost {
             content.stable.resize(content.seen.len(), 0);
         } else {
@@ -392,6 +395,17 @@ impl SimDisk {
         Ok(files.collect())
     }
 
+    /// A process has died: what it could not write is not read any more by the next one.
+    pub fn forget_lost(&mut self) {
+        for content in self.contents.iter_mut().filter(|content| content.lost) {
+            let dirty = content.seen.split_off(content.dirty_from.min(content.seen.len()));
+            content.stable.resize(content.dirty_from, 0);
+            content.seen = content.stable.clone();
+            content.seen.extend_from_slice(&dirty);
+            content.lost = false;
+        }
+    }
+
     /// The power fails: what was not synced is lost, in part or whole.
     pub fn lose_power(&mut self) {
         self.stop();
@@ -430,7 +444,8 @@ impl SimDisk {
 
 /// What is left of a file after a power loss.
 fn lose_unsynced(content: &mut Content, random: &mut StdRng) {
-    let Content { seen, stable, dirty_from } = content;
+    let Content { seen, stable, dirty_from, lost } = content;
+    *lost = false;
     let unsynced = seen.len() - (*dirty_from).min(seen.len());
     if unsynced > 0 {
         stable.resize(*dirty_from, 0);

@@ -16,6 +16,8 @@ pub mod retention;
 mod run;
 pub mod server;
 mod server_parts;
+#[cfg(test)]
+mod tests;
 pub mod trace;
 pub mod workload;
 mod world;

@@ -115,6 +115,12 @@ pub struct Look {
     pub rows: Vec<Observed>,
 }
 
+impl Look {
+    fn moments(&self) -> (Moment, Moment) {
+        (self.asked, self.answered)
+    }
+}
+
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -220,11 +226,12 @@ impl Model {
         self.deletions.iter().filter(hits)
     }
 
-    /// True when a look at that moment must find the line, unless a later one has taken its place.
-    fn is_certain(&self, version: Version, asked: Moment) -> bool {
+    /// True when a look between these moments must find the line, unless a later one has taken its place.
+    fn is_certain(&self, version: Version, (asked, answered): (Moment, Moment)) -> bool {
         let (write, line) = self.line(version);
         let settled = self.settled(version).is_some_and(|moment| moment < asked);
-        let survives = |d: &Deletion| d.sent > asked || d.answered.is_some_and(|a| a < write.sent);
+        let survives =
+            |d: &Deletion| d.sent > answered || d.answered.is_some_and(|a| a < write.sent);
         !line.refused
             && settled
             && self.deletions_of(line.table).all(survives)
@@ -294,7 +301,7 @@ impl Model {
             if look.current && self.is_deleted(version, look.asked) {
                 return Err(format!("{} was deleted", what()));
             }
-            let newer = |other: &&Version| self.surely_replaces(**other, version, look.asked);
+            let newer = |other: &&Version| self.surely_replaces(**other, version, look.moments());
             if look.current
                 && let Some(newer) = known.iter().find(newer)
             {
@@ -303,7 +310,7 @@ impl Model {
             shown.insert(version);
         }
         for (field, versions) in written {
-            let must = versions.iter().find(|version| self.is_certain(**version, look.asked));
+            let must = versions.iter().find(|version| self.is_certain(**version, look.moments()));
             if look.current
                 && let Some(version) = must
                 && !row.values.contains_key(*field)
@@ -315,8 +322,8 @@ impl Model {
     }
 
     /// True when `newer` is certain, and was sent after `older` had settled.
-    fn surely_replaces(&self, newer: Version, older: Version, asked: Moment) -> bool {
-        if newer == older || !self.is_certain(newer, asked) {
+    fn surely_replaces(&self, newer: Version, older: Version, moments: (Moment, Moment)) -> bool {
+        if newer == older || !self.is_certain(newer, moments) {
             return false;
         }
         if newer.write == older.write {
@@ -330,7 +337,7 @@ impl Model {
         let known = self.rows.get(&look.table).into_iter().flatten();
         let covered = known.filter(|(key, _)| (min_ns..=max_ns).contains(&key.time_ns));
         for (key, fields) in covered.filter(|(key, _)| !keys.contains(key)) {
-            let must = |version: &&Version| self.is_certain(**version, look.asked);
+            let must = |version: &&Version| self.is_certain(**version, look.moments());
             if let Some(version) = fields.values().flatten().find(must) {
                 let how = self.writes[version.write].outcome;
                 return Err(format!("{key:?} of {:?} is lost: {version:?}, {how:?}", look.table));
@@ -370,17 +377,22 @@ impl Model {
         !line.fields.iter().any(alone)
     }
 
-    /// How many rows with times in `span_ns` a look at that moment may count: at least and at most.
-    pub fn count_bounds(&self, table: TableKey, span_ns: (i64, i64), asked: Moment) -> (u64, u64) {
+    /// How many rows with times in `span_ns` a look between these moments may count: at least and at most.
+    pub fn count_bounds(
+        &self,
+        table: TableKey,
+        span_ns: (i64, i64),
+        moments: (Moment, Moment),
+    ) -> (u64, u64) {
         let known = self.rows.get(&table).into_iter().flatten();
         let mut bounds = (0, 0);
         for (_, fields) in known.filter(|(key, _)| (span_ns.0..=span_ns.1).contains(&key.time_ns)) {
-            let certain = |version: &Version| self.is_certain(*version, asked);
+            let certain = |version: &Version| self.is_certain(*version, moments);
             let possible = |version: &Version| {
                 let (write, line) = self.line(*version);
                 !line.refused
                     && write.outcome != Outcome::Refused
-                    && !self.is_deleted(*version, asked)
+                    && !self.is_deleted(*version, moments.0)
             };
             bounds.0 += u64::from(fields.values().flatten().any(certain));
             bounds.1 += u64::from(fields.values().flatten().any(possible));
@@ -389,8 +401,8 @@ impl Model {
     }
 
     /// True when the table must exist.
-    pub fn must_exist(&self, table: TableKey, asked: Moment) -> bool {
-        self.count_bounds(table, (i64::MIN, i64::MAX), asked).0 > 0
+    pub fn must_exist(&self, table: TableKey, moments: (Moment, Moment)) -> bool {
+        self.count_bounds(table, (i64::MIN, i64::MAX), moments).0 > 0
     }
 
     /// Every table that was ever written to.

@@ -242,7 +242,7 @@ impl Driver {
         self.world.trouble();
         let world = &self.world;
         let share = [0.01, 0.1, 0.5][world.random().random_range(0..3)];
-        let times = world.random().random_range(1..4);
+        let times = [1, 1, 1, 2, 3, 500][world.random().random_range(0..6)];
         let kind = world.random().random_range(0..9);
         world.log(format_args!("fault {kind} {share} {times}"));
         let mut weather = Weather::FAIR;

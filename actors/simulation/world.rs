@@ -282,6 +282,9 @@ impl World {
         self.log(format_args!("process {id} is gone"));
         let set = self.sets.borrow_mut().remove(&id);
         drop(set);
+        self.disk().forget_lost();
+        // The next process knows nothing of what this one has synced.
+        self.machine.durable_folders.borrow_mut().clear();
         let running = self.processes.borrow_mut().get_mut(&id).and_then(|process| {
             process.died_at = Some(Instant::now());
             process.life = None;

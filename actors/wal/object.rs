@@ -35,12 +35,15 @@ impl ObjectLog {
             if log.newest == 0 {
                 return Ok(log);
             }
+            // A process that was replaced while it started leaves no object: it would lie above
+            // those of its successor, which would take itself for the one that was replaced.
+            log.check_owner().await?;
             match log.put(None).await {
                 Ok(()) => {
                     log.first_own_file = log.newest;
                     return Ok(log);
                 }
-                // Another process was faster: it is fenced by the next number.
+                // Another process was faster: one of the two is not the owner any more.
                 Err(LogError::Fenced) => {}
                 Err(LogError::Io(text)) => anyhow::bail!("error writing wal file: {text}"),
             }

@@ -65,6 +65,14 @@ pub enum ReplayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A newer release wrote the file. Its rows are intact: nothing may go on without them.
+    #[error("WAL file {file} cannot be used: {reason}; use the release that wrote it")]
+    Newer {
+        /// Its key.
+        file: String,
+        /// Which version it has.
+        reason: String,
+    },
     /// The catalog lacks a name that was durable before the rows that need it.
     #[error(
         "WAL file {file} has rows of {name}, which the catalog does not know: records are missing \
@@ -104,6 +112,8 @@ struct Decoded {
     last_sequence: u64,
     period: Period,
     damage: Option<String>,
+    /// The version, if it is a later one than this release can read.
+    newer: Option<String>,
     /// A table or column that the catalog never had.
     unknown: Option<String>,
 }
@@ -164,6 +174,12 @@ pub async fn replay(
     let mut reported = Instant::now();
     let mut done = 0;
     while let Some(file) = decoded.try_next().await? {
+        if let Some(reason) = file.newer {
+            return Err(ReplayError::Newer {
+                file: paths::wal_file(&what.node, files[done]),
+                reason,
+            });
+        }
         if let Some(reason) = file.damage {
             report_damage(what, files[done], reason, &mut stats)?;
         }
@@ -306,12 +322,17 @@ fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Deco
         last_sequence: 0,
         period: Period::empty(file),
         damage: None,
+        newer: None,
         unknown: None,
     };
     let segment = match read(bytes, left_at) {
         Ok(segment) => segment,
         Err(error) => {
-            decoded.damage = Some(error.to_string());
+            let reason = Some(error.to_string());
+            match error {
+                FrameError::NewerVersion(_) => decoded.newer = reason,
+                _ => decoded.damage = reason,
+            }
             return decoded;
         }
     };

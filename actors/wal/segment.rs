@@ -110,11 +110,13 @@ impl Files {
         };
         loop {
             files.newest = newest(&files.folder)?.max(above);
-            match files.start() {
+            // A process that was replaced while it started leaves no file: it would lie above those
+            // of its successor, which would take itself for the one that was replaced.
+            match files.check_claim().and_then(|()| files.start()) {
                 Ok(()) => return Ok(files),
-                // Another process was faster: it is fenced by the next number.
-                Err(LogError::Fenced) => {}
-                Err(LogError::Io(text)) => return Err(io::Error::other(text)),
+                // Another process was faster: one of the two is not the owner any more.
+                Err(LogError::Fenced) if files.check_claim().is_ok() => {}
+                Err(error) => return Err(io::Error::other(error)),
             }
         }
     }
@@ -189,6 +191,11 @@ impl Files {
         if disk::exists(&self.path(self.newest + 1)) {
             return Err(LogError::Fenced);
         }
+        self.check_claim()
+    }
+
+    /// Whether this process is still the last one that took the log over.
+    fn check_claim(&self) -> Result<(), LogError> {
         let (owner, ours) = &self.owner;
         match disk::read(owner) {
             Ok(text) if text == ours.as_bytes() => Ok(()),
@@ -258,6 +265,16 @@ mod tests {
         let newer = open(dir.path(), "two", 0);
         std::fs::remove_file(newer.path(newer.newest)).unwrap();
         assert_eq!(older.append(&group(2)), Err(LogError::Fenced));
+    }
+
+    #[test]
+    fn who_is_replaced_while_it_starts_leaves_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut successor = open(dir.path(), "two", 0);
+        let replaced = (dir.path().join("owner"), "one".to_owned());
+        let error = Files::open(dir.path().join("wal"), replaced, 0).err().unwrap();
+        assert!(error.to_string().contains("another process"), "{error}");
+        successor.append(&group(1)).unwrap();
     }
 
     #[test]

@@ -22,9 +22,12 @@ pub enum FrameError {
         /// Bytes of the file.
         got: usize,
     },
-    /// The file is not one of ours, or of a version this program does not know.
+    /// The file is not one of ours.
     #[error("Invalid wal file identifier")]
     UnknownFormat,
+    /// Written by a newer release.
+    #[error("WAL format version {0} is newer than this release can read")]
+    NewerVersion(char),
     /// A checksum does not match.
     #[error("crc32 checksum mismatch")]
     Checksum,

@@ -11,6 +11,7 @@ use super::wire::Reader;
 use bytes::Bytes;
 
 /// Marks the file and its version.
+/// Ends in the version. The header is the same in every version.
 const TAG: &[u8; 8] = b"ix3.wal1";
 /// Bytes of a file's header.
 pub const HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 4;
@@ -49,7 +50,9 @@ pub fn decode_header(file: &[u8]) -> Result<Header, FrameError> {
         return Err(FrameError::TooSmall { expected: HEADER_BYTES, got: file.len() });
     };
     let mut reader = Reader(bytes);
-    if reader.take(TAG.len())? != TAG {
+    let tag = reader.take(TAG.len())?;
+    let version = tag[TAG.len() - 1];
+    if tag[..TAG.len() - 1] != TAG[..TAG.len() - 1] {
         return Err(FrameError::UnknownFormat);
     }
     let (low, high) = (reader.u64()?, reader.u64()?);
@@ -61,6 +64,10 @@ pub fn decode_header(file: &[u8]) -> Result<Header, FrameError> {
     let covered = &bytes[..HEADER_BYTES - 4];
     if reader.u32()? != crc32fast::hash(covered) {
         return Err(FrameError::Checksum);
+    }
+    // Only now, so that damage is not taken for the work of a newer release.
+    if version != TAG[TAG.len() - 1] {
+        return Err(FrameError::NewerVersion(char::from(version)));
     }
     Ok(header)
 }

@@ -10,7 +10,7 @@ which is damaged fails and names it. The server must take writes then, and have 
 start. It must never panic.
 
     tests/crash/damage.py target/release/influxdb3 [--rounds 300] [--workers 2] [--seed N]
-                          [--violations 1]
+                          [--violations 1] [--only .wal,.parquet]
 
 A round is one case. After so many violations it stops. Some damage cannot be told from what a
 power loss leaves, and is not counted against the server: the last group of a process's last file
@@ -32,16 +32,21 @@ from pathlib import Path
 
 from harness import CHUNK_NS, FIRST_TIME_NS, Server, Violation, main
 
-TABLES_A_START = 4
+TABLES_A_START = 2
 # More names than a checkpoint of the catalog waits for, so that there is one, and records after it.
 COLUMNS = 110
 # More snapshots than two bases of the index wait for.
 SNAPSHOTS = 205
-ROWS_A_CHUNK = 40
+SNAPSHOTS_TRIED_MAX = 2000
+ROWS_A_CHUNK = 60
+SEGMENTS_READ = 8
+MANIFESTS = 10
 START_SECONDS_MAX = 30
 MARK = re.compile(rb"row-[0-9a-f]{10}-end")
 QUICK = ["--gen1-duration", "1m", "--wal-snapshot-size", "1", "--wal-delete-delay", "0s"]
 QUICK += ["--snapshotted-wal-files-to-keep", "3"]
+# Nobody cuts the power while the files are made.
+MAKING = [*QUICK, "--file-store-fsync", "false"]
 # The rows of the last start stay in the log.
 SLOW = ["--gen1-duration", "1m"]
 # How files are told apart, and how often each kind is damaged.
@@ -67,10 +72,13 @@ class Original:
         self.data = self.server.data
         self.rows = {}
         self.tables = {}
+        self.made = 0
         try:
             self.write_all()
         finally:
             self.server.kill()
+        for manifest in sorted(self.data.rglob("*.info.json"))[MANIFESTS:]:
+            manifest.unlink()
         self.files = sorted(p.relative_to(self.data) for p in self.data.rglob("*") if p.is_file())
         self.files = [file for file in self.files if not str(file).startswith(".")]
         self.marks = {
@@ -87,32 +95,48 @@ class Original:
     def write_all(self):
         """Three processes, one after the other. The first has the columns, the second most of the
         snapshots, and the rows of the last stay in the log."""
-        self.server.start("10ms", options=QUICK)
+        self.server.start("10ms", options=MAKING)
         self.write_tables(0)
         for column in range(COLUMNS):
-            self.write("wide", chunk=column // 40, fields=f"c{column}=1i,")
+            self.write("wide", chunk=column // 60, fields=f"c{column}=1i,")
         self.server.kill()
-        self.server.start("10ms", options=QUICK)
+        self.server.start("10ms", options=MAKING)
         self.write_tables(1)
-        for snapshot in range(SNAPSHOTS):
-            self.write("m", 3, chunk=snapshot // 12)
-            self.write("s", 1, chunk=snapshot)
-            self.wait_snapshots(snapshot // 10 * 9)
-        self.wait_snapshots(SNAPSHOTS - 5)
+        chunk = 0
+        while self.snapshots() < SNAPSHOTS:
+            chunk += 1
+            self.write("s", 1, chunk=chunk)
+            if chunk % 40 == 0:
+                self.write("m", ROWS_A_CHUNK, chunk=chunk // 40)
+            time.sleep(0.012)
+            if chunk > SNAPSHOTS_TRIED_MAX:
+                raise Violation(f"only {self.snapshots()} snapshots")
+        self.forget("s")
         self.server.kill()
         self.server.start("50ms", options=SLOW)
         self.write_tables(2)
         for _ in range(ROWS_A_CHUNK):
-            self.write("m", chunk=SNAPSHOTS // 12)
+            self.write("m", chunk=chunk // 40 + 1)
         for column in range(4):
             self.write("wide", chunk=3, fields=f"d{column}=1i,")
 
-    def wait_snapshots(self, count):
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while len(list(self.data.rglob("*.info.json"))) < count:
-            if time.monotonic() > deadline:
-                raise Violation(f"there are no {count} snapshots")
-            time.sleep(0.005)
+    def forget(self, table):
+        """Deletes a table that was there for the number of its snapshots only."""
+        files = self.paths(table)
+        path = f"/api/v3/configure/table?db=crash&table={table}&hard_delete_at=now"
+        if self.server.send("DELETE", path)[0] != 200:
+            raise Violation(f"table {table} cannot be deleted")
+        self.rows = {name: row for name, row in self.rows.items() if row[0] != table}
+        del self.tables[table]
+        for path in files:
+            (self.data / path).unlink()
+
+    def paths(self, table):
+        sql = f"SELECT path FROM system.parquet_files WHERE table_name = '{table}'"
+        return [row["path"] for row in self.server.query(sql)]
+
+    def snapshots(self):
+        return len(os.listdir(self.data / Server.NODE / "snapshots"))
 
     def write_tables(self, start):
         for table in range(TABLES_A_START):
@@ -121,15 +145,16 @@ class Original:
     def write(self, table, count=1, chunk=0, fields=""):
         lines = []
         for _ in range(count):
-            number = len(self.rows)
+            number = self.made
+            self.made += 1
             # Text that compression leaves as it is, to find it in the files.
             name = f"row-{hashlib.sha256(str(number).encode()).hexdigest()[:10]}-end"
             time_ns = FIRST_TIME_NS + chunk * CHUNK_NS + number
             self.rows[name] = self.content(table, number, time_ns)
             even = "true" if number % 2 == 0 else "false"
             lines.append(
-                f'{table},w=x{number % 7} {fields}s="{name}",n={number}i,f={number * 0.37},b={even} '
-                f"{time_ns}"
+                f'{table},w=x{number % 7} {fields}s="{name}",n={number}i,f={number * 0.37},'
+                f"b={even} {time_ns}"
             )
         self.tables.setdefault(table, 0)
         self.tables[table] += count
@@ -327,9 +352,9 @@ class Case:
     def read(self, tables, missing):
         """False if the query failed because of a damaged Parquet file."""
         columns = "s, n, w, f, b, CAST(time AS BIGINT) AS t"
-        sql = " UNION ALL ".join(f"SELECT '{table}' AS tab, {columns} FROM {table}" for table in tables)
+        selects = [f"SELECT '{table}' AS tab, {columns} FROM {table}" for table in tables]
         try:
-            rows = self.query(sql)
+            rows = self.server.query(" UNION ALL ".join(selects))
         except (Violation, OSError, http.client.HTTPException, ValueError) as failure:
             return self.expect_named(tables, failure)
         if rows is None and len(tables) > 1:
@@ -338,7 +363,7 @@ class Case:
             if row.get("w") == "new":
                 continue
             name = row.get("s")
-            content = (row["tab"], row.get("n"), row.get("t"), row.get("w"), row.get("f"), row.get("b"))
+            content = (row["tab"], *(row.get(column) for column in "ntwfb"))
             if self.original.rows.get(name) != content:
                 raise Violation(f"a wrong row: {row}")
             if name not in missing:
@@ -346,17 +371,13 @@ class Case:
             missing.discard(name)
         return True
 
-    def query(self, sql):
-        """The rows of an answer, or None if there is no such table."""
-        return self.server.query(sql)
-
     def expect_named(self, tables, failure):
         """A query may fail if a Parquet file is damaged, which the answer names."""
         if self.suffix != ".parquet":
             raise Violation(f"a query of {tables} failed: {failure!r}")
         log = self.server.log_path.read_text(errors="replace")
         if not any(str(file) in f"{failure!r}{log}" for file in self.damaged):
-            raise Violation(f"a query of {tables} failed without naming {self.names()}: {failure!r}")
+            raise Violation(f"a query of {tables} did not name {self.names()}: {failure!r}")
         return False
 
     def is_end(self):
@@ -398,8 +419,13 @@ class Cases:
         if len(self.violations) >= self.arguments.violations:
             return
         chance = random.Random(f"{self.seed} {number}")
-        suffix = chance.choices(list(KINDS_OF_FILES), KINDS_OF_FILES.values())[0]
-        file = chance.choice(self.original.by_kind[suffix])
+        only = [kind for kind in self.arguments.only.split(",") if kind in KINDS_OF_FILES]
+        kinds = only or list(KINDS_OF_FILES)
+        suffix = chance.choices(kinds, [KINDS_OF_FILES[kind] for kind in kinds])[0]
+        files = self.original.by_kind[suffix]
+        # Of these only the newest are read.
+        is_segment = suffix == ".segment" and chance.random() < 0.8
+        file = chance.choice(files[-SEGMENTS_READ:] if is_segment else files)
         folder = self.directory / f"case{number}"
         folder.mkdir()
         case = Case(self.arguments.binary, folder, self.original, chance)
@@ -428,10 +454,12 @@ def run(arguments, directory, chance):
     for (suffix, kind, outcome), count in sorted(cases.outcomes.items()):
         print(f"{suffix} {kind}: {count} × {outcome}")
     if cases.violations:
-        raise Violation(f"{len(cases.violations)} cases, the first one: {cases.violations[0]}")
+        violation = Violation(f"{len(cases.violations)} cases, first {cases.violations[0]}")
+        violation.count = len(cases.violations)
+        raise violation
     return f"{arguments.rounds} cases of damage, no panic, no wrong row, none lost in silence"
 
 
 if __name__ == "__main__":
-    options = [("workers", 2), ("violations", 1)]
+    options = [("workers", 2), ("violations", 1), ("only", "all")]
     sys.exit(main(__doc__, "damage", run, rounds=300, options=options))

@@ -2,8 +2,8 @@
 """Fills the disk under the server, and frees it again, without a restart.
 
 The data directory is on a small tmpfs. A large file takes the space that is left; writes must then
-be refused or wait, and queries be answered. When the file is gone, writes must succeed again by
-themselves. In the end, after a restart, everything acknowledged is there and nothing is damaged.
+be refused or wait, snapshots wait, and queries be answered. When the file is gone, writes must
+succeed again by themselves. In the end, after a restart, everything acknowledged is there and nothing is damaged.
 
     tests/crash/disk_full.py target/release/influxdb3 [--rounds 4] [--seed N]
 
@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 
-from harness import Burst, Server, Skipped, Violation, Writer, acknowledged, main, verify
+from harness import Burst, Reader, Server, Skipped, Violation, Writer, acknowledged, main
+from harness import verify, verify_files
 
 DISK_BYTES = 48 << 20
 # The server tries a failed write again for 10 s before it refuses: some rounds are shorter.
@@ -44,7 +45,7 @@ def write_until_accepted(server):
 
 def one_round(server, writers, chance, filler):
     """Returns how long the disk was full, and how long the first write took to succeed then."""
-    burst = Burst(server.port, writers, chance)
+    burst = Burst(server.port, [*writers, Reader(writers, tolerant=True)], chance)
     try:
         time.sleep(0.3)
         fill(filler)
@@ -77,7 +78,7 @@ def run(arguments, directory, chance):
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         raise Skipped(f"no tmpfs: {mounted.stderr.strip()}")
-    server = Server(arguments.binary, directory, data=disk / "data")
+    server = Server(arguments.binary, directory, chance, data=disk / "data")
     writers = [Writer(number, tolerant=True) for number in range(4)]
     try:
         server.start("100ms")
@@ -85,10 +86,12 @@ def run(arguments, directory, chance):
             refused = sum(writer.refused for writer in writers)
             full, back = one_round(server, writers, chance, disk / "filler")
             held = verify(server, writers)
+            verify_files(server)
             if chance.random() < 0.5:
                 server.kill()
                 server.start("100ms")
                 held = verify(server, writers)
+                verify_files(server)
             refused = sum(writer.refused for writer in writers) - refused
             print(
                 f"round {number}: full for {full} s, {refused} writes refused, the next one "

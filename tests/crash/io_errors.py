@@ -4,7 +4,8 @@
 strace makes the Nth fdatasync, fsync, link, unlink or write to a log file of a thread fail, once,
 a few times or from then on. Each point has a data directory of its own. The server may refuse
 writes, or end with a documented code; what it acknowledged must be seen at once, and after a
-kill and a start without faults, and nothing may be reported as damaged.
+kill and a start without faults, and nothing may be reported as damaged. Snapshots run all the
+while.
 
     tests/crash/io_errors.py target/release/influxdb3 [--rounds 100] [--seed N]
 
@@ -17,6 +18,7 @@ import sys
 import time
 
 from harness import Burst, Namer, Server, Skipped, Violation, Writer, acknowledged, main, verify
+from harness import verify_files
 
 # A start that failed, and an end because going on could lose data.
 EXIT_CODES = [1, 70]
@@ -64,7 +66,7 @@ class Point:
     def __init__(self, binary, directory, chance):
         self.directory = directory
         directory.mkdir()
-        self.server = Server(binary, directory)
+        self.server = Server(binary, directory, chance)
         self.writers = [Writer(number, tolerant=True) for number in range(3)]
         self.namer = Namer()
         self.chance = chance
@@ -83,6 +85,7 @@ class Point:
         try:
             verify(self.server, self.writers)
             self.namer.verify(self.server)
+            verify_files(self.server)
             if self.server.write("crash", ["after,w=x n=1i 1"]) != 204:
                 raise Violation("writes are refused although nothing fails any more")
         finally:

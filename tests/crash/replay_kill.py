@@ -11,11 +11,11 @@ The data directory must not grow by more than what the starts themselves are wor
 import sys
 import time
 
-from harness import Burst, Server, Violation, Writer, acknowledged, main, verify
+from harness import Burst, Server, Violation, Writer, acknowledged, main, verify, verify_files
 
 KILLS_MAX = 5
 WRITERS = 6
-FIRST_LOG_SECONDS = 12
+FIRST_LOG_SECONDS = 5
 BURST_SECONDS = 0.3
 GROWTH_MAX = 2
 
@@ -33,7 +33,7 @@ def write(server, writers, chance, seconds):
 
 
 def run(arguments, directory, chance):
-    server = Server(arguments.binary, directory)
+    server = Server(arguments.binary, directory, chance)
     writers = [Writer(number) for number in range(WRITERS)]
     kills = 0
     try:
@@ -54,9 +54,10 @@ def run(arguments, directory, chance):
                 raise Violation(f"{row} starts made {size} bytes {size_of(server.data)}")
             ready = server.start("10ms")
             held = verify(server, writers)
+            files = verify_files(server)
             print(
                 f"round {number}: {row} kills during the start, ready in {ready:.2f} s, "
-                f"{held} rows verified",
+                f"{held} rows and {files} files verified",
                 flush=True,
             )
         server.expect_clean_log("damaged")

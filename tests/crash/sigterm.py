@@ -12,6 +12,7 @@ import sys
 import time
 
 from harness import FLUSH_INTERVALS, Burst, Server, Violation, Writer, acknowledged, main, verify
+from harness import verify_files
 
 SHUTDOWN_SECONDS = 5
 GRACE_SECONDS = 2
@@ -40,7 +41,7 @@ def stop(server, writers, chance):
 
 
 def run(arguments, directory, chance):
-    server = Server(arguments.binary, directory)
+    server = Server(arguments.binary, directory, chance)
     # A request that comes after the signal may be refused or cut off: that is no error here.
     writers = [Writer(number, tolerant=True) for number in range(4)]
     options = ["--shutdown-timeout", f"{SHUTDOWN_SECONDS}s"]
@@ -50,8 +51,10 @@ def run(arguments, directory, chance):
             code, took = stop(server, writers, chance)
             server.start(chance.choice(FLUSH_INTERVALS), options=options)
             held = verify(server, writers)
+            files = verify_files(server)
             print(
-                f"round {number}: ended with {code} after {took:.2f} s, {held} rows verified",
+                f"round {number}: ended with {code} after {took:.2f} s, {held} rows and {files} "
+                "files verified",
                 flush=True,
             )
         server.expect_clean_log("damaged")

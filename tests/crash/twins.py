@@ -6,7 +6,10 @@ same moment; the first is stopped with SIGSTOP, a second takes over, the first g
 SIGCONT. Clients write to every process. Then exactly one lives, the others have ended with the
 documented code, and after a restart every row that any of them acknowledged is there, once.
 
-    tests/crash/twins.py target/release/influxdb3 [--rounds 20] [--seed N]
+    tests/crash/twins.py target/release/influxdb3 [--rounds 20] [--freeze 1.0] [--seed N]
+
+Snapshots run all the while, so that the log that a frozen process left may be gone when it wakes
+up. `--freeze` is how many seconds it stands still at most.
 
 A process that nobody writes to does not notice that it was replaced; one that is written to does at
 that write. Runs on Linux and macOS.
@@ -17,7 +20,7 @@ import sys
 import time
 
 from harness import FLUSH_INTERVALS, Burst, Server, Violation, Writer
-from harness import acknowledged, main, verify
+from harness import acknowledged, main, verify, verify_files
 
 EXIT_UNSAFE = 70
 # A process that finds its successor while it starts is a start that failed.
@@ -29,8 +32,9 @@ WRITERS_EACH = 6
 class Round:
     """The processes of one round, on one data directory, and the clients of each."""
 
-    def __init__(self, binary, directory, number, chance):
-        self.binary = binary
+    def __init__(self, arguments, directory, number, chance):
+        self.binary = arguments.binary
+        self.freeze = arguments.freeze
         self.directory = directory / f"round{number}"
         self.directory.mkdir()
         self.chance = chance
@@ -40,7 +44,7 @@ class Round:
 
     def launch(self):
         name = f"server{len(self.servers)}.log"
-        server = Server(self.binary, self.directory, log_name=name)
+        server = Server(self.binary, self.directory, self.chance, log_name=name)
         server.launch(self.chance.choice(FLUSH_INTERVALS))
         self.servers.append(server)
         return server
@@ -88,7 +92,7 @@ class Round:
             last = self.launch()
             self.wait_served(last)
             self.write_to(last)
-        self.pause(0.1, 1.0)
+        self.pause(0.1, self.freeze)
         late = self.write_to(ghost)
         ghost.process.send_signal(signal.SIGCONT)
         if third:
@@ -118,9 +122,12 @@ class Round:
         for server in self.servers:
             if server is not living[0]:
                 server.expect_exit([EXIT_UNSAFE, EXIT_FAILED_START], 0)
-        if living[0].write("crash", ["survivor,w=x n=1i 1"]) != 204:
-            raise Violation("the survivor does not take writes")
-        return living[0]
+        try:
+            status = living[0].write("crash", ["survivor,w=x n=1i 1"])
+        except OSError as error:
+            raise Violation(f"the survivor does not answer: {error!r}") from error
+        if status != 204:
+            raise Violation(f"the survivor answers a write with {status}")
 
     def end(self):
         for burst in self.bursts:
@@ -145,6 +152,7 @@ class Round:
             after.kill()
             after.start("1s")
             verify(after, self.writers)
+            verify_files(after)
             if not after.query("SELECT * FROM after"):
                 raise Violation("the row that was written after the takeovers is lost")
         finally:
@@ -158,7 +166,7 @@ def run(arguments, directory, chance):
     rows = 0
     for number in range(1, arguments.rounds + 1):
         kind = ["staggered", "together", "frozen"][number % 3]
-        a_round = Round(arguments.binary, directory, number, chance)
+        a_round = Round(arguments, directory, number, chance)
         held = a_round.run(kind)
         rows += acknowledged(a_round.writers)
         print(
@@ -170,4 +178,4 @@ def run(arguments, directory, chance):
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, "twins", run, rounds=20))
+    sys.exit(main(__doc__, "twins", run, rounds=20, options=[("freeze", 1.0)]))

@@ -17,7 +17,20 @@ const MERGE_AT_FRACTION: usize = 8;
 pub(super) struct SortedChunk {
     pub(super) runs: Vec<Arc<SortedRows>>,
     /// A sorted form that is worth keeping.
-    pub(super) kept: Option<KeepSorted>,
+    pub(super) kept: Option<Kept>,
+}
+
+/// A sorted form that is worth keeping.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) form: KeepSorted,
+    /// What was reserved for it.
+    pub(super) bytes: usize,
+}
+
+/// How many bytes of rows nobody has sorted before.
+pub(super) fn unsorted_bytes(chunk: &ChunkView) -> usize {
+    chunk.unsorted.iter().map(RecordBatch::get_array_memory_size).sum()
 }
 
 /// Sorts what nobody has sorted before. What that takes is added to `memory`.
@@ -30,29 +43,37 @@ pub(super) fn sort_chunk(
     if chunk.unsorted.is_empty() {
         return Ok(SortedChunk { runs: chunk.sorted.iter().cloned().collect(), kept: None });
     }
-    memory.try_grow(chunk.unsorted.iter().map(RecordBatch::get_array_memory_size).sum())?;
+    let newer_bytes = unsorted_bytes(chunk);
+    memory.try_grow(newer_bytes)?;
     let newer = Arc::new(sort_dedup(&chunk.unsorted, table)?);
     let Some(older) = &chunk.sorted else {
-        let kept = keep(chunk, table, &newer);
+        let kept = keep(chunk, table, &newer, newer_bytes);
         return Ok(SortedChunk { runs: vec![newer], kept });
     };
     if newer.rows.num_rows().saturating_mul(MERGE_AT_FRACTION) < older.rows.num_rows() {
         return Ok(SortedChunk { runs: vec![Arc::clone(older), newer], kept: None });
     }
-    memory.try_grow(older.rows.get_array_memory_size())?;
+    let older_bytes = older.rows.get_array_memory_size();
+    memory.try_grow(older_bytes)?;
     let merged = Arc::new(merge_sorted(&[older, &newer], table)?);
-    let kept = keep(chunk, table, &merged);
+    let kept = keep(chunk, table, &merged, newer_bytes + older_bytes);
     Ok(SortedChunk { runs: vec![merged], kept })
 }
 
-fn keep(chunk: &ChunkView, table: &TableSchema, sorted: &Arc<SortedRows>) -> Option<KeepSorted> {
-    knows_all_columns(table, chunk).then(|| KeepSorted {
+fn keep(
+    chunk: &ChunkView,
+    table: &TableSchema,
+    sorted: &Arc<SortedRows>,
+    bytes: usize,
+) -> Option<Kept> {
+    let form = knows_all_columns(table, chunk).then(|| KeepSorted {
         table: table.id,
         chunk_id: chunk.chunk_id,
         chunk_time_ns: chunk.chunk_time_ns,
         sorted_batches: chunk.arrived_batches,
         sorted: Arc::clone(sorted),
-    })
+    });
+    form.map(|form| Kept { form, bytes })
 }
 
 /// A sorted form that lacks columns must not be kept.

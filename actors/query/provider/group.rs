@@ -1,6 +1,6 @@
 //! Which inputs of a table have to be merged with each other, and which stand alone.
 
-use super::chunk::sort_chunk;
+use super::chunk::{Kept, sort_chunk, unsorted_bytes};
 use super::filters::TimeRange;
 use super::merge::{Merge, MergeLayout};
 use super::plan::Scan;
@@ -8,6 +8,7 @@ use super::select::{cut, project, times, within};
 use crate::runtime::canary;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryReservation;
 use protocols::messages::store::{ChunkView, KeepSorted, SortedRows, TableView};
 use protocols::snapshot::ParquetFile;
 use std::ops::Range;
@@ -15,12 +16,56 @@ use std::sync::Arc;
 
 /// Chunks and files whose time ranges hang together, oldest values first. A key of one group
 /// cannot occur in another.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Group {
     /// In the order of their precedence.
     pub(super) chunks: Vec<ChunkView>,
     /// In the order of their precedence, which is below that of any chunk.
     pub(super) files: Vec<Arc<ParquetFile>>,
+}
+
+impl Group {
+    /// How many bytes of rows nobody has sorted before.
+    pub(super) fn unsorted_bytes(&self) -> usize {
+        self.chunks.iter().map(unsorted_bytes).sum()
+    }
+
+    /// How many rows there are at most.
+    pub(super) fn rows_max(&self) -> usize {
+        let rows = |chunk: &ChunkView| {
+            let sorted = chunk.sorted.iter().map(|sorted| &sorted.rows);
+            sorted.chain(&chunk.unsorted).map(RecordBatch::num_rows).sum::<usize>()
+        };
+        let files = self.files.iter().map(|file| file.row_count as usize);
+        self.chunks.iter().map(rows).chain(files).sum()
+    }
+
+    /// True if all rows go through one sort.
+    pub(super) fn is_one_run(&self) -> bool {
+        matches!(self.chunks.as_slice(), [only] if only.sorted.is_none()) && self.files.is_empty()
+    }
+
+    /// What the times of the selected rows lie between, and whether all rows are selected.
+    pub(super) fn extent(&self, scan: &Scan) -> (TimeRange, bool) {
+        let chunks = self.chunks.iter().map(chunk_times);
+        let files = self.files.iter().map(|file| file_times(file));
+        let all = chunks.chain(files).fold(TimeRange::NONE, TimeRange::to);
+        let is_whole = scan.selection.is_every_series() && scan.selection.times.covers(all);
+        (all.and(scan.selection.times), is_whole)
+    }
+
+    /// The same rows, with the sorted forms in `kept` in the place of what they were made from.
+    pub(super) fn with_sorted(&self, kept: &[KeepSorted]) -> Self {
+        let mut group = self.clone();
+        for chunk in &mut group.chunks {
+            if let Some(form) = kept.iter().find(|form| form.chunk_id == chunk.chunk_id) {
+                chunk.sorted = Some(Arc::clone(&form.sorted));
+                chunk.sorted_batches = form.sorted_batches;
+                chunk.unsorted = Vec::new();
+            }
+        }
+        group
+    }
 }
 
 /// Divides a view into groups, in order of time.
@@ -85,7 +130,7 @@ pub(super) struct GroupRows {
     /// What has to be merged.
     pub(super) merge: Option<Merge>,
     /// Sorted forms that are worth keeping.
-    pub(super) kept: Vec<KeepSorted>,
+    pub(super) kept: Vec<Kept>,
 }
 
 impl GroupRows {
@@ -108,21 +153,22 @@ struct Run {
     times: TimeRange,
 }
 
-/// Sorts the chunks of a group and finds out what has to be merged.
-pub(super) fn read_group(group: Group, scan: &Scan) -> Result<GroupRows> {
+/// Sorts the chunks of a group and finds out what has to be merged. What the sorting takes is added
+/// to `memory`.
+pub(super) fn read_group(
+    group: &Group,
+    scan: &Scan,
+    memory: &MemoryReservation,
+) -> Result<GroupRows> {
     let mut kept = Vec::new();
     let mut sorted = Vec::new();
     for chunk in &group.chunks {
-        let chunk_rows = sort_chunk(chunk, scan, &scan.memory)?;
+        let chunk_rows = sort_chunk(chunk, scan, memory)?;
         kept.extend(chunk_rows.kept);
         let within = chunk_times(chunk).and(scan.selection.times);
         sorted.extend(chunk_rows.runs.into_iter().map(|run| (run, within)));
     }
-    let all = group.chunks.iter().map(chunk_times);
-    let all =
-        all.chain(group.files.iter().map(|f| file_times(f))).fold(TimeRange::NONE, TimeRange::to);
-    let is_whole = scan.selection.is_every_series() && scan.selection.times.covers(all);
-    let times = all.and(scan.selection.times);
+    let (times, is_whole) = group.extent(scan);
     let mut rows = GroupRows {
         times,
         is_whole,
@@ -138,7 +184,7 @@ pub(super) fn read_group(group: Group, scan: &Scan) -> Result<GroupRows> {
         rows.in_order = in_key_order(only, scan);
         return Ok(rows);
     }
-    divide(selected_runs(sorted, scan)?, group.files, scan, &mut rows)?;
+    divide(selected_runs(sorted, scan)?, group.files.clone(), scan, &mut rows)?;
     Ok(rows)
 }
 

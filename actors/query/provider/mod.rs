@@ -2,11 +2,13 @@
 //!
 //! A scan asks the shard for one view of chunks and files, sorts what nobody has sorted before
 //! (and hands that back to the shard), and picks series and time spans of buffered rows by search.
+//! What is much to sort is sorted while the query runs, chunk by chunk as it comes to them.
 //! Where the time ranges of chunks and files overlap, their rows are merged key by key; all else
 //! is only laid side by side. Files are opened while the query runs, one after the other.
 
 mod chunk;
 mod dedup_exec;
+mod deferred;
 mod files;
 mod filters;
 mod group;
@@ -36,12 +38,13 @@ use datafusion::physical_plan::empty::EmptyExec;
 use filters::{TimeRange, classify};
 use plan::{Scan, scan_view};
 use protocols::messages::rank;
-use protocols::messages::store::{KeepSorted, ViewTable};
+use protocols::messages::store::ViewTable;
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use reader::FileAccess;
 use select::Selection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// What all scans of a query share.
@@ -59,6 +62,8 @@ pub struct ScanContext {
     pub now_ns: i64,
     /// How many files the query reads.
     pub files_planned: Arc<AtomicUsize>,
+    /// A scan with up to so many bytes of unsorted rows sorts them while it is planned.
+    pub sort_ahead_bytes_max: usize,
 }
 
 impl ScanContext {
@@ -169,14 +174,11 @@ impl TableProvider for StoredTable {
             limit,
             access: Arc::new(access),
             memory: MemoryConsumer::new("SortChunks").register(&runtime.memory_pool),
-        };
-        let keep = |sorted: KeepSorted| {
-            // A shard without room does without; the next query sorts again.
-            if !shard.tell(sorted) {
-                tracing::debug!(table = %self.table.name, "a sorted chunk was not kept");
-            }
+            shard: shard.clone(),
+            sort_ahead_bytes_max: self.context.sort_ahead_bytes_max,
+            turns: Semaphore::new(state.config().target_partitions().max(1)),
         };
         let admit = |files| self.context.admit(files);
-        scan_view(view, Arc::new(scan), keep, admit, state.config_options()).await
+        scan_view(view, Arc::new(scan), admit, state.config_options()).await
     }
 }

@@ -4,13 +4,14 @@
 //! query that has enough rows opens no further file. The parts come in order of time, newest
 //! first: of those that cannot matter any more to a query for the newest rows none is opened.
 
+use super::deferred::Deferred;
 use super::files::file_plan;
 use super::filters::TimeRange;
-use super::group::file_times;
+use super::group::{Group, file_times};
 use super::merge::Merge;
 use super::plan::{Scan, key_order};
-use super::select::cut;
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use super::select::rows_without_columns;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -67,6 +68,8 @@ enum Source {
     Rows(Vec<RecordBatch>),
     File(Arc<ParquetFile>),
     Merge(Merge),
+    /// Rows that have to be sorted first.
+    Deferred(Arc<Deferred>),
 }
 
 impl Part {
@@ -99,11 +102,24 @@ impl Part {
         Self { times, is_whole, rows, in_order: true, source: Source::Merge(merge) }
     }
 
+    pub(super) fn deferred(group: Group, scan: &Scan) -> Self {
+        let (times, is_whole) = group.extent(scan);
+        let rows = Precision::Inexact(group.rows_max());
+        let in_order = group.is_one_run();
+        let source = Source::Deferred(Arc::new(Deferred::new(group)));
+        Self { times, is_whole, rows, in_order, source }
+    }
+
+    fn is_deferred(&self) -> bool {
+        matches!(self.source, Source::Deferred(_))
+    }
+
     fn files(&self) -> usize {
         match &self.source {
             Source::Rows(_) => 0,
             Source::File(_) => 1,
             Source::Merge(merge) => merge.files.len(),
+            Source::Deferred(deferred) => deferred.files(),
         }
     }
 }
@@ -209,7 +225,11 @@ impl DisplayAs for PartsExec {
         let merges = |part: &&Part| matches!(part.source, Source::Merge(_));
         let merged = self.parts.iter().filter(merges).count();
         let order = if self.oldest_first { "oldest" } else { "newest" };
+        let deferred = self.parts.iter().filter(|part| part.is_deferred()).count();
         write!(f, "PartsExec: parts={}, merged={merged}, files={files}", self.parts.len())?;
+        if deferred > 0 {
+            write!(f, ", unsorted={deferred}")?;
+        }
         write!(f, ", partitions={}, first={order}", self.partitions())?;
         if let Some(fetch) = self.fetch {
             write!(f, ", fetch={fetch}")?;
@@ -417,7 +437,8 @@ impl Reading {
         };
         if !self.exec.is_for_first
             && self.exec.fetch.is_none()
-            && let Some(next) = self.queue.pop_front()
+            && let Some(next) =
+                self.queue.pop_front_if(|next| !self.exec.parts[*next].is_deferred())
         {
             let open = self.open(next)?;
             self.ahead = open.map(|open| SpawnedTask::spawn(open.begin()));
@@ -440,7 +461,7 @@ impl Reading {
         let scan = &self.exec.scan;
         let config = self.context.session_config().options();
         if let (0, Precision::Exact(rows)) = (scan.schema.fields().len(), part.rows) {
-            return self.memory(rows_without_columns(rows, scan)?);
+            return self.memory(rows_without_columns(rows, &scan.schema, scan.batch_rows)?);
         }
         self.opened.add(part.files());
         let plan = match &part.source {
@@ -451,6 +472,10 @@ impl Reading {
                 file_plan(file, scan, &scan.schema, filters, limit, config)?
             }
             Source::Merge(merge) => merge.plan(scan, config)?,
+            Source::Deferred(deferred) => {
+                let (scan, context) = (Arc::clone(scan), Arc::clone(&self.context));
+                return Ok(Arc::clone(deferred).rows(scan, self.exec.filters.clone(), context));
+            }
         };
         plan.execute(0, Arc::clone(&self.context))
     }
@@ -476,12 +501,4 @@ impl Reading {
         file.statistics = Some(Arc::new(statistics));
         FilePruner::try_new(filter, schema, &file, Count::new())
     }
-}
-
-/// So many rows of which nothing but the number matters.
-fn rows_without_columns(rows: usize, scan: &Scan) -> Result<Vec<RecordBatch>> {
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let all = RecordBatch::try_new_with_options(Arc::clone(&scan.schema), vec![], &options)?;
-    let every_row: Vec<_> = std::iter::once(0..rows).collect();
-    cut(&all, &every_row, scan.batch_rows)
 }

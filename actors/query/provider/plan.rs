@@ -1,10 +1,13 @@
 //! From a view of a table to an execution plan.
 
+use super::chunk::Kept;
 use super::group::{Group, GroupRows, group_by_time, read_group};
 use super::parts_exec::{Part, PartsExec};
 use super::reader::FileAccess;
 use super::select::Selection;
+use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pools;
+use crate::store::Store;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -23,6 +26,7 @@ use futures::{StreamExt, stream};
 use protocols::messages::store::{KeepSorted, TableView};
 use protocols::schema::{TIME_COLUMN, TableSchema};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// What is asked of a table.
 #[derive(Debug)]
@@ -41,38 +45,80 @@ pub(super) struct Scan {
     pub(super) limit: Option<usize>,
     /// How files are read.
     pub(super) access: Arc<FileAccess>,
-    /// Counts what was sorted for the scan, for as long as the scan exists.
+    /// Counts what was sorted for the scan and nobody keeps, for as long as the scan exists.
     pub(super) memory: MemoryReservation,
+    /// What keeps sorted forms.
+    pub(super) shard: Mailbox<Store>,
+    /// Up to so many bytes of unsorted rows are sorted while the scan is planned.
+    pub(super) sort_ahead_bytes_max: usize,
+    /// One for each thread that may sort while the query runs.
+    pub(super) turns: Semaphore,
 }
 
-/// Plans the reading of `view`. Sorted forms that were made on the way go to `keep`, and the
-/// number of files that the plan reads goes to `admit`.
+impl Scan {
+    /// Hands the sorted forms in `rows` to the shard. Those that it takes are returned, and are no
+    /// longer counted in `memory`: they replace what they were made from.
+    pub(super) fn hand_back(
+        &self,
+        rows: &mut GroupRows,
+        memory: &MemoryReservation,
+    ) -> Vec<KeepSorted> {
+        let mut taken = Vec::new();
+        for Kept { form, bytes } in rows.kept.drain(..) {
+            if self.shard.tell(form.clone()) {
+                memory.shrink(bytes);
+                taken.push(form);
+            } else {
+                // A shard without room does without; the next query sorts again.
+                tracing::debug!(table = %self.table.name, "a sorted chunk was not kept");
+            }
+        }
+        taken
+    }
+}
+
+/// Plans the reading of `view`. The number of files that the plan reads goes to `admit`.
 pub(super) async fn scan_view(
     view: TableView,
     scan: Arc<Scan>,
-    keep: impl FnMut(KeepSorted),
     admit: impl FnOnce(usize) -> Result<()>,
     config: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let groups = read_groups(group_by_time(view), &scan, keep).await?;
+    let (now, later) = divide_work(group_by_time(view), &scan);
+    let groups = read_groups(now, &scan).await?;
+    let rows = groups.iter().map(GroupRows::rows_min).sum();
+    let later = if wants_more(&scan, rows) { later } else { Vec::new() };
     let in_merges = groups.iter().filter_map(|g| g.merge.as_ref()).map(|m| m.files.len());
-    let files = groups.iter().map(|g| g.files.len()).chain(in_merges).sum();
-    if files == 0 {
+    let in_groups = groups.iter().map(|g| g.files.len());
+    let files = later.iter().map(|g| g.files.len()).chain(in_groups).chain(in_merges).sum();
+    if files == 0 && later.is_empty() {
         return buffer_plan(groups, &scan, config);
     }
     admit(files)?;
     let mut parts: Vec<Part> =
         groups.into_iter().flat_map(|group| group_parts(group, &scan)).collect();
+    parts.extend(later.into_iter().map(|group| Part::deferred(group, &scan)));
     parts.sort_by_key(|part| (part.times.max_ns, part.times.min_ns));
     Ok(Arc::new(PartsExec::new(parts, scan)))
 }
 
+/// The groups that are read while the scan is planned, and those that are read when the query
+/// comes to them, because there is much to sort. What is read early has exact numbers of rows.
+fn divide_work(groups: Vec<Group>, scan: &Scan) -> (Vec<Group>, Vec<Group>) {
+    let unsorted: usize = groups.iter().map(Group::unsorted_bytes).sum();
+    if unsorted <= scan.sort_ahead_bytes_max {
+        return (groups, Vec::new());
+    }
+    groups.into_iter().partition(|group| group.unsorted_bytes() == 0)
+}
+
+/// Whether so many rows are too few.
+fn wants_more(scan: &Scan, rows: usize) -> bool {
+    scan.limit.is_none_or(|limit| rows < limit)
+}
+
 /// Reads groups, those with buffered rows first, until there are as many rows as are wanted.
-async fn read_groups(
-    groups: Vec<Group>,
-    scan: &Arc<Scan>,
-    mut keep: impl FnMut(KeepSorted),
-) -> Result<Vec<GroupRows>> {
+async fn read_groups(groups: Vec<Group>, scan: &Arc<Scan>) -> Result<Vec<GroupRows>> {
     let (buffered, filed): (Vec<_>, Vec<_>) =
         groups.into_iter().partition(|group| !group.chunks.is_empty());
     // With a limit one group is often enough, so the next is read only when it is not.
@@ -81,26 +127,25 @@ async fn read_groups(
     let mut buffered = stream::iter(buffered)
         .map(move |group| {
             let scan = Arc::clone(&shared);
-            pools::spawn_blocking(move || read_group(group, &scan))
+            pools::spawn_blocking(move || read_group(&group, &scan, &scan.memory))
         })
         .buffered(at_once);
     let mut read: Vec<GroupRows> = Vec::new();
     let mut rows = 0;
-    let wants_more = |rows| scan.limit.is_none_or(|limit| rows < limit);
-    while wants_more(rows)
+    while wants_more(scan, rows)
         && let Some(group) = buffered.next().await
     {
         let mut group =
             group.map_err(|e| exec_datafusion_err!("reading a chunk failed: {e}"))??;
-        group.kept.drain(..).for_each(&mut keep);
+        scan.hand_back(&mut group, &scan.memory);
         rows += group.rows_min();
         read.push(group);
     }
     for group in filed {
-        if !wants_more(rows) {
+        if !wants_more(scan, rows) {
             break;
         }
-        let group = read_group(group, scan)?; // there is nothing to sort
+        let group = read_group(&group, scan, &scan.memory)?; // there is nothing to sort
         rows += group.rows_min();
         read.push(group);
     }

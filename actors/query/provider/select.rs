@@ -185,3 +185,15 @@ pub(super) fn cut(
     let picked = take_record_batch(rows, &UInt32Array::from_iter_values(indices))?;
     Ok(slices(&picked, 0..total).collect())
 }
+
+/// So many rows of which nothing but the number matters; `schema` has no columns.
+pub(super) fn rows_without_columns(
+    rows: usize,
+    schema: &SchemaRef,
+    batch_rows: usize,
+) -> Result<Vec<RecordBatch>> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let all = RecordBatch::try_new_with_options(Arc::clone(schema), vec![], &options)?;
+    let every_row: Vec<_> = std::iter::once(0..rows).collect();
+    cut(&all, &every_row, batch_rows)
+}

@@ -28,7 +28,7 @@
 //! | 21 | a trigger has its rows and has not run | there are no triggers yet |
 //! | 22 | a token was made, the client was not told | there are no tokens yet |
 //! | 23 | a second process starts | `twins::row_23_…`, `fencing` |
-//! | 24 | the store is down | `outage::row_8_and_24_…`, `outage::row_24_…`, `stores` |
+//! | 24 | the store is down | `outage::row_8_and_24_…`, `stores` |
 //! | 25 | the store is down during a snapshot | both `outage::row_25_…` |
 //! | 26 | the disk is full | `outage::row_26_…` |
 //! | 27 | a damaged WAL file | `wal_damage` |

@@ -82,7 +82,7 @@ fn memory_makes_a_snapshot_due() {
     let server = Setup::disk().with(&options).with(&keep).start();
     let held = || server.client.metric("store_buffer_bytes", &[]).expect("a gauge");
     let mut rows = 0;
-    for request in 0..8 {
+    for request in 0..8_i64 {
         let mut lines = String::new();
         for n in 0..2_000 {
             let time_ns = (request * 2_000 + n) * 1_000_000;

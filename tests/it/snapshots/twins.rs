@@ -86,7 +86,7 @@ fn a_copy_of_the_files_of_a_running_server_starts() {
     while !writer.is_finished() || copies == 0 {
         fs::remove_dir_all(&to).ok();
         // What names other objects before what it names.
-        for folder in ["index", "snapshots", "dbs", "wal", "catalog"] {
+        for folder in ["snapshots", "index", "dbs", "wal", "catalog"] {
             copy(&from.join(folder), &to.join(folder));
         }
         copies += 1;

@@ -10,20 +10,22 @@ proptest! {
         early in rows(0..120),
         late in prop::collection::vec(rows(0..6), 0..3),
         columns_then in 1..=4_usize,
+        sorts_ahead: bool,
     ) {
         run(async {
             let mut world = World::start().await;
+            world.sort_ahead_bytes_max *= usize::from(sorts_ahead);
             let mut model = Model::new();
             world.write(&early, columns_then).await;
             add(&mut model, &early, columns_then);
             // Leaves a sorted form of the table as it was then.
             let then = world.sql(columns_then, "SELECT time FROM m ORDER BY time").await;
             assert_eq!(then.iter().map(RecordBatch::num_rows).sum::<usize>(), model.len());
-            check(&world, &model).await;
+            check(&mut world, &model).await;
             for batch in &late {
                 world.write(batch, 4).await;
                 add(&mut model, batch, 4);
-                check(&world, &model).await;
+                check(&mut world, &model).await;
             }
         });
     }

@@ -35,10 +35,12 @@ proptest! {
         early in rows(1..80),
         columns_then in 1..=4_usize,
         asks_then: bool,
+        sorts_ahead: bool,
         steps in steps(),
     ) {
         run(async {
             let mut world = World::start().await;
+            world.sort_ahead_bytes_max *= usize::from(sorts_ahead);
             let mut model = Model::new();
             world.write(&early, columns_then).await;
             add(&mut model, &early, columns_then);
@@ -67,7 +69,7 @@ proptest! {
                     }
                 }
             }
-            check(&world, &model).await;
+            check(&mut world, &model).await;
         });
     }
 }
