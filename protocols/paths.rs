@@ -151,6 +151,7 @@ mod tests {
             row_count: 0,
             min_time_ns: 0,
             max_time_ns: 0,
+            crc32: 0,
         };
         let name = "n/dbs/2/3/1969-12-31/23-50/0000000042.parquet";
         assert_eq!(parquet_file("n", &file), name);

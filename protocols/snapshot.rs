@@ -55,6 +55,8 @@ pub struct ParquetFile {
     pub min_time_ns: i64,
     /// Largest time of any row, nanoseconds since 1970.
     pub max_time_ns: i64,
+    /// CRC-32 (IEEE) of the whole object: the format itself would let changed values pass.
+    pub crc32: u32,
 }
 
 /// Start of the chunk that holds `time_ns`: rounds down, before 1970 too.

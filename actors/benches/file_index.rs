@@ -41,6 +41,7 @@ fn files(snapshot: u64) -> Vec<ParquetFile> {
             row_count: 600_000 + noise % 100_000,
             min_time_ns: chunk_time_ns + (noise % 1_000_000_000) as i64,
             max_time_ns: chunk_time_ns + CHUNK_NS - 1 - (noise % 1_000_000_007) as i64,
+            crc32: noise as u32,
         }
     };
     (from..to).map(file).collect()

@@ -146,6 +146,7 @@ impl<P: Peers> Worker<P> {
             row_count: encoded.row_count,
             min_time_ns: encoded.min_time_ns,
             max_time_ns: encoded.max_time_ns,
+            crc32: crc32fast::hash(&encoded.bytes),
         };
         let path = paths::parquet_file(&self.settings.node, &file);
         let store = self.settings.objects.store.as_ref();

@@ -69,6 +69,8 @@ pub struct SimDisk {
     unsynced: BTreeMap<PathBuf, Vec<Change>>,
     /// The machine stops when this many more calls were made.
     stops_in: Option<u64>,
+    /// It stops before the sync of a file with this number from now on.
+    stops_at_sync: Option<u64>,
     stopped: bool,
     on_stop: Arc<Notify>,
     full: bool,
@@ -87,6 +89,7 @@ impl SimDisk {
             stable: BTreeMap::new(),
             unsynced: BTreeMap::new(),
             stops_in: None,
+            stops_at_sync: None,
             stopped: false,
             on_stop: Arc::new(Notify::new()),
             full: false,
@@ -101,10 +104,16 @@ impl SimDisk {
         self.stops_in = Some(calls);
     }
 
+    /// The same, before a sync of a file, when its bytes are written and not stable.
+    pub fn stop_at_sync(&mut self, syncs: u64) {
+        self.stops_at_sync = Some(syncs);
+    }
+
     /// Stops it at once.
     pub fn stop(&mut self) {
         self.stopped = true;
         self.stops_in = None;
+        self.stops_at_sync = None;
         self.on_stop.notify_one();
     }
 
@@ -139,6 +148,7 @@ impl SimDisk {
         self.failing.clear();
         self.full = false;
         self.stops_in = None;
+        self.stops_at_sync = None;
     }
 
     /// How many calls were made.
@@ -237,6 +247,11 @@ impl SimDisk {
     /// # Errors
     /// As the system's call.
     pub fn sync(&mut self, FileId(id): FileId) -> io::Result<()> {
+        match &mut self.stops_at_sync {
+            Some(0) => self.stop(),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         self.step()?;
         let fails = self.fails(Call::Sync);
         let lost = fails && self.random.random_bool(0.7);

@@ -208,6 +208,14 @@ impl Driver {
                 let power_loss = self.world.random().random_bool(0.5);
                 self.world.stop_machine(power_loss);
             }
+            2 => {
+                let syncs = self.world.random().random_range(0..12);
+                let power_loss = self.world.random().random_bool(0.3);
+                self.world.stop_is_power_loss.set(power_loss);
+                self.world.disk().stop_at_sync(syncs);
+                self.world.trouble();
+                self.world.log(format_args!("the machine stops at sync {syncs}"));
+            }
             _ => {
                 let calls = self.world.random().random_range(0..60);
                 let power_loss = self.world.random().random_bool(0.7);
@@ -266,7 +274,7 @@ impl Driver {
             6 => world.disk().fail_next(Call::Name, times),
             _ => world.heal(),
         }
-        if world.random().random_bool(0.25) {
+        if times > 3 || world.random().random_bool(0.25) {
             // Longer than the log tries again.
             self.send_writes();
             let millis = world.random().random_range(5_000..40_000);

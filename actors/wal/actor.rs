@@ -278,12 +278,7 @@ impl Wal {
                     self.config.fatal.raise(EXIT_UNSAFE, text.to_owned());
                     WalError::Fenced
                 }
-                LogError::Io(cause) => {
-                    if canary::is("reuse-sequence") {
-                        self.next_sequence = sequence;
-                    }
-                    WalError::Io(format!("{cause}; outcome unknown"))
-                }
+                LogError::Io(cause) => WalError::Io(format!("{cause}; outcome unknown")),
             };
             for reply in waiting.into_iter().filter_map(|w| w.reply) {
                 reply.answer(Err(error.clone()));

@@ -2,7 +2,6 @@
 
 use super::log::{Group, Log, LogError, header_of, list};
 use super::owner::Owner;
-use crate::runtime::canary;
 use crate::runtime::{faults, random};
 use async_trait::async_trait;
 use object_store::path::Path;
@@ -54,7 +53,6 @@ impl ObjectLog {
     async fn check_owner(&self) -> Result<(), LogError> {
         match self.owner.is_current().await {
             Ok(true) => Ok(()),
-            Ok(false) if canary::is("ignore-rival") => Ok(()),
             Ok(false) => Err(LogError::Fenced),
             Err(e) => Err(LogError::Io(format!("cannot tell who owns the WAL: {e}"))),
         }
@@ -82,7 +80,7 @@ impl ObjectLog {
         // Whatever the store answered, what counts is whose object is there now: a put that was
         // reported as failed, or as late, may have been stored.
         match header_of(self.store.as_ref(), &path).await {
-            Some(found) if found.writer == self.writer && !canary::is("own-put-is-rival") => {
+            Some(found) if found.writer == self.writer => {
                 self.newest = sequence;
                 Ok(())
             }

@@ -2,7 +2,6 @@
 
 use super::log::list;
 use super::tracker::Period;
-use crate::runtime::canary;
 use crate::runtime::disk;
 use crate::runtime::objects::Objects;
 use crate::runtime::pools;
@@ -301,12 +300,8 @@ async fn decode_file(
     let bytes = what.objects.store.get(&Path::from(key.as_str())).await?.bytes().await?;
     // What was read may be in the page cache only. It is about to become visible, so it has to
     // become durable first.
-    let unsynced = what
-        .objects
-        .directory
-        .as_ref()
-        .filter(|_| left_at.is_none() && !canary::is("replay-without-sync"))
-        .map(|root| root.join(&key));
+    let unsynced =
+        what.objects.directory.as_ref().filter(|_| left_at.is_none()).map(|root| root.join(&key));
     let decoded = pools::spawn_blocking(move || {
         if let Some(path) = unsynced {
             disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;

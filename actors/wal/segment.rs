@@ -2,7 +2,6 @@
 
 use super::log::{Group, Log, LogError};
 use super::owner::Owner;
-use crate::runtime::canary;
 use crate::runtime::disk::{self, AppendFile};
 use crate::runtime::{faults, pools::Pool, random};
 use anyhow::Context;
@@ -185,9 +184,6 @@ impl Files {
 
     /// Whether no successor has taken over.
     fn check_owner(&self) -> Result<(), LogError> {
-        if canary::is("ignore-rival") {
-            return Ok(());
-        }
         if disk::exists(&self.path(self.newest + 1)) {
             return Err(LogError::Fenced);
         }

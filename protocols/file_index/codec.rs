@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 /// Bytes of the header.
 pub(super) const HEADER_BYTES: usize = 8 + 4 + 8 + 4;
 /// Columns of [`put_files`]: each file takes at least so many bytes.
-const FILE_COLUMNS: usize = 10;
+const FILE_COLUMNS: usize = 11;
 /// Columns of [`put_marks`].
 const MARK_COLUMNS: usize = 5;
 
@@ -222,6 +222,7 @@ fn put_files<'a>(out: &mut Vec<u8>, files: impl ExactSizeIterator<Item = &'a Par
     put(|f| f.row_count);
     put(|f| f.min_time_ns.wrapping_sub(f.chunk_time_ns) as u64);
     put(|f| f.max_time_ns.wrapping_sub(f.min_time_ns) as u64);
+    put(|f| f.crc32.into());
 }
 
 fn files(reader: &mut Reader<'_>) -> Result<Vec<ParquetFile>, DecodeError> {
@@ -230,7 +231,7 @@ fn files(reader: &mut Reader<'_>) -> Result<Vec<ParquetFile>, DecodeError> {
     for _ in 0..FILE_COLUMNS {
         columns.push(reader.column(count)?);
     }
-    let [ids, dbs, tables, chunks, wal_files, parts, sizes, rows, firsts, lengths] =
+    let [ids, dbs, tables, chunks, wal_files, parts, sizes, rows, firsts, lengths, crcs] =
         columns.as_slice()
     else {
         return Err(DecodeError::Malformed("columns are missing"));
@@ -250,6 +251,7 @@ fn files(reader: &mut Reader<'_>) -> Result<Vec<ParquetFile>, DecodeError> {
             row_count: rows[i],
             min_time_ns,
             max_time_ns: min_time_ns.wrapping_add(lengths[i] as i64),
+            crc32: small(crcs[i])?,
         })
     };
     (0..count).map(file).collect()

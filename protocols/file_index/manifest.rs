@@ -118,6 +118,7 @@ mod tests {
             row_count: id,
             min_time_ns: chunk_time_ns + 1,
             max_time_ns: chunk_time_ns + minute,
+            crc32: 0,
         }
     }
 

@@ -32,6 +32,7 @@ fn file(id: u64) -> ParquetFile {
         row_count: 5 * id,
         min_time_ns: chunk_time_ns + 1,
         max_time_ns: chunk_time_ns + 599_999_999_999,
+        crc32: 0xdead_beef ^ id as u32,
     }
 }
 
@@ -237,8 +238,8 @@ fn any_mark() -> impl Strategy<Value = PlacedMark> {
 }
 
 fn any_file() -> impl Strategy<Value = ParquetFile> {
-    (any::<[u64; 4]>(), any::<[u32; 3]>(), any::<[i64; 3]>()).prop_map(
-        |([id, wal_file, size_bytes, row_count], [db, table, part], [chunk, min, max])| {
+    (any::<[u64; 4]>(), any::<[u32; 4]>(), any::<[i64; 3]>()).prop_map(
+        |([id, wal_file, size_bytes, row_count], [db, table, part, crc32], [chunk, min, max])| {
             ParquetFile {
                 id: id % u64::MAX,
                 db: DbId(db),
@@ -250,6 +251,7 @@ fn any_file() -> impl Strategy<Value = ParquetFile> {
                 row_count,
                 min_time_ns: min,
                 max_time_ns: max,
+                crc32,
             }
         },
     )

@@ -277,6 +277,7 @@ class Case:
         if file.suffix:
             names |= set(folder.rglob(f"*{path.suffix}")) - set(before)
         self.damaged = {p.relative_to(self.data) for p in names}
+        self.removed = {file for file in self.damaged if not (self.data / file).exists()}
         self.suffix = file.suffix
         return kind.__name__
 
@@ -383,7 +384,7 @@ class Case:
     def is_end(self):
         """Only the last file of the log is damaged: what is missing there leaves no trace."""
         logs = [file for file in self.original.files if file.suffix == ".wal"]
-        return self.damaged == {logs[-1]} and not (self.data / logs[-1]).exists()
+        return self.damaged == self.removed == {logs[-1]}
 
     def named(self):
         """Whether a warning, an error or the closing line names a damaged file."""

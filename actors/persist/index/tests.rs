@@ -125,6 +125,7 @@ fn file(id: u64) -> ParquetFile {
         row_count: 10,
         min_time_ns: chunk_time_ns,
         max_time_ns: chunk_time_ns + 5,
+        crc32: 0xdead_beef ^ id as u32,
     }
 }
 

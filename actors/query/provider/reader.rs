@@ -29,8 +29,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Limit: files up to this size are fetched whole: one request takes less time than several.
-const WHOLE_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// Limit: files up to this size are fetched whole and their checksum is compared. One request takes
+/// less time than several. Of larger ones only the parts are read that a query needs, unchecked.
+const WHOLE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How much of the end of a file is fetched at first. It holds the description of the file.
 const TAIL_BYTES: usize = 64 * 1024;
@@ -117,20 +118,43 @@ impl Reader {
             FileBytes::Here(bytes) => ranges.iter().map(|range| part(bytes, range)).collect(),
             FileBytes::Unknown | FileBytes::There => {
                 let store = &self.access.files.store;
-                store.get_ranges(&self.object.location, ranges).await.map_err(external)
+                let parts = store.get_ranges(&self.object.location, ranges).await;
+                parts.map_err(|error| self.named(external(error)))
             }
         }
     }
 
     async fn open(&self) -> ParquetResult<FileBytes> {
-        if let Some(bytes) = self.look_up().await {
+        if let Some(bytes) = self.look_up().await.filter(|bytes| self.is_intact(bytes)) {
             return Ok(FileBytes::Here(bytes));
         }
         if self.file.size_bytes > WHOLE_FILE_BYTES_MAX {
             return Ok(FileBytes::There);
         }
         let object = self.access.files.store.get(&self.object.location).await.map_err(external)?;
-        Ok(FileBytes::Here(object.bytes().await.map_err(external)?))
+        let bytes = object.bytes().await.map_err(external)?;
+        if !self.is_intact(&bytes) {
+            let path = &self.object.location;
+            let text = format!("the Parquet file {path} is damaged: its checksum does not match");
+            return Err(ParquetError::General(text));
+        }
+        Ok(FileBytes::Here(bytes))
+    }
+
+    /// Whether these are the bytes that were written. The format has no checksum of its own here:
+    /// a changed value would be taken for a value.
+    fn is_intact(&self, bytes: &Bytes) -> bool {
+        bytes.len() as u64 == self.file.size_bytes && crc32fast::hash(bytes) == self.file.crc32
+    }
+
+    /// An error that names the file.
+    fn named(&self, error: ParquetError) -> ParquetError {
+        let path = &self.object.location;
+        let text = error.to_string();
+        if text.contains(path.as_ref()) {
+            return error;
+        }
+        ParquetError::General(format!("cannot read the Parquet file {path}: {text}"))
     }
 
     /// The whole file, if the cache has it. A cache that fails is no reason to fail a query.
@@ -164,7 +188,7 @@ impl Reader {
             Err(error) if is_missing(&error) && self.access.is_past_retention(&self.file) => {
                 return Ok(Arc::new(self.access.empty_file()?));
             }
-            read => Arc::new(read?),
+            read => Arc::new(read.map_err(|error| self.named(error))?),
         };
         let known = Arc::new(CachedParquetMetaData::new(Arc::clone(&metadata)));
         cache.put(&self.object.location, CachedFileMetadataEntry::new(self.object.clone(), known));

@@ -22,6 +22,7 @@ fn file(id: u64, chunk: i64, row_count: u64) -> Arc<ParquetFile> {
         row_count,
         min_time_ns: begin + 1,
         max_time_ns: begin + 9,
+        crc32: 0,
     })
 }
 

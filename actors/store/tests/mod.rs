@@ -76,6 +76,7 @@ pub(super) fn file(id: u64, chunk_time_ns: i64, long_ns: i64) -> Arc<ParquetFile
         row_count: 10,
         min_time_ns: chunk_time_ns,
         max_time_ns: chunk_time_ns + long_ns - 1,
+        crc32: 0,
     })
 }
 

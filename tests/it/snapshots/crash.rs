@@ -183,7 +183,8 @@ fn row_12_the_manifest_is_stored_and_the_wal_not_cleaned() {
 
 #[test]
 fn row_13_the_wal_is_half_cleaned() {
-    crash_at("snap-mid-wal-delete", first_snapshot_is_repeated);
+    // The cleaning comes some time after the snapshot, when there may be a second one already.
+    crash_at("snap-mid-wal-delete", |_| ());
 }
 
 #[test]

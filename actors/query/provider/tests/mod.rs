@@ -271,6 +271,7 @@ impl World {
             row_count: rows.num_rows() as u64,
             min_time_ns: *times.iter().min().expect("rows"),
             max_time_ns: *times.iter().max().expect("rows"),
+            crc32: crc32fast::hash(&bytes),
         };
         let path = Path::from(paths::parquet_file("n", &file));
         self.objects.inner.put(&path, bytes.into()).await.expect("stored");
