@@ -9,7 +9,6 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use protocols::paths;
-use protocols::wal_frame::segment::{Header, decode_header};
 
 /// One group of requests on its way to the log.
 #[derive(Clone, Debug)]
@@ -71,8 +70,7 @@ pub(super) async fn list(store: &dyn ObjectStore, node: &str) -> object_store::R
     Ok(found)
 }
 
-/// The header of a log file, if it has a readable one.
-pub(super) async fn header_of(store: &dyn ObjectStore, path: &Path) -> Option<Header> {
-    let bytes = store.get(path).await.ok()?.bytes().await.ok()?;
-    decode_header(&bytes).ok()
+/// The bytes of a log file, if it can be read.
+pub(super) async fn bytes_of(store: &dyn ObjectStore, path: &Path) -> Option<Bytes> {
+    store.get(path).await.ok()?.bytes().await.ok()
 }

@@ -1,13 +1,13 @@
 //! The log in an object store: one create-only object a group.
 
-use super::log::{Group, Log, LogError, header_of, list};
+use super::log::{Group, Log, LogError, bytes_of, list};
 use super::owner::Owner;
 use crate::runtime::{faults, random};
 use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use protocols::paths;
-use protocols::wal_frame::segment::{Header, encode_frame, encode_header};
+use protocols::wal_frame::segment::{Header, decode_header, encode_frame, encode_header};
 use std::sync::Arc;
 
 /// The log of one process.
@@ -68,7 +68,8 @@ impl ObjectLog {
             encode_frame(&mut bytes, group.sequence, synced, &group.entries);
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let mut put = self.store.put_opts(&path, PutPayload::from(bytes), options).await;
+        let payload = PutPayload::from(bytes.clone());
+        let mut put = self.store.put_opts(&path, payload, options).await;
         if faults::fails("wal-put-ambiguous") {
             let source = "planted failure of a put that succeeded".into();
             put = Err(object_store::Error::Generic { store: "planted", source });
@@ -79,13 +80,22 @@ impl ObjectLog {
         };
         // Whatever the store answered, what counts is whose object is there now: a put that was
         // reported as failed, or as late, may have been stored.
-        match header_of(self.store.as_ref(), &path).await {
-            Some(found) if found.writer == self.writer => {
+        let Some(found) = bytes_of(self.store.as_ref(), &path).await else {
+            return Err(LogError::Io(error.to_string()));
+        };
+        if found == bytes {
+            self.newest = sequence;
+            return Ok(());
+        }
+        match decode_header(&found) {
+            // An earlier group that was given up, and was stored all the same: this one is not, and
+            // goes to the next number.
+            Ok(header) if header.writer == self.writer => {
                 self.newest = sequence;
-                Ok(())
+                Err(LogError::Io(error.to_string()))
             }
-            Some(_) => Err(LogError::Fenced),
-            None => Err(LogError::Io(error.to_string())),
+            Ok(_) => Err(LogError::Fenced),
+            Err(_) => Err(LogError::Io(error.to_string())),
         }
     }
 }
@@ -113,5 +123,31 @@ impl Log for ObjectLog {
 
     fn first_own_file(&self) -> u64 {
         self.first_own_file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::objects::Objects;
+    use bytes::Bytes;
+
+    #[actix_rt::test]
+    async fn a_group_that_was_given_up_and_is_there_is_not_taken_for_another() {
+        let objects = Objects::memory();
+        let owner = Owner::take(&objects, "n").await.unwrap();
+        let mut log = ObjectLog::open(owner, 0).await.unwrap();
+        let group = |sequence, text| Group { sequence, entries: vec![Bytes::from_static(text)] };
+        log.append(&group(1, b"one")).await.unwrap();
+        // As if the answer to the first put had been lost for good.
+        log.newest = 0;
+        let second = group(2, b"two");
+        assert!(matches!(log.append(&second).await, Err(LogError::Io(_))));
+        log.append(&second).await.unwrap();
+        assert_eq!(log.newest, 2);
+        // Repeating a put that was stored is success.
+        log.newest = 1;
+        log.append(&second).await.unwrap();
+        assert_eq!(log.newest, 2);
     }
 }
