@@ -20,7 +20,7 @@ fn run(script: &str, options: &[&str], closing: &str) {
 
 #[test]
 fn killed_under_load() {
-    run("kill9.py", &["--rounds", "3"], "3 kills, ");
+    run("kill9.py", &["--rounds", "8"], "8 kills, ");
 }
 
 #[test]
