@@ -10,6 +10,12 @@ pub mod catalog;
 
 pub mod dedup;
 
+pub mod cache_kit;
+
+pub mod last_cache;
+
+pub mod distinct_cache;
+
 pub mod store;
 
 pub mod persist;
@@ -21,6 +27,8 @@ pub mod wal;
 pub mod ingest;
 
 pub mod query;
+
+pub mod cache_keeper;
 
 #[cfg(feature = "simulation")]
 pub mod simulation;

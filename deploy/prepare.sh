@@ -98,6 +98,15 @@ set_revision() {
     return 0
 }
 
+# Python that can make environments of its own.
+need_venv() {
+    need_command python3 python3
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        have apt-get || fail "Python has no module venv: install it"
+        install_debian python3-venv
+    fi
+}
+
 # need_emulators FOLDER: the object stores that the tests talk to, in a folder of their own: moto
 # plays S3 and Google Cloud Storage, Azurite plays Azure. Besides, the programs that read Parquet
 # files there. Installed once; nothing outside of the folder changes.
@@ -106,11 +115,7 @@ need_emulators() {
     if [ "$(cat "$folder/versions" 2>/dev/null)" = "$versions" ]; then
         return
     fi
-    need_command python3 python3
-    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        have apt-get || fail "Python has no module venv: install it"
-        install_debian python3-venv
-    fi
+    need_venv
     need_command npm npm
     say "installing emulators of object stores into $folder"
     rm -rf "$folder"
@@ -119,5 +124,27 @@ need_emulators() {
     "$folder/python/bin/pip" install --quiet 'moto[server]==5.2.5' \
         pyarrow==26.0.1 duckdb==2.0.0 pandas==3.1.1
     npm install --silent --no-audit --no-fund --prefix "$folder/npm" azurite@3.37.0
+    printf '%s\n' "$versions" >"$folder/versions"
+}
+
+# need_clients FOLDER: the client libraries that the tests use, in a folder of their own. Installed
+# once; nothing outside of the folder changes.
+need_clients() {
+    local folder=$1
+    local python=(influxdb3-python==0.21.0 influxdb-client==1.50.0 influxdb==5.3.2
+        adbc-driver-flightsql==1.13.0 adbc-driver-manager==1.13.0 pyarrow==26.0.1 pandas==3.1.1)
+    local node=(@influxdata/influxdb3-client@2.1.0 influx@5.12.0)
+    local versions="${python[*]} ${node[*]}"
+    if [ "$(cat "$folder/versions" 2>/dev/null)" = "$versions" ]; then
+        return
+    fi
+    need_venv
+    need_command npm npm
+    say "installing client libraries into $folder"
+    rm -rf "$folder"
+    mkdir -p "$folder/npm"
+    python3 -m venv "$folder/python"
+    "$folder/python/bin/pip" install --quiet "${python[@]}"
+    npm install --silent --no-audit --no-fund --prefix "$folder/npm" "${node[@]}"
     printf '%s\n' "$versions" >"$folder/versions"
 }

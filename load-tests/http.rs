@@ -3,18 +3,23 @@
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 /// Longer than any server's own time-out; a hanging server ends the run instead of the night.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(120);
+/// Servers end connections that have been idle for some seconds.
+const IDLE_MAX: Duration = Duration::from_secs(3);
 const RESPONSE_HEAD_LINES_MAX: usize = 100;
 const RESPONSE_LINE_BYTES_MAX: u64 = 16 << 10;
-const RESPONSE_BODY_BYTES_MAX: u64 = 256 << 20;
+const RESPONSE_BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// Where requests go.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub(crate) struct ServerOptions {
     /// Address of the server
     #[arg(long, default_value = "127.0.0.1:8181")]
@@ -30,14 +35,46 @@ pub(crate) struct ServerOptions {
 }
 
 impl ServerOptions {
+    /// The usual database of a server, without a token.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self { address, db: "bench".to_owned(), token: None }
+    }
+
     /// A whole request, ready to be sent.
     pub(crate) fn post(&self, path: &str, body: &[u8]) -> Vec<u8> {
+        self.request("POST", path, "", body)
+    }
+
+    /// A whole request whose body is JSON.
+    pub(crate) fn post_json(&self, path: &str, body: &serde_json::Value) -> Vec<u8> {
+        self.request(
+            "POST",
+            path,
+            "content-type: application/json\r\n",
+            body.to_string().as_bytes(),
+        )
+    }
+
+    /// A whole request with a compressed body.
+    pub(crate) fn post_gzip(&self, path: &str, body: &[u8]) -> io::Result<Vec<u8>> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(body)?;
+        Ok(self.request("POST", path, "content-encoding: gzip\r\n", &encoder.finish()?))
+    }
+
+    /// A whole request without a body.
+    pub(crate) fn get(&self, path: &str) -> Vec<u8> {
+        self.request("GET", path, "", b"")
+    }
+
+    fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
         let authorization = match &self.token {
             Some(token) => format!("authorization: Bearer {token}\r\n"),
             None => String::new(),
         };
         let mut request = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\n{authorization}content-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n{authorization}{headers}\
+             content-length: {}\r\n\r\n",
             self.address,
             body.len()
         )
@@ -47,8 +84,31 @@ impl ServerOptions {
     }
 }
 
+/// Text as a value of a query string.
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded += &format!("%{byte:02X}"),
+        }
+    }
+    encoded
+}
+
+/// One request on a connection of its own; an answer that is no success is an error.
+pub(crate) fn ask_once(server: &ServerOptions, request: &[u8]) -> Result<Vec<u8>> {
+    let mut connection = Connection::open(server.address)
+        .with_context(|| format!("cannot connect to {}", server.address))?;
+    let response = connection.exchange(request).context("a request was not answered")?;
+    ensure!(response.is_success(), "a request failed with {}", response.describe());
+    Ok(response.body)
+}
+
 /// The write endpoint that is spoken.
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Target {
     /// `/api/v3/write_lp`
     #[value(name = "influxdb3-v3")]
@@ -87,27 +147,31 @@ impl Response {
     }
 }
 
-/// A connection that is opened again when the server closed it.
+/// A connection that is opened again when the server closed it, or may have.
 pub(crate) struct Connection {
     address: SocketAddr,
     stream: Option<BufReader<TcpStream>>,
+    last_used: Instant,
 }
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { address, stream: Some(connect(address)?) })
+        Ok(Self { address, stream: Some(connect(address)?), last_used: Instant::now() })
     }
 
     /// Sends one rendered request and reads its answer.
     pub(crate) fn exchange(&mut self, request: &[u8]) -> io::Result<Response> {
-        let mut stream = match self.stream.take() {
+        let is_fresh = self.last_used.elapsed() < IDLE_MAX;
+        let mut stream = match self.stream.take().filter(|_| is_fresh) {
             Some(stream) => stream,
             None => connect(self.address)?,
         };
         // A server that refuses early answers and closes before it has read the body: the answer
         // counts then, not the failed write.
         let sent = stream.get_mut().write_all(request);
-        match read_response(&mut stream) {
+        let answer = read_response(&mut stream);
+        self.last_used = Instant::now();
+        match answer {
             Ok(response) => {
                 if sent.is_ok() && !response.closes {
                     self.stream = Some(stream);
@@ -241,6 +305,11 @@ mod tests {
         assert_eq!(response.retry_after, Some(Duration::from_secs(2)));
         assert!(response.closes && !response.is_success());
         assert_eq!(response.describe(), "status 503: full");
+    }
+
+    #[test]
+    fn values_of_query_strings_are_encoded() {
+        assert_eq!(percent_encode("a='b' é_1"), "a%3D%27b%27%20%C3%A9_1");
     }
 
     #[test]

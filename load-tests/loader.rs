@@ -1,7 +1,6 @@
-//! Loads the data set as fast as the server takes it: a closed loop with one request in flight on
-//! each connection. Requests are rendered before the clock starts.
+//! Loads a data set: as fast as the server takes it (a closed loop, one request in flight on each
+//! connection), or at a given rate whatever the server does (an open loop).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::generators::cpu::{CpuOptions, CpuRows};
+use crate::generators::DataOptions;
 use crate::http::{Connection, ServerOptions, Target};
 use crate::latency::Percentiles;
 use crate::process::{ProcessMeter, ProcessUse};
+use crate::requests::{Request, Requests};
 
 /// After so many refusals of one request it counts as failed.
 const ATTEMPTS_MAX: usize = 20;
@@ -22,30 +22,56 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadOptions {
     #[command(flatten)]
-    cpu: CpuOptions,
+    pub(crate) data: DataOptions,
 
     #[command(flatten)]
-    server: ServerOptions,
+    pub(crate) server: ServerOptions,
 
     /// Write endpoint to speak
     #[arg(long, value_enum, default_value = "influxdb3-v3")]
-    target: Target,
+    pub(crate) target: Target,
 
     /// Connections, each with one request in flight
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    connections: u16,
+    #[arg(long, alias = "workers", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) connections: u16,
 
     /// Lines of one request
-    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
-    lines_per_request: u32,
+    #[arg(long, alias = "batch", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) lines_per_request: u32,
+
+    /// Send compressed bodies
+    #[arg(long)]
+    pub(crate) gzip: bool,
+
+    /// Rows to send each second, whatever the server does (an open loop): latencies then count from
+    /// the instant at which a request was due [default: as fast as they are acknowledged]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: Option<u64>,
 
     /// Process of the server, to measure what it uses
     #[arg(long)]
-    pid: Option<u32>,
+    pub(crate) pid: Option<u32>,
 
     /// Name of the server in the report
     #[arg(long, default_value = "influxdb3")]
-    label: String,
+    pub(crate) label: String,
+}
+
+impl LoadOptions {
+    /// A closed loop of four connections and requests of 5000 lines.
+    pub(crate) fn new(label: &str, server: ServerOptions, data: DataOptions) -> Self {
+        Self {
+            data,
+            server,
+            target: Target::Influxdb3V3,
+            connections: 4,
+            lines_per_request: 5000,
+            gzip: false,
+            rate: None,
+            pid: None,
+            label: label.to_owned(),
+        }
+    }
 }
 
 /// The result of one load.
@@ -56,23 +82,23 @@ pub(crate) struct Load {
     pub(crate) rows: u64,
     pub(crate) seconds: f64,
     pub(crate) rows_per_second: f64,
+    /// Line protocol before any compression.
     pub(crate) megabytes_per_second: f64,
+    /// Of an open loop: rows due each second.
+    pub(crate) rate: Option<u64>,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
     /// Requests sent again after a 503.
     pub(crate) retries: u64,
-    /// From the first sending of a request to its acknowledgement, refusals and waits included.
+    /// To a request's acknowledgement, refusals and waits included: from its first sending, in an
+    /// open loop from the instant at which it was due.
     pub(crate) latency: Option<Percentiles>,
     /// To see that the driver was not what limited the server.
     pub(crate) client_cpu_seconds: f64,
     pub(crate) server: Option<ProcessUse>,
     pub(crate) rows_per_cpu_second: Option<f64>,
-}
-
-struct Request {
-    bytes: Vec<u8>,
-    body_bytes: u64,
-    rows: u64,
+    /// Of the data that was sent.
+    pub(crate) checksum: String,
 }
 
 /// What one connection has seen.
@@ -104,80 +130,87 @@ impl Tally {
 }
 
 pub(crate) fn run(options: &LoadOptions) -> Result<Load> {
-    let requests = render_requests(options);
-    ensure!(!requests.is_empty(), "there are no rows to load");
-    let connections = (0..options.connections)
-        .map(|_| Connection::open(options.server.address))
-        .collect::<std::io::Result<Vec<_>>>()
-        .with_context(|| format!("cannot connect to {}", options.server.address))?;
-    let server = options.pid.map(ProcessMeter::start).transpose()?;
-    let client = ProcessMeter::start(std::process::id())?;
-
-    let next = AtomicUsize::new(0);
-    let began = Instant::now();
-    let tally = thread::scope(|scope| {
-        let workers: Vec<_> = connections
-            .into_iter()
-            .map(|connection| scope.spawn(|| send_all(connection, &requests, &next)))
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().expect("a sender does not panic"))
-            .fold(Tally::default(), Tally::merge)
-    });
-    let seconds = began.elapsed().as_secs_f64();
-
-    let server = server.map(|meter| meter.read()).transpose()?;
-    let rows = tally.rows as f64;
-    Ok(Load {
-        label: options.label.clone(),
-        rows: tally.rows,
-        seconds,
-        rows_per_second: rows / seconds,
-        megabytes_per_second: tally.body_bytes as f64 / 1e6 / seconds,
-        errors: tally.errors,
-        first_error: tally.first_error,
-        retries: tally.retries,
-        latency: Percentiles::of(tally.latencies),
-        client_cpu_seconds: client.read()?.cpu_seconds,
-        rows_per_cpu_second: server
-            .as_ref()
-            .filter(|used| used.cpu_seconds > 0.0)
-            .map(|used| rows / used.cpu_seconds),
-        server,
-    })
+    Prepared::new(options)?.send()
 }
 
-fn render_requests(options: &LoadOptions) -> Vec<Request> {
-    let path = options.target.write_path(&options.server.db);
-    let mut generator = CpuRows::new(&options.cpu);
-    let mut requests = Vec::new();
-    let mut body = Vec::new();
-    loop {
-        body.clear();
-        let mut rows = 0;
-        while rows < options.lines_per_request && generator.write_line(&mut body) {
-            rows += 1;
-        }
-        if rows == 0 {
-            return requests;
-        }
-        requests.push(Request {
-            bytes: options.server.post(&path, &body),
-            body_bytes: body.len() as u64,
-            rows: u64::from(rows),
+/// A load that is ready to be sent.
+pub(crate) struct Prepared {
+    options: LoadOptions,
+    requests: Requests,
+    connections: Vec<Connection>,
+}
+
+impl Prepared {
+    pub(crate) fn new(options: &LoadOptions) -> Result<Self> {
+        ensure!(options.data.row_count() > 0, "there are no rows to load");
+        let connections = (0..options.connections)
+            .map(|_| Connection::open(options.server.address))
+            .collect::<std::io::Result<Vec<_>>>()
+            .with_context(|| format!("cannot connect to {}", options.server.address))?;
+        Ok(Self { options: options.clone(), requests: Requests::prepare(options)?, connections })
+    }
+
+    pub(crate) fn send(self) -> Result<Load> {
+        let Self { options, requests, connections } = self;
+        let server = options.pid.map(ProcessMeter::start).transpose()?;
+        let client = ProcessMeter::start(std::process::id())?;
+
+        let began = Instant::now();
+        let (rate, requests) = (options.rate, &requests);
+        let tally = thread::scope(|scope| {
+            let workers: Vec<_> = connections
+                .into_iter()
+                .map(|connection| scope.spawn(move || send_all(connection, requests, rate, began)))
+                .collect();
+            workers
+                .into_iter()
+                .map(|worker| worker.join().expect("a sender does not panic"))
+                .fold(Tally::default(), Tally::merge)
         });
+        let seconds = began.elapsed().as_secs_f64();
+
+        let server = server.map(|meter| meter.read()).transpose()?;
+        let client_cpu_seconds = client.read()?.cpu_seconds;
+        let rows = tally.rows as f64;
+        Ok(Load {
+            label: options.label,
+            rows: tally.rows,
+            seconds,
+            rows_per_second: rows / seconds,
+            megabytes_per_second: tally.body_bytes as f64 / 1e6 / seconds,
+            rate,
+            errors: tally.errors,
+            first_error: tally.first_error,
+            retries: tally.retries,
+            latency: Percentiles::of(tally.latencies),
+            client_cpu_seconds,
+            rows_per_cpu_second: server
+                .as_ref()
+                .filter(|used| used.cpu_seconds > 0.0)
+                .map(|used| rows / used.cpu_seconds),
+            server,
+            checksum: requests.checksum()?,
+        })
     }
 }
 
 /// Takes the next unsent request until there is none.
-fn send_all(mut connection: Connection, requests: &[Request], next: &AtomicUsize) -> Tally {
+fn send_all(
+    mut connection: Connection,
+    requests: &Requests,
+    rate: Option<u64>,
+    began: Instant,
+) -> Tally {
     let mut tally = Tally::default();
-    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let began = Instant::now();
-        match send_one(&mut connection, request, &mut tally.retries) {
+    while let Some(request) = requests.next() {
+        let due = match rate {
+            Some(rate) => began + due_after(request.rows_before, rate),
+            None => Instant::now(),
+        };
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        match send_one(&mut connection, &request, &mut tally.retries) {
             Ok(()) => {
-                tally.latencies.push(began.elapsed());
+                tally.latencies.push(due.elapsed());
                 tally.rows += request.rows;
                 tally.body_bytes += request.body_bytes;
             }
@@ -185,6 +218,11 @@ fn send_all(mut connection: Connection, requests: &[Request], next: &AtomicUsize
         }
     }
     tally
+}
+
+/// When a request is due in an open loop, counted from its beginning.
+fn due_after(rows_before: u64, rate: u64) -> Duration {
+    Duration::from_secs_f64(rows_before as f64 / rate as f64)
 }
 
 fn send_one(
@@ -208,4 +246,47 @@ fn send_one(
         thread::sleep(response.retry_after.unwrap_or(RETRY_WAIT_DEFAULT).min(RETRY_WAIT_MAX));
     }
     Err(refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake_server;
+
+    #[test]
+    fn every_row_is_acknowledged_in_both_loops() {
+        let server = fake_server::start(|_| (204, String::new()));
+        let data = DataOptions::cpu_rows(10, 950);
+        for rate in [None, Some(10_000)] {
+            for gzip in [false, true] {
+                let options = LoadOptions {
+                    lines_per_request: 100,
+                    rate,
+                    gzip,
+                    ..LoadOptions::new("fake", ServerOptions::at(server.address), data.clone())
+                };
+                let load = run(&options).unwrap();
+                assert_eq!((load.rows, load.errors), (950, 0));
+                assert_eq!(load.latency.unwrap().count, 10);
+                assert_eq!(load.rate, rate);
+            }
+        }
+        assert_eq!(server.requests(), 40);
+    }
+
+    #[test]
+    fn refused_requests_are_errors_with_their_text() {
+        let server = fake_server::start(|_| (400, "no".to_owned()));
+        let data = DataOptions::cpu_rows(10, 30);
+        let options = LoadOptions::new("fake", ServerOptions::at(server.address), data);
+        let load = run(&options).unwrap();
+        assert_eq!((load.rows, load.errors), (0, 1));
+        assert_eq!(load.first_error.as_deref(), Some("status 400: no"));
+    }
+
+    #[test]
+    fn requests_of_an_open_loop_are_due_at_their_rate() {
+        assert_eq!(due_after(0, 100), Duration::ZERO);
+        assert_eq!(due_after(250, 100), Duration::from_millis(2500));
+    }
 }

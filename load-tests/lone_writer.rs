@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::generators::cpu::{CpuOptions, CpuRows};
+use crate::generators::DataOptions;
 use crate::http::{Connection, ServerOptions, Target};
 use crate::latency::Percentiles;
 
@@ -20,19 +20,19 @@ const APPEND_BYTES: usize = 200;
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoneWriterOptions {
     #[command(flatten)]
-    server: ServerOptions,
+    pub(crate) server: ServerOptions,
 
     /// Write endpoint to speak
     #[arg(long, value_enum, default_value = "influxdb3-v3")]
-    target: Target,
+    pub(crate) target: Target,
 
     /// Rows to write, and appends to compare with
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-    requests: u32,
+    pub(crate) requests: u32,
 
     /// Directory for the bare appends; it should lie on the disk of the server's data
     #[arg(long)]
-    sync_dir: PathBuf,
+    pub(crate) sync_dir: PathBuf,
 }
 
 /// The result of one run.
@@ -53,13 +53,7 @@ pub(crate) fn run(options: &LoneWriterOptions) -> Result<LoneWriter> {
 
 fn time_writes(options: &LoneWriterOptions) -> Result<Vec<Duration>> {
     let path = options.target.write_path(&options.server.db);
-    let mut rows = CpuRows::new(&CpuOptions {
-        hosts: 10,
-        rows: u64::from(options.requests),
-        seed: 1,
-        start: 1_451_606_400,
-        interval: 10,
-    });
+    let mut rows = DataOptions::cpu_rows(10, u64::from(options.requests)).rows();
     let mut connection = Connection::open(options.server.address)
         .with_context(|| format!("cannot connect to {}", options.server.address))?;
     let mut latencies = Vec::with_capacity(options.requests as usize);

@@ -1,6 +1,6 @@
 //! What a process of this machine has used, read from `/proc`.
 
-use std::fs;
+use std::{fmt, fs};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,46 @@ pub(crate) struct ProcessUse {
     pub(crate) rss_peak_mib: f64,
 }
 
+/// Where results are measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Machine {
+    pub(crate) cores: usize,
+    pub(crate) memory_mib: u64,
+    pub(crate) cpu: String,
+    pub(crate) kernel: String,
+}
+
+impl Machine {
+    /// This one; what cannot be found out is called unknown.
+    pub(crate) fn this() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let value = |text: &str, name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        };
+        let memory = value(&read("/proc/meminfo"), "MemTotal");
+        let kib = memory.and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+        let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_mib: kib.unwrap_or_default() / 1024,
+            cpu: value(&read("/proc/cpuinfo"), "model name").unwrap_or("unknown CPU".to_owned()),
+            kernel: if kernel.is_empty() { "unknown".to_owned() } else { kernel },
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gib = self.memory_mib as f64 / 1024.0;
+        write!(
+            out,
+            "{} cores ({}), {gib:.0} GiB memory, Linux {}",
+            self.cores, self.cpu, self.kernel
+        )
+    }
+}
+
 /// A process and the CPU time that it had used when the watch began.
 pub(crate) struct ProcessMeter {
     pid: u32,
@@ -25,6 +65,11 @@ pub(crate) struct ProcessMeter {
 impl ProcessMeter {
     pub(crate) fn start(pid: u32) -> Result<Self> {
         Ok(Self { pid, cpu_seconds_before: cpu_seconds(pid)? })
+    }
+
+    /// Counts from the process's beginning.
+    pub(crate) fn from_birth(pid: u32) -> Self {
+        Self { pid, cpu_seconds_before: 0.0 }
     }
 
     pub(crate) fn read(&self) -> Result<ProcessUse> {

@@ -36,7 +36,7 @@ pub(crate) struct Query {
 
 pub(crate) fn run(options: &QueryOptions) -> Result<Query> {
     let body = serde_json::json!({ "db": options.server.db, "q": options.sql, "format": "json" });
-    let request = options.server.post("/api/v3/query_sql", body.to_string().as_bytes());
+    let request = options.server.post_json("/api/v3/query_sql", &body);
     let mut connection = Connection::open(options.server.address)
         .with_context(|| format!("cannot connect to {}", options.server.address))?;
 

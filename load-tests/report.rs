@@ -1,7 +1,7 @@
 //! Results: for people on standard output, for programs as lines of JSON.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Write, stdout};
 use std::path::Path;
 
@@ -10,33 +10,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::loader::Load;
 use crate::lone_writer::LoneWriter;
+use crate::process::Machine;
+use crate::queries::measure::QueryTimes;
 use crate::query::Query;
 
 /// One line of a results file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Record {
-    /// Written by `compare.sh`, not by a run of the driver.
     Machine(Machine),
     Load(Load),
     LoneWriter(LoneWriter),
     Query(Query),
+    QueryTimes(QueryTimes),
+    Figure(Figure),
 }
 
-/// Where the results were measured.
+/// A measured number that is nothing else.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Machine {
-    pub(crate) cores: u32,
-    pub(crate) memory_mib: u64,
-    pub(crate) cpu: String,
-    pub(crate) kernel: String,
-    pub(crate) file_system: String,
-    pub(crate) peer: String,
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) unit: String,
 }
 
 /// Prints a result and, if asked to, appends it to a file.
 pub(crate) fn emit(record: &Record, json: Option<&Path>) -> Result<()> {
     writeln!(stdout(), "{record}").context("cannot print the result")?;
+    append(record, json)
+}
+
+/// Appends a result to a file, if there is one.
+pub(crate) fn append(record: &Record, json: Option<&Path>) -> Result<()> {
     let Some(path) = json else { return Ok(()) };
     let mut line = serde_json::to_string(record).context("cannot encode the result")?;
     line.push('\n');
@@ -48,18 +53,6 @@ pub(crate) fn emit(record: &Record, json: Option<&Path>) -> Result<()> {
         .with_context(|| format!("cannot append to {}", path.display()))
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<Record>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    text.lines()
-        .enumerate()
-        .map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{} line {} is not a result", path.display(), index + 1))
-        })
-        .collect()
-}
-
 impl fmt::Display for Record {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -67,17 +60,22 @@ impl fmt::Display for Record {
             Self::Load(load) => load.fmt(out),
             Self::LoneWriter(lone_writer) => lone_writer.fmt(out),
             Self::Query(query) => query.fmt(out),
+            Self::QueryTimes(times) => times.fmt(out),
+            Self::Figure(figure) => figure.fmt(out),
         }
     }
 }
 
-impl fmt::Display for Machine {
+impl fmt::Display for Figure {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "{} cores ({}), {} MiB memory, Linux {}, {}; peer: {}",
-            self.cores, self.cpu, self.memory_mib, self.kernel, self.file_system, self.peer
-        )
+        write!(out, "{}: {:.3} {}", self.name, self.value, self.unit)
+    }
+}
+
+impl fmt::Display for QueryTimes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { system, state, kind, latency, rows } = self;
+        write!(out, "{kind:>24} {system} ({state}), {rows} rows: {latency}")
     }
 }
 
@@ -86,7 +84,7 @@ impl fmt::Display for Load {
         write!(
             out,
             "{}: {} rows in {:.2} s, {:.0} rows/s, {:.1} MB/s, {} errors, {} retries, \
-             client {:.2} CPU s",
+             client {:.2} CPU s, checksum {}",
             self.label,
             self.rows,
             self.seconds,
@@ -95,6 +93,7 @@ impl fmt::Display for Load {
             self.errors,
             self.retries,
             self.client_cpu_seconds,
+            self.checksum,
         )?;
         if let Some(server) = &self.server {
             write!(

@@ -33,3 +33,8 @@ id!(
     ColumnId,
     u32
 );
+id!(
+    /// A last-value or distinct-value cache, unique in its table.
+    CacheId,
+    u32
+);

@@ -4,11 +4,13 @@
 //! Invariants: no I/O, no clock, no async runtime, no actix and no DataFusion in this crate.
 //! It builds in seconds, so that parsers and codecs can be fuzzed and property-tested cheaply.
 
+pub mod caches;
 pub mod catalog_log;
 pub mod columns;
 pub mod durations;
 pub mod error;
 pub mod file_index;
+pub mod flight;
 pub mod http;
 pub mod ids;
 pub mod limits;

@@ -44,6 +44,17 @@ pub const PARQUET_CACHE_MAILBOX_MESSAGES: usize = 65_536;
 /// Mailbox of the cache of Parquet files, in bytes of files on their way into it.
 pub const PARQUET_CACHE_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
 
+/// Mailbox of a cache: one message a WAL group and one a query.
+pub const CACHE_MAILBOX_MESSAGES: usize = 4_096;
+/// Mailbox of a cache, in bytes of rows on their way into it. A cache that lets so much gather
+/// cannot keep up, and is rebuilt.
+pub const CACHE_MAILBOX_BYTES: usize = 256 * 1024 * 1024;
+
+/// Mailbox of the keeper of caches: administration and reminders.
+pub const CACHE_KEEPER_MAILBOX_MESSAGES: usize = 4_096;
+/// Mailbox of the keeper of caches, in bytes.
+pub const CACHE_KEEPER_MAILBOX_BYTES: usize = 4 * 1024 * 1024;
+
 /// Persist mailbox: reminders, of which one is as good as many.
 pub const PERSIST_MAILBOX_MESSAGES: usize = 64;
 /// Persist mailbox, in bytes.

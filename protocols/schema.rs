@@ -1,6 +1,7 @@
 //! What the catalog knows about databases, tables and columns: immutable values that are shared
 //! by `Arc` and replaced as a whole.
 
+use crate::caches::TableCaches;
 use crate::ids::{ColumnId, DbId, TableId};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use hashbrown::HashMap;
@@ -125,12 +126,14 @@ pub struct TableSchema {
     pub columns: Vec<ColumnSchema>,
     /// Set once the table was deleted.
     pub deletion: Option<Deletion>,
+    /// Its caches; none once it was deleted.
+    pub caches: Arc<TableCaches>,
     by_name: HashMap<Arc<str>, usize>,
     arrow: SchemaRef,
 }
 
 impl TableSchema {
-    /// Builds the table with its look-up index and its Arrow schema.
+    /// Builds the table with its look-up index and its Arrow schema, and without caches.
     pub fn new(
         id: TableId,
         name: Arc<str>,
@@ -142,7 +145,12 @@ impl TableSchema {
         fields.push(time_field());
         fields.sort_by(|a, b| a.name().cmp(b.name()));
         let arrow = Arc::new(Schema::new(fields));
-        Self { id, name, columns, deletion, by_name, arrow }
+        Self { id, name, columns, deletion, caches: Arc::default(), by_name, arrow }
+    }
+
+    /// The same table with these caches.
+    pub fn with_caches(self, caches: Arc<TableCaches>) -> Self {
+        Self { caches, ..self }
     }
 
     /// The column of that name, if it exists (`time` is not among them).

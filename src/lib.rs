@@ -3,8 +3,10 @@
 pub mod boot;
 pub mod cli;
 pub mod config;
+mod flight;
 pub mod housekeeping;
 pub mod http;
 pub mod logging;
+pub mod port;
 pub mod server;
 pub mod version;

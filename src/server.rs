@@ -3,9 +3,10 @@
 use crate::boot::{Actors, boot};
 use crate::cli::serve::ServeArgs;
 use crate::config::Config;
+use crate::port::tls::Tls;
+use crate::port::{self, PortOptions};
 use crate::{http, logging, version};
-use actix_web::HttpServer;
-use actix_web::dev::ServerHandle;
+use actix_server::ServerHandle;
 use actors::runtime::fatal::FatalReason;
 use anyhow::Context;
 use protocols::messages::catalog::NodeStopped;
@@ -13,13 +14,10 @@ use protocols::messages::persist::FinishSnapshot;
 use protocols::messages::wal::Drain;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A client has this long to send its request line and headers.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// An idle connection is kept for this long.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 /// Exit code after a second signal, as shells know it from an interrupted program.
@@ -47,6 +45,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
     let metrics = http::metrics::install()?;
@@ -55,23 +54,17 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let listener = listen(socket, &config)?;
     let address = listener.local_addr()?;
 
-    let state = actors.state.clone();
-    let server = HttpServer::new(move || http::app(state.clone()))
-        .workers(config.io_threads)
-        .client_request_timeout(HEADERS_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        // An answer leaves in several small writes: without this the last of them waits for the
-        // client's delayed acknowledgement, 40 ms on Linux.
-        .tcp_nodelay(true)
-        // A client that closes its connection has given up: its query stops.
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(config.shutdown_timeout.as_secs())
-        .disable_signals()
-        .listen(listener)?
-        .run();
+    let options = PortOptions {
+        workers: config.io_threads,
+        shutdown_timeout: config.shutdown_timeout,
+        tls: tls.clone(),
+    };
+    let server = port::serve(listener, actors.state.clone(), options)?;
     let handle = server.handle();
     let http = actix_rt::spawn(server);
     announce(&config, address);
+    #[cfg(unix)]
+    let _reloading = tls.map(reload_on_hangup).transpose()?; // ends with the process
 
     let mut signals = Signals::new()?;
     let fatal = actors.fatal.clone();
@@ -124,6 +117,24 @@ fn listen(socket: tokio::net::TcpSocket, config: &Config) -> anyhow::Result<TcpL
     Ok(listener)
 }
 
+/// Reads the certificate again whenever the process gets SIGHUP.
+#[cfg(unix)]
+fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<actix_rt::task::JoinHandle<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(actix_rt::spawn(async move {
+        while hangups.recv().await.is_some() {
+            match tls.reload() {
+                Ok(()) => tracing::info!("TLS certificate loaded again"),
+                Err(error) => tracing::error!(
+                    error = format!("{error:#}"),
+                    "TLS certificate not loaded again, the former one stays in use"
+                ),
+            }
+        }
+    }))
+}
+
 /// Tells a newcomer where data goes and how to go on.
 fn announce(config: &Config, address: SocketAddr) {
     let data = config.storage.to_string();
@@ -134,9 +145,11 @@ fn announce(config: &Config, address: SocketAddr) {
     if config.without_auth {
         tracing::warn!("started without authentication: everybody who can connect may do anything");
     }
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let host = format!("{scheme}://{host}");
     tracing::info!(%address, data, "server ready");
-    tracing::info!("write: influxdb3 write -H http://{host} -d mydb 'home,room=Kitchen temp=21.5'");
-    tracing::info!("query: influxdb3 query -H http://{host} -d mydb 'SELECT * FROM home'");
+    tracing::info!("write: influxdb3 write -H {host} -d mydb 'home,room=Kitchen temp=21.5'");
+    tracing::info!("query: influxdb3 query -H {host} -d mydb 'SELECT * FROM home'");
 }
 
 /// Ends everything in order: no new writes, the log, HTTP, the actors from the highest rank down.

@@ -13,8 +13,9 @@ use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::catalog::{
-    CatalogError, CatchUp, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
-    NodeStopped, SetRetention, SweepDeleted,
+    CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable,
+    DeleteCache, DeleteDatabase, DeleteTable, EnsureSchema, NodeStopped, SetRetention,
+    SweepDeleted,
 };
 use protocols::messages::{Command, rank};
 use protocols::schema::CatalogSnapshot;
@@ -367,6 +368,9 @@ receive! {
     DeleteDatabase => Request::DeleteDatabase;
     CreateTable => Request::CreateTable;
     DeleteTable => Request::DeleteTable;
+    CreateLastCache => Request::CreateLastCache;
+    CreateDistinctCache => Request::CreateDistinctCache;
+    DeleteCache => Request::DeleteCache;
     SweepDeleted => |_| Request::SweepDeleted;
     NodeStopped => |_| Request::NodeStopped;
 }

@@ -1,7 +1,7 @@
 //! The `Catalog` actor: the one writer of the names of databases, tables and columns.
 //!
 //! ## Owns
-//! Databases, tables, columns, deletions and nodes, and their files in the object store: a log of
+//! Databases, tables, columns, caches, deletions and nodes, and their files in the object store: a log of
 //! create-only objects, one a group of changes, and checkpoints of the whole. The log is never
 //! trimmed, so that no process can put a number that another has used before.
 //!
@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | `EnsureSchema` | `Ingest` | the snapshot that has all of it, or why not |
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
+//! | `CreateLastCache`, `CreateDistinctCache`, `DeleteCache` | HTTP handlers | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
 //! | `CatchUp` | `Wal` | the snapshot with what another process has added |
@@ -31,6 +32,7 @@
 //! have taken effect.
 
 mod actor;
+mod cache_plan;
 mod log;
 mod plan;
 mod schema_plan;
@@ -76,6 +78,8 @@ pub struct CatalogLimits {
     pub columns_per_table: Option<usize>,
     /// Tags of a table.
     pub tag_columns_per_table: Option<usize>,
+    /// Rows that a last-value cache keeps for each key.
+    pub last_cache_count: Option<u64>,
 }
 
 /// The tables whose rows are to be removed, if that has not happened yet: their own deletion or

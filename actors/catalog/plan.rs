@@ -2,13 +2,13 @@
 //! is an argument.
 
 use super::state::CatalogState;
-use super::{CatalogConfig, CatalogLimits, schema_plan};
+use super::{CatalogConfig, CatalogLimits, cache_plan, schema_plan};
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, EnsureSchema,
-    HardDelete, SetRetention,
+    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable, DeleteCache,
+    DeleteDatabase, DeleteTable, EnsureSchema, HardDelete, SetRetention,
 };
 use protocols::names::check_database_name;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
@@ -26,6 +26,9 @@ pub(super) enum Request {
     DeleteDatabase(DeleteDatabase),
     CreateTable(CreateTable),
     DeleteTable(DeleteTable),
+    CreateLastCache(CreateLastCache),
+    CreateDistinctCache(CreateDistinctCache),
+    DeleteCache(DeleteCache),
     SweepDeleted,
     NodeStopped,
 }
@@ -54,6 +57,11 @@ pub(super) fn plan(
         Request::DeleteDatabase(unwanted) => delete_database(catalog, unwanted, config, now_ns),
         Request::CreateTable(wanted) => schema_plan::create_table(catalog, wanted, &config.limits),
         Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
+        Request::CreateLastCache(wanted) => {
+            cache_plan::create_last(catalog, wanted, &config.limits)
+        }
+        Request::CreateDistinctCache(wanted) => cache_plan::create_distinct(catalog, wanted),
+        Request::DeleteCache(unwanted) => cache_plan::delete(catalog, unwanted),
         Request::SweepDeleted => Ok(sweep(catalog, config.delete_grace_ns, now_ns)),
         Request::NodeStopped => Ok(set_node(state, &config.node_id, false, now_ns)),
     }

@@ -1,6 +1,7 @@
 //! What the catalog knows, and how a change of the log alters it. Pure: no clock, no I/O.
 
 use hashbrown::HashMap;
+use protocols::caches::TableCaches;
 use protocols::catalog_log::Header;
 use protocols::catalog_log::v1::{
     Change, Checkpoint, LogRecord, StoredColumn, StoredDatabase, StoredNode, StoredTable,
@@ -110,6 +111,23 @@ impl CatalogState {
                     return unfit(format!("table {table} of {db} is not a deleted one"));
                 }
             }
+            Change::CreateLastCache { db, table, cache } => {
+                let caches = caches_with(database(catalog, db)?, table, cache.id.0)?;
+                caches.last.push(Arc::clone(cache));
+            }
+            Change::CreateDistinctCache { db, table, cache } => {
+                let caches = caches_with(database(catalog, db)?, table, cache.id.0)?;
+                caches.distinct.push(Arc::clone(cache));
+            }
+            Change::DeleteCache { db, table, cache } => {
+                let caches = caches(database(catalog, db)?, table)?;
+                let before = caches.last.len() + caches.distinct.len();
+                caches.last.retain(|known| known.id != *cache);
+                caches.distinct.retain(|known| known.id != *cache);
+                if caches.last.len() + caches.distinct.len() == before {
+                    return unfit(format!("table {table} of {db} has no cache {cache}"));
+                }
+            }
             Change::SetNode(_) => {} // handled above
         }
         Ok(())
@@ -137,7 +155,8 @@ impl CatalogState {
             let tables = d.tables.into_iter().map(|t| {
                 let columns = t.columns.iter().map(column).collect();
                 let name = Arc::clone(&t.name);
-                (t.name, Arc::new(TableSchema::new(t.id, name, columns, t.deletion)))
+                let table = TableSchema::new(t.id, name, columns, t.deletion);
+                (t.name, Arc::new(table.with_caches(t.caches)))
             });
             let database = DatabaseSchema {
                 id: d.id,
@@ -264,7 +283,9 @@ fn extended(table: &TableSchema, added: &[StoredColumn]) -> Result<Arc<TableSche
         }
         columns.push(column(stored));
     }
-    Ok(Arc::new(TableSchema::new(table.id, Arc::clone(&table.name), columns, table.deletion)))
+    let (name, caches) = (Arc::clone(&table.name), Arc::clone(&table.caches));
+    let extended = TableSchema::new(table.id, name, columns, table.deletion);
+    Ok(Arc::new(extended.with_caches(caches)))
 }
 
 fn delete_table(
@@ -308,5 +329,25 @@ fn stored_table(table: &TableSchema) -> StoredTable {
         name: Arc::clone(&table.name),
         deletion: table.deletion,
         columns: table.columns.iter().map(column).collect(),
+        caches: Arc::clone(&table.caches),
     }
+}
+
+/// The caches of a table, to be changed.
+fn caches<'a>(database: &'a mut DatabaseSchema, name: &str) -> Result<&'a mut TableCaches, Unfit> {
+    match database.tables.get_mut(name).filter(|table| table.deletion.is_none()) {
+        Some(table) => Ok(Arc::make_mut(&mut Arc::make_mut(table).caches)),
+        None => unfit(format!("table {name} is unknown")),
+    }
+}
+
+/// The same, with the id of a new cache counted.
+fn caches_with<'a>(
+    database: &'a mut DatabaseSchema,
+    name: &str,
+    id: u32,
+) -> Result<&'a mut TableCaches, Unfit> {
+    let caches = caches(database, name)?;
+    take_id(&mut caches.next_id, id)?;
+    Ok(caches)
 }

@@ -39,8 +39,8 @@ const WORTH_IT: f64 = 0.9;
 /// How hard compression tries: as hard as it does by default.
 const LEVEL: i32 = 3;
 /// The same where bytes of numbers are kept apart. Half of what is gained by that comes from
-/// trying harder, and at this level it is still faster than sorting the rows was.
-const LEVEL_APART: i32 = 9;
+/// trying harder; beyond this level half as much time again saves 0.3 %.
+const LEVEL_APART: i32 = 5;
 /// What compression leaves of the bits of dictionary indices, by measurement.
 const INDEX_COMPRESSION: f64 = 0.95;
 

@@ -89,9 +89,9 @@ pub struct IndexLog {
 }
 
 impl IndexLog {
-    /// Loads the index of `node` and, if there is one, takes an empty step, upon which another
-    /// process that still works under this node id finds itself fenced. `writer` is random for
-    /// each process, and the same each time that a process opens the index.
+    /// Loads the index of `node` and takes an empty step, upon which another process that still
+    /// works under this node id finds itself fenced, be it one that found no index either.
+    /// `writer` is random for each process, and the same each time that a process opens the index.
     ///
     /// # Errors
     /// As [`load`], and when the step cannot be taken.
@@ -101,9 +101,6 @@ impl IndexLog {
             let loaded = folder.load().await?;
             let bases = loaded.base.into_iter().collect();
             let mut log = Self { folder: folder.clone(), writer, index: loaded.index, bases };
-            if log.index.sequence() == 0 {
-                return Ok(log);
-            }
             match log.append(IndexChange::default()).await {
                 Ok(()) => return Ok(log),
                 // A step was taken since the index was read.

@@ -7,6 +7,8 @@ use super::worker::{Encoded, Left, Worker};
 use crate::runtime::faults;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use protocols::file_index::manifest::{Manifest, render};
 use protocols::messages::store::{FrozenChunk, SwapChunk};
 use protocols::paths;
@@ -49,8 +51,9 @@ impl<P: Peers> Worker<P> {
     async fn take_snapshot(&mut self, placed: PlacedMark) -> Result<(), Left> {
         let begun = Instant::now();
         let number = placed.mark.number;
-        // After a rebuilding of this actor, the index may have the snapshot already.
-        if !self.log.index().is_durable(&placed) {
+        // After a rebuilding of this actor, or of the WAL, the index may have the snapshot already.
+        let is_new = !self.log.index().is_durable(&placed);
+        if is_new {
             let through = self.log.index().wal_through();
             assert!(
                 placed.mark.wal_through > through,
@@ -64,12 +67,18 @@ impl<P: Peers> Worker<P> {
         }
         let durable_at = Instant::now();
         let files = self.files_of(placed);
-        self.write_manifest(placed, &files).await;
+        if is_new || !self.has_manifest(number).await {
+            self.write_manifest(placed, &files).await;
+        }
         faults::fails("snap-after-manifest");
         self.peers.end_snapshot(placed, &files).await;
         self.peers.snapshot_done(number).await;
         self.wal_files.note_durable(placed.mark.wal_through, durable_at);
         self.sweep.look_at_everything();
+        if !is_new {
+            tracing::info!(number, "every shard knows of the end of the snapshot");
+            return Ok(());
+        }
 
         let rows: u64 = files.iter().map(|file| file.row_count).sum();
         let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
@@ -162,6 +171,12 @@ impl<P: Peers> Worker<P> {
     fn files_of(&self, placed: PlacedMark) -> Vec<Arc<ParquetFile>> {
         let files = self.log.index().files();
         files.filter(|file| file.wal_file == placed.mark.wal_through).map(Arc::clone).collect()
+    }
+
+    /// Whether the manifest of a snapshot is there. If that is not known, it is written again.
+    async fn has_manifest(&self, number: u64) -> bool {
+        let path = Path::from(paths::snapshot_manifest(&self.settings.node, number));
+        self.settings.objects.store.head(&path).await.is_ok()
     }
 
     /// Tells other programs of the snapshot, if there is anything to tell.

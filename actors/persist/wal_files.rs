@@ -10,7 +10,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt};
 use protocols::paths;
-use protocols::wal_frame::segment::{Header, decode_header, read};
+use protocols::wal_frame::segment::{Header, counted_bytes, decode_header, read};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -166,11 +166,10 @@ fn damage(this: &Content, next: Option<&Content>) -> Option<String> {
     let in_place = |content: &Content| -> Option<Header> {
         decode_header(&content.bytes).ok().filter(|header| header.sequence == content.file)
     };
-    // The next file of the same writer says how much of this one was durable.
-    let left_at = in_place(this).zip(next.and_then(in_place)).and_then(|(header, next)| {
-        (header.writer == next.writer && next.previous_bytes > 0).then_some(next.previous_bytes)
-    });
-    match read(&this.bytes, left_at) {
+    // The next file says how much of this one counts.
+    let headers = in_place(this).zip(next.and_then(in_place));
+    let counted = headers.and_then(|(header, next)| counted_bytes(&header, &next));
+    match read(&this.bytes, counted) {
         Err(error) => Some(error.to_string()),
         Ok(segment) if segment.header.sequence != this.file => {
             Some(format!("it is a copy of file {}", segment.header.sequence))

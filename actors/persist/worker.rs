@@ -95,7 +95,7 @@ impl<P: Peers> Worker<P> {
     pub(super) async fn open(settings: Settings, peers: P, writer: u128) -> anyhow::Result<Self> {
         let log = IndexLog::open(&settings.objects, &settings.node, writer).await?;
         let wal_files = WalFiles::open(&settings, log.index().wal_through()).await?;
-        let pool = Pool::new("persist", settings.concurrency, settings.concurrency)?;
+        let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
         measure_files(&log);
         Ok(Self {
             sweep: Sweep::new(),

@@ -1,27 +1,35 @@
 //! See the module's page.
 
+use super::cache_tables::scan::TableScan;
+use super::cache_tables::{self, CacheTables};
 use super::catalog_view::{Catalogs, UserTables};
 use super::errors;
-use super::log::QueryLog;
+use super::log::{LogEntry, QueryLog};
+use super::prepare;
 use super::provider::{Files, ScanContext};
 use super::session::Sessions;
 use super::stream::{self, Admitted};
 use super::system_tables::SystemTables;
+use crate::cache_kit::CacheDirectory;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
+use crate::runtime::vitals::Roster;
 use crate::store::StoreShards;
-use protocols::messages::query::RunSql;
-use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
+use protocols::error::ErrorKind;
+use protocols::messages::caches::ScanTable;
+use protocols::messages::query::{ListTables, PlanSql, QueryError, QueryResult, RunSql, StreamSql};
+use protocols::messages::{Command, rank};
+use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Stack of a query thread: trees as deep as the guard lets through are walked on it. The system
 /// gives memory only to the part that is used.
@@ -64,6 +72,23 @@ pub struct QueryConfig {
     pub max_concurrent: usize,
     /// Queries that the log keeps.
     pub log_entries_max: usize,
+    /// What the server says of itself.
+    pub server: Arc<ServerFacts>,
+}
+
+/// What `system.nodes` and `system.actors` show.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFacts {
+    /// All actors.
+    pub roster: Roster,
+    /// Made up anew at each start.
+    pub instance: Uuid,
+    /// When the server started, nanoseconds since 1970.
+    pub started_at_ns: i64,
+    /// Processor cores it may use.
+    pub cores: u64,
+    /// The options that it was started with, as a JSON object.
+    pub options: Option<String>,
 }
 
 /// The threads that queries are planned and computed on. They outlive the actor, whose rebuilding
@@ -117,6 +142,7 @@ pub struct Query {
     sessions: Arc<Sessions>,
     places: Arc<Semaphore>,
     log: QueryLog,
+    caches: Option<CacheDirectory>,
 }
 
 impl Query {
@@ -137,10 +163,48 @@ impl Query {
             files,
             places: Arc::new(Semaphore::new(config.max_concurrent.min(Semaphore::MAX_PERMITS))),
             log: QueryLog::new(config.log_entries_max),
+            caches: None,
             sessions: Arc::new(sessions),
             config,
             runtime,
         })
+    }
+}
+
+impl Query {
+    /// The same with caches that queries can read.
+    #[must_use]
+    pub fn with_caches(self, caches: CacheDirectory) -> Self {
+        Self { caches: Some(caches), ..self }
+    }
+
+    /// What the scans of a query share that begins at `now_ns`.
+    fn scan_context(&self, now_ns: i64) -> ScanContext {
+        ScanContext {
+            stores: self.config.stores.clone(),
+            files: self.files.clone(),
+            catalog: self.config.catalog.clone(),
+            deadline: Instant::now() + VIEW_DEADLINE,
+            now_ns,
+            files_planned: Arc::default(),
+            files_since_ns: i64::MIN,
+            sort_ahead_bytes_max: SORT_AHEAD_BYTES_MAX,
+        }
+    }
+
+    /// What a query of `db` sees.
+    fn catalogs(
+        &self,
+        snapshot: Arc<CatalogSnapshot>,
+        db: Arc<DatabaseSchema>,
+        log: Vec<Arc<LogEntry>>,
+        context: ScanContext,
+        caches: Arc<CacheTables>,
+    ) -> Arc<Catalogs> {
+        let server = Arc::clone(&self.config.server);
+        let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone(), server);
+        let system = system.with_caches(self.caches.clone());
+        Arc::new(Catalogs::new(UserTables { db, context }, system).with_caches(caches))
     }
 }
 
@@ -150,38 +214,140 @@ impl Service for Query {
 
 impl Receive<RunSql> for Query {
     fn receive(&mut self, message: RunSql, reply: Responder<RunSql>, _: &mut Cx<'_, Self>) {
-        let snapshot = self.config.catalog.load();
-        let Some(db) = snapshot.database(&message.db).map(Arc::clone) else {
-            return reply.answer(Err(errors::database_not_found(&message.db)));
+        self.start(message, Origin::Http, reply);
+    }
+}
+
+impl Receive<StreamSql> for Query {
+    fn receive(&mut self, message: StreamSql, reply: Responder<StreamSql>, _: &mut Cx<'_, Self>) {
+        self.start(message.query, Origin::Flight(message.command), reply);
+    }
+}
+
+impl Receive<PlanSql> for Query {
+    fn receive(&mut self, message: PlanSql, reply: Responder<PlanSql>, _: &mut Cx<'_, Self>) {
+        let now_ns = self.config.clock.now_ns();
+        match self.database(&message.query.db) {
+            Ok(found) => {
+                let (catalogs, _) = self.view(found, Vec::new(), now_ns);
+                let session = self.sessions.open(catalogs, now_ns);
+                self.runtime.handle().spawn(prepare::plan(session, message, reply));
+            }
+            Err(error) => reply.answer(Err(error)),
+        }
+    }
+}
+
+impl Receive<ListTables> for Query {
+    fn receive(&mut self, message: ListTables, reply: Responder<ListTables>, _: &mut Cx<'_, Self>) {
+        match self.database(&message.db) {
+            Ok(found) => {
+                let (catalogs, _) = self.view(found, Vec::new(), self.config.clock.now_ns());
+                self.runtime.handle().spawn(prepare::tables(catalogs, reply));
+            }
+            Err(error) => reply.answer(Err(error)),
+        }
+    }
+}
+
+/// Where a statement came from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Http,
+    /// With this Flight SQL command, if it came with one.
+    Flight(Option<&'static str>),
+}
+
+impl Query {
+    fn start<M>(&mut self, message: RunSql, origin: Origin, reply: Responder<M>)
+    where
+        M: Command<Reply = Result<QueryResult, QueryError>>,
+    {
+        let found = match self.database(&message.db) {
+            Ok(found) => found,
+            Err(error) => return reply.answer(Err(error)),
         };
         let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
             return reply.answer(Err(errors::too_many_queries(self.config.max_concurrent)));
         };
         let now_ns = self.config.clock.now_ns();
-        let reporter = self.log.enter(now_ns, &message.text);
+        let reporter = match origin {
+            Origin::Http | Origin::Flight(None) => self.log.enter(now_ns, "sql", &message.text),
+            Origin::Flight(Some(command)) => {
+                let text = format!("{command} {}", message.text);
+                self.log.enter(now_ns, "flightsql", &text)
+            }
+        };
         // Only a statement that names the table can read it; the others are spared the copy.
         let names_log = message.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };
-        let context = ScanContext {
-            stores: self.config.stores.clone(),
-            files: self.files.clone(),
-            catalog: self.config.catalog.clone(),
-            deadline: Instant::now() + VIEW_DEADLINE,
-            now_ns,
-            files_planned: Arc::default(),
-            sort_ahead_bytes_max: SORT_AHEAD_BYTES_MAX,
-        };
-        let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone());
-        let catalogs = Arc::new(Catalogs::new(UserTables { db, context }, system));
+        let (catalogs, caches) = self.view(found, log, now_ns);
+        if let Some(fast) = cache_tables::fast::plan(&message, &caches) {
+            self.runtime.handle().spawn(cache_tables::fast::run(fast, reporter, reply, permit));
+            return;
+        }
         let query = Admitted {
             message,
             sessions: Arc::clone(&self.sessions),
             catalogs,
             now_ns,
+            waits_for_rows: matches!(origin, Origin::Http),
             timeout: self.config.timeout,
             reporter,
             _permit: permit,
         };
         self.runtime.handle().spawn(stream::run(query, reply));
+    }
+
+    fn database(&self, name: &str) -> Result<Database, QueryError> {
+        let snapshot = self.config.catalog.load();
+        match snapshot.database(name).map(Arc::clone) {
+            Some(schema) => Ok(Database { snapshot, schema }),
+            None => Err(errors::database_not_found(name)),
+        }
+    }
+
+    /// What a statement that begins now sees.
+    fn view(
+        &self,
+        found: Database,
+        log: Vec<Arc<LogEntry>>,
+        now_ns: i64,
+    ) -> (Arc<Catalogs>, Arc<CacheTables>) {
+        let Database { snapshot, schema } = found;
+        let directory = self.caches.clone();
+        let caches = Arc::new(CacheTables { db: Arc::clone(&schema), directory });
+        let context = self.scan_context(now_ns);
+        let catalogs = self.catalogs(snapshot, schema, log, context, Arc::clone(&caches));
+        (catalogs, caches)
+    }
+}
+
+/// A database as of a state of the catalog.
+struct Database {
+    snapshot: Arc<CatalogSnapshot>,
+    schema: Arc<DatabaseSchema>,
+}
+
+impl Receive<ScanTable> for Query {
+    fn receive(&mut self, message: ScanTable, reply: Responder<ScanTable>, _: &mut Cx<'_, Self>) {
+        let snapshot = self.config.catalog.load();
+        let Some(db) = snapshot.database(&message.db).map(Arc::clone) else {
+            return reply.answer(Err(errors::database_not_found(&message.db)));
+        };
+        let Some(table) = db.table(&message.table).map(Arc::clone) else {
+            let text = format!("table not found: {}", message.table);
+            return reply.answer(Err(QueryError { kind: ErrorKind::NotFound, message: text }));
+        };
+        let context = ScanContext {
+            files_since_ns: message.files_since_ns,
+            ..self.scan_context(self.config.clock.now_ns())
+        };
+        let caches = Arc::new(CacheTables { db: Arc::clone(&db), directory: self.caches.clone() });
+        let catalogs =
+            self.catalogs(snapshot, Arc::clone(&db), Vec::new(), context.clone(), caches);
+        let sessions = Arc::clone(&self.sessions);
+        let scan = TableScan { message, db, table, context, sessions, catalogs };
+        self.runtime.handle().spawn(async move { reply.answer(scan.start().await) });
     }
 }

@@ -1,5 +1,6 @@
 //! One database as the engine sees it: catalog `public` with the schemas `iox` and `system`.
 
+use super::cache_tables::CacheTables;
 use super::provider::{ScanContext, StoredTable};
 use super::session::{CATALOG, DEFAULT_SCHEMA};
 use super::system_tables::SystemTables;
@@ -15,13 +16,26 @@ const SYSTEM_SCHEMA: &str = "system";
 
 /// The catalogs of a query: exactly one.
 #[derive(Debug)]
-pub(super) struct Catalogs(Arc<PublicCatalog>);
+pub(super) struct Catalogs {
+    public: Arc<PublicCatalog>,
+    caches: Option<Arc<CacheTables>>,
+}
 
 impl Catalogs {
     /// The view of `tables` and `system`, which belong to one database.
     pub(super) fn new(tables: UserTables, system: SystemTables) -> Self {
         let catalog = PublicCatalog { tables: Arc::new(tables), system: Arc::new(system) };
-        Self(Arc::new(catalog))
+        Self { public: Arc::new(catalog), caches: None }
+    }
+
+    /// The same with the caches of the database.
+    pub(super) fn with_caches(self, caches: Arc<CacheTables>) -> Self {
+        Self { caches: Some(caches), ..self }
+    }
+
+    /// The caches of the database.
+    pub(super) fn caches(&self) -> Option<&Arc<CacheTables>> {
+        self.caches.as_ref()
     }
 }
 
@@ -40,7 +54,7 @@ impl CatalogProviderList for Catalogs {
     }
 
     fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
-        (name == CATALOG).then(|| Arc::clone(&self.0) as Arc<dyn CatalogProvider>)
+        (name == CATALOG).then(|| Arc::clone(&self.public) as Arc<dyn CatalogProvider>)
     }
 }
 

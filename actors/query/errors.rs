@@ -95,10 +95,14 @@ fn kind_of(error: &DataFusionError) -> Option<ErrorKind> {
         DataFusionError::ResourcesExhausted(_) => Some(ErrorKind::Overloaded),
         DataFusionError::ArrowError(..)
         | DataFusionError::External(_)
-        | DataFusionError::Context(..)
         | DataFusionError::Diagnostic(..)
         | DataFusionError::Collection(_)
         | DataFusionError::Shared(_) => None,
+        // What comes below says no more than that it is the parser's of the library.
+        DataFusionError::Context(text, _) if text == "Invalid regex" => {
+            Some(ErrorKind::InvalidInput)
+        }
+        DataFusionError::Context(..) => None,
         _ => Some(ErrorKind::Internal),
     }
 }

@@ -16,6 +16,7 @@ pub(super) enum Phase {
     #[default]
     Received,
     LogicallyPlanned,
+    PhysicallyPlanned,
     Executing,
     Success,
     Fail,
@@ -28,6 +29,7 @@ impl Phase {
         match self {
             Self::Received => "received",
             Self::LogicallyPlanned => "logically_planned",
+            Self::PhysicallyPlanned => "physically_planned",
             Self::Executing => "execution_permit",
             Self::Success => "success",
             Self::Fail => "fail",
@@ -52,6 +54,8 @@ pub(super) struct Progress {
     pub(super) execute_ns: Option<i64>,
     pub(super) end2end_ns: Option<i64>,
     pub(super) compute_ns: Option<i64>,
+    /// The most that it had reserved, in bytes.
+    pub(super) memory_max: Option<i64>,
 }
 
 /// One query.
@@ -59,6 +63,7 @@ pub(super) struct Progress {
 pub(super) struct LogEntry {
     pub(super) id: Uuid,
     pub(super) issue_time_ns: i64,
+    pub(super) query_type: &'static str,
     pub(super) text: String,
     progress: watch::Receiver<Progress>,
 }
@@ -88,12 +93,18 @@ impl QueryLog {
     }
 
     /// Enters a query. The reporter is for the task that runs it.
-    pub(super) fn enter(&mut self, issue_time_ns: i64, text: &str) -> Reporter {
+    pub(super) fn enter(
+        &mut self,
+        issue_time_ns: i64,
+        query_type: &'static str,
+        text: &str,
+    ) -> Reporter {
         let (sender, progress) = watch::channel(Progress::default());
         let text = text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
         self.entries.push_back(Arc::new(LogEntry {
             id: random::uuid(),
             issue_time_ns,
+            query_type,
             text,
             progress,
         }));
@@ -144,7 +155,7 @@ mod tests {
     fn the_ring_keeps_the_newest() {
         let mut log = QueryLog::new(2);
         for text in ["a", "b", "c"] {
-            log.enter(1, text).end(Phase::Success);
+            log.enter(1, "sql", text).end(Phase::Success);
         }
         let texts: Vec<String> = log.entries().iter().map(|e| e.text.clone()).collect();
         assert_eq!(texts, ["b", "c"]);
@@ -153,12 +164,12 @@ mod tests {
     #[test]
     fn a_vanished_task_was_cancelled() {
         let mut log = QueryLog::new(2);
-        let reporter = log.enter(1, "a");
+        let reporter = log.enter(1, "sql", "a");
         let entry = Arc::clone(&log.entries()[0]);
         assert_eq!(entry.progress().phase, Phase::Received);
         drop(reporter);
         assert_eq!(entry.progress().phase, Phase::Cancel);
-        let reporter = log.enter(1, &"ü".repeat(TEXT_BYTES_MAX));
+        let reporter = log.enter(1, "sql", &"ü".repeat(TEXT_BYTES_MAX));
         reporter.end(Phase::Fail);
         drop(reporter);
         let entry = Arc::clone(&log.entries()[1]);

@@ -8,6 +8,10 @@
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `RunSql` | HTTP handlers | the columns of the result and a stream of its batches |
+//! | `StreamSql` | Flight | the same, before there are rows |
+//! | `PlanSql` | Flight | the columns of the result and the placeholders; nothing runs |
+//! | `ListTables` | Flight | the tables of a database and their columns |
+//! | `ScanTable` | `CacheKeeper` | the merged rows of a table, as a stream of batches |
 //!
 //! ## Emits
 //! Running queries ask `Store` for views of tables and hand it back what they have sorted. They
@@ -25,13 +29,17 @@
 //! error.
 
 mod actor;
+mod cache_tables;
 mod catalog_view;
 mod errors;
 mod functions;
 mod guard;
 mod log;
+mod memory;
 mod metered;
+mod narrow;
 mod params;
+mod prepare;
 pub mod provider;
 mod session;
 mod stream;
@@ -40,4 +48,4 @@ mod system_tables;
 mod tests;
 mod yielding;
 
-pub use actor::{Query, QueryConfig, QueryRuntime};
+pub use actor::{Query, QueryConfig, QueryRuntime, ServerFacts};

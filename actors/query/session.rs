@@ -1,7 +1,11 @@
 //! The engine's settings, functions and memory, shared by all queries.
 
+use super::cache_tables;
+use super::catalog_view::Catalogs;
 use super::functions::{self, gapfill};
 use super::metered::CountWindowInput;
+use super::narrow::NarrowLargeRows;
+use super::provider::ReadNewest;
 use super::yielding::YieldAboveJoins;
 use chrono::DateTime;
 use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
@@ -55,21 +59,38 @@ impl Sessions {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_query_planner(Arc::new(gapfill::Planner))
+            .with_optimizer_rule(Arc::new(ReadNewest))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
+            .with_physical_optimizer_rule(Arc::new(NarrowLargeRows))
             .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
             .with_catalog_list(Arc::new(EmptyCatalogProviderList))
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(functions::scalar())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(functions::aggregate())
-            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_window_functions(functions::window())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
         Ok(Self { base })
     }
 
     /// A session for one query that starts at `now_ns` and sees `catalogs`.
-    pub(super) fn open(&self, catalogs: Arc<dyn CatalogProviderList>, now_ns: i64) -> SessionState {
+    pub(super) fn open(&self, catalogs: Arc<Catalogs>, now_ns: i64) -> SessionState {
+        let functions = catalogs.caches().into_iter().flat_map(cache_tables::functions);
+        let functions: Vec<_> = functions.collect();
+        let mut state = self.open_on(catalogs, now_ns);
+        for (name, function) in functions {
+            state.register_udtf(name, function);
+        }
+        state
+    }
+
+    /// The same without what belongs to a database.
+    pub(super) fn open_on(
+        &self,
+        catalogs: Arc<dyn CatalogProviderList>,
+        now_ns: i64,
+    ) -> SessionState {
         let mut state = self.base.clone();
         state.register_catalog_list(catalogs);
         state.mark_start_execution();

@@ -134,6 +134,7 @@ impl<A: Receive<M>, M: Command> Handler<Ask<M>> for Hosted<A> {
         let (message, reply) = ask.into_parts();
         let mut cx = Cx { context, mailbox: &self.mailbox };
         self.inner.receive(message, reply, &mut cx);
+        self.mailbox.vitals().handled_in(begun.elapsed());
         let name = &self.name;
         self.handle_seconds
             .entry(M::NAME)
@@ -153,6 +154,7 @@ impl<A: Service> Handler<Resume<A>> for Hosted<A> {
         let begun = Instant::now();
         let mut cx = Cx { context, mailbox: &self.mailbox };
         step(&mut self.inner, &mut cx);
+        self.mailbox.vitals().handled_in(begun.elapsed());
         let name = &self.name;
         self.handle_seconds
             .entry("Resume")

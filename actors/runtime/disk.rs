@@ -23,19 +23,27 @@ const CREATIONS_MAX: usize = 10;
 /// Any error of the file system; nothing is visible under `path` then, unless the sync of the
 /// folder failed and the name could not be removed again.
 pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = write_temporary(path, bytes)?;
+    create(path, bytes, true)
+}
+
+/// The same; without `fsync` nothing waits for the disk, and a power loss may take the file.
+fn create(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<()> {
+    let mut temporary = write_temporary(path, bytes, fsync)?;
     let mut linked = files::hard_link(&temporary, path);
     for _ in 1..CREATIONS_MAX {
         if !is_missing(&linked) {
             break;
         }
-        temporary = write_temporary(path, bytes)?;
+        temporary = write_temporary(path, bytes, fsync)?;
         linked = files::hard_link(&temporary, path);
     }
     let removed = files::remove(&temporary);
     linked?;
     if !is_missing(&removed) {
         removed?;
+    }
+    if !fsync {
+        return Ok(());
     }
     let synced = sync_parent(path);
     if synced.is_err() {
@@ -56,19 +64,19 @@ fn is_missing(result: &io::Result<()>) -> bool {
 /// # Errors
 /// Any error of the file system.
 pub fn replace_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = write_temporary(path, bytes)?;
+    let temporary = write_temporary(path, bytes, true)?;
     files::rename(&temporary, path)?;
     sync_parent(path)
 }
 
-fn write_temporary(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+fn write_temporary(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         create_folders_durable(folder)?;
     }
     let temporary = path.with_extension(format!("{}.{TEMPORARY_ENDING}", random::uuid().simple()));
     let written = OpenFile::create_new(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
-        if canary::is("no-file-sync") { Ok(()) } else { file.sync_all() }
+        if canary::is("no-file-sync") || !fsync { Ok(()) } else { file.sync_all() }
     });
     if let Err(error) = written {
         // What is left of the file is harmless; removing it only frees the space sooner.
@@ -146,17 +154,19 @@ pub struct AppendFile {
     file: OpenFile,
     path: PathBuf,
     synced_bytes: u64,
+    fsync: bool,
 }
 
 impl AppendFile {
-    /// Makes a new file that begins with `header`, durably; fails if it exists.
+    /// Makes a new file that begins with `header`, durably; fails if it exists. Without `fsync`
+    /// nothing waits for the disk, now and later: what counts as synced may go with the power.
     ///
     /// # Errors
     /// Any error of the file system, `AlreadyExists` when somebody else made it.
-    pub fn create(path: &Path, header: &[u8]) -> io::Result<Self> {
-        create_durable(path, header)?;
+    pub fn create(path: &Path, header: &[u8], fsync: bool) -> io::Result<Self> {
+        create(path, header, fsync)?;
         let file = OpenFile::append(path)?;
-        Ok(Self { file, path: path.to_owned(), synced_bytes: header.len() as u64 })
+        Ok(Self { file, path: path.to_owned(), synced_bytes: header.len() as u64, fsync })
     }
 
     /// Appends `bytes` and returns once they are on stable storage. After an error the file must
@@ -166,7 +176,7 @@ impl AppendFile {
     /// Any error of the file system.
     pub fn append_synced(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
-        if !canary::is("no-append-sync") {
+        if self.fsync && !canary::is("no-append-sync") {
             let synced = self.file.sync_data();
             if canary::is("retry-failed-sync") { self.file.sync_data()? } else { synced? }
         }
@@ -266,7 +276,7 @@ mod tests {
     fn appends_grow_the_file_and_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.wal");
-        let mut file = AppendFile::create(&path, b"head").unwrap();
+        let mut file = AppendFile::create(&path, b"head", true).unwrap();
         file.append_synced(b"body").unwrap();
         assert_eq!(file.synced_bytes(), 8);
         assert_eq!(std::fs::read(&path).unwrap(), b"headbody");
@@ -281,5 +291,25 @@ mod tests {
         assert!(!dir.path().join("x.abc.tmp").exists());
         assert!(dir.path().join("x.wal").exists());
         remove_temporary(&dir.path().join("missing")).unwrap();
+    }
+
+    #[cfg(feature = "simulation")]
+    #[test]
+    fn without_fsync_nothing_of_a_growing_file_waits_for_the_disk() {
+        use crate::runtime::simulated::Machine;
+        use crate::simulation::disk::Call;
+
+        let machine = Machine::new(1, None);
+        let _entered = machine.enter();
+        for fsync in [false, true] {
+            let path = PathBuf::from(format!("/{fsync}.wal"));
+            let mut file = AppendFile::create(&path, b"head", fsync).unwrap();
+            machine.disk.borrow_mut().fail_next(Call::Sync, 1);
+            assert_eq!(file.append_synced(b"body").is_err(), fsync);
+            machine.disk.borrow_mut().heal();
+        }
+        machine.disk.borrow_mut().lose_power();
+        machine.disk.borrow_mut().start();
+        assert!(exists(Path::new("/true.wal")));
     }
 }

@@ -3,12 +3,14 @@
 use super::actor::{Hosted, Service};
 use super::fatal::Fatal;
 use super::mailbox::Mailbox;
+use super::vitals::{Roster, Vitals};
 use crate::supervisor::Supervisor;
-use actix::{Actor, Arbiter};
+use actix::{Actor, Arbiter, ArbiterHandle};
 use futures::future::LocalBoxFuture;
 use protocols::messages::supervisor::{ActorNews, LifeEvent};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -45,18 +47,25 @@ pub type Factory<A> = Arc<dyn Fn() -> LocalBoxFuture<'static, anyhow::Result<A>>
 #[derive(Clone)]
 pub struct Guardian {
     supervisor: Option<Mailbox<Supervisor>>,
+    roster: Roster,
     fatal: Fatal,
 }
 
 impl Guardian {
     /// A guardian whose actors are not reported to anybody yet.
     pub fn new(fatal: Fatal) -> Self {
-        Self { supervisor: None, fatal }
+        Self { supervisor: None, roster: Roster::default(), fatal }
     }
 
     /// The same, with news going to `supervisor`.
     pub fn reporting_to(&self, supervisor: Mailbox<Supervisor>) -> Self {
-        Self { supervisor: Some(supervisor), fatal: self.fatal.clone() }
+        let (roster, fatal) = (self.roster.clone(), self.fatal.clone());
+        Self { supervisor: Some(supervisor), roster, fatal }
+    }
+
+    /// The actors that were born, by this guardian and those made of it.
+    pub fn roster(&self) -> Roster {
+        self.roster.clone()
     }
 
     /// Builds the actor and starts it on a thread of its own. Its mailbox is `mailbox`, made with
@@ -70,9 +79,33 @@ impl Guardian {
         mailbox: Mailbox<A>,
         factory: Factory<A>,
     ) -> anyhow::Result<Birth> {
-        let home = Home::new();
+        self.birth_at(Home::new(), config, mailbox, factory).await
+    }
+
+    /// The same on one of `threads`, which other actors live on too.
+    ///
+    /// # Errors
+    /// When the factory fails at birth.
+    pub async fn birth_among<A: Service>(
+        &self,
+        threads: &SharedThreads,
+        config: ActorConfig,
+        mailbox: Mailbox<A>,
+        factory: Factory<A>,
+    ) -> anyhow::Result<Birth> {
+        self.birth_at(threads.next(), config, mailbox, factory).await
+    }
+
+    async fn birth_at<A: Service>(
+        &self,
+        home: Home,
+        config: ActorConfig,
+        mailbox: Mailbox<A>,
+        factory: Factory<A>,
+    ) -> anyhow::Result<Birth> {
         let death = start(&home, &config, &mailbox, factory().await?).await?;
-        self.news(&config, LifeEvent::Started);
+        self.roster.enter(mailbox.vitals());
+        self.news(&config, mailbox.vitals(), LifeEvent::Started);
         let (ended, on_end) = oneshot::channel();
         let stop = {
             let mailbox = mailbox.clone();
@@ -103,11 +136,11 @@ impl Guardian {
             mailbox.connect(None);
             restarts.increment(1);
             tracing::error!(actor = config.name, "actor panicked, rebuilding it");
-            self.news(&config, LifeEvent::Died);
+            self.news(&config, mailbox.vitals(), LifeEvent::Died);
             match self.rebuild(&home, &config, &mailbox, &factory, &mut deaths).await {
                 Some(next) => death = next,
                 None => {
-                    self.news(&config, LifeEvent::Failed);
+                    self.news(&config, mailbox.vitals(), LifeEvent::Failed);
                     tracing::error!(actor = config.name, "actor given up after repeated failures");
                     if config.vital {
                         let reason = format!("actor {} could not be kept alive", config.name);
@@ -116,11 +149,11 @@ impl Guardian {
                     return;
                 }
             }
-            self.news(&config, LifeEvent::Rebuilt);
+            self.news(&config, mailbox.vitals(), LifeEvent::Rebuilt);
         }
         mailbox.connect(None);
         home.leave();
-        self.news(&config, LifeEvent::Stopped);
+        self.news(&config, mailbox.vitals(), LifeEvent::Stopped);
         ended.send(()).ok();
     }
 
@@ -158,7 +191,8 @@ impl Guardian {
         }
     }
 
-    fn news(&self, config: &ActorConfig, event: LifeEvent) {
+    fn news(&self, config: &ActorConfig, vitals: &Vitals, event: LifeEvent) {
+        vitals.note(event);
         let up = matches!(event, LifeEvent::Started | LifeEvent::Rebuilt);
         metrics::gauge!("actor_up", "actor" => config.name.clone()).set(f64::from(u8::from(up)));
         if let Some(supervisor) = &self.supervisor {
@@ -172,6 +206,8 @@ impl Guardian {
 enum Home {
     /// On a thread of its own.
     Thread(Arbiter),
+    /// On a thread with others.
+    Shared(ArbiterHandle),
     /// On the one thread of a simulation.
     #[cfg(feature = "simulation")]
     Here,
@@ -190,6 +226,7 @@ impl Home {
     fn run(&self, start: impl FnOnce() + Send + 'static) -> bool {
         match self {
             Self::Thread(arbiter) => arbiter.spawn_fn(start),
+            Self::Shared(arbiter) => arbiter.spawn_fn(start),
             #[cfg(feature = "simulation")]
             Self::Here => {
                 start();
@@ -203,8 +240,39 @@ impl Home {
             Self::Thread(arbiter) => {
                 arbiter.stop();
             }
+            Self::Shared(_) => {}
             #[cfg(feature = "simulation")]
             Self::Here => {}
+        }
+    }
+}
+
+/// Threads for actors of which there may be many. They live as long as the process.
+#[derive(Clone, Debug)]
+pub struct SharedThreads {
+    threads: Arc<[ArbiterHandle]>,
+    next: Arc<AtomicUsize>,
+}
+
+impl SharedThreads {
+    /// Starts so many threads. In a simulation there are none.
+    pub fn start(threads: usize) -> Self {
+        let threads = match Home::new() {
+            Home::Thread(first) => {
+                let more = (1..threads.max(1)).map(|_| Arbiter::new().handle());
+                std::iter::once(first.handle()).chain(more).collect()
+            }
+            _ => Arc::from(Vec::new()),
+        };
+        Self { threads, next: Arc::default() }
+    }
+
+    /// The next thread in turn.
+    fn next(&self) -> Home {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        match self.threads.get(turn % self.threads.len().max(1)) {
+            Some(thread) => Home::Shared(thread.clone()),
+            None => Home::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A mailbox bounded by messages and by bytes, whose asks have deadlines and always end.
 
 use super::actor::{Hosted, Receive, Service, Stop};
+use super::vitals::Vitals;
 use actix::{Addr, Message};
 use arc_swap::ArcSwapOption;
 use metrics::{Counter, Gauge};
@@ -9,7 +10,7 @@ use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use protocols::messages::{Command, rank};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 /// Why an ask got no reply.
@@ -93,8 +94,8 @@ struct Inner<A: Service> {
     /// Kind of the actor, for texts: `wal`, `store`.
     kind: &'static str,
     address: ArcSwapOption<Addr<Hosted<A>>>,
-    messages: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
+    /// Has the permits.
+    vitals: Arc<Vitals>,
     bytes_max: usize,
     depth: Gauge,
     handled: Counter,
@@ -130,13 +131,22 @@ impl<A: Service> Mailbox<A> {
         Self(Arc::new(Inner {
             kind,
             address: ArcSwapOption::empty(),
-            messages: Arc::new(Semaphore::new(messages_max)),
-            bytes: Arc::new(Semaphore::new(kib(bytes_max) as usize)),
+            vitals: Arc::new(Vitals::new(
+                kind,
+                name.clone(),
+                messages_max,
+                kib(bytes_max) as usize,
+            )),
             bytes_max,
             depth: metrics::gauge!("actor_mailbox_messages", "actor" => name.clone()),
             handled: metrics::counter!("actor_messages_total", "actor" => name.clone()),
             refused: metrics::counter!("actor_refused_total", "actor" => name, "reason" => "full"),
         }))
+    }
+
+    /// How the actor behind it is.
+    pub fn vitals(&self) -> &Arc<Vitals> {
+        &self.0.vitals
     }
 
     pub(super) fn connect(&self, address: Option<Addr<Hosted<A>>>) {
@@ -151,17 +161,18 @@ impl<A: Service> Mailbox<A> {
 
     /// Room for a message, if there is some now.
     fn permit(&self, cost_bytes: usize) -> Option<Permit> {
-        let message = Arc::clone(&self.0.messages).try_acquire_owned().ok()?;
-        let bytes = Arc::clone(&self.0.bytes).try_acquire_many_owned(self.cost(cost_bytes)).ok()?;
+        let message = Arc::clone(&self.0.vitals.messages).try_acquire_owned().ok()?;
+        let bytes =
+            Arc::clone(&self.0.vitals.kib).try_acquire_many_owned(self.cost(cost_bytes)).ok()?;
         Some(self.count(message, bytes))
     }
 
     /// Room for a message, waited for until `until`.
     async fn permit_until(&self, cost_bytes: usize, until: Instant) -> Option<Permit> {
         let both = async {
-            let message = Arc::clone(&self.0.messages).acquire_owned().await.ok()?;
-            let bytes =
-                Arc::clone(&self.0.bytes).acquire_many_owned(self.cost(cost_bytes)).await.ok()?;
+            let message = Arc::clone(&self.0.vitals.messages).acquire_owned().await.ok()?;
+            let bytes = Arc::clone(&self.0.vitals.kib).acquire_many_owned(self.cost(cost_bytes));
+            let bytes = bytes.await.ok()?;
             Some(self.count(message, bytes))
         };
         timeout_at(until, both).await.ok().flatten()
@@ -215,6 +226,28 @@ impl<A: Service> Mailbox<A> {
         self.reply(message, permit, deadline).await
     }
 
+    /// Like [`Self::ask`], for senders that have to keep an order: the message is on its way when
+    /// this returns, and the reply is awaited later.
+    ///
+    /// # Errors
+    /// As [`Self::ask`], some at once and some later.
+    pub fn ask_at_once<const CALLER: u8, M: Command>(
+        &self,
+        message: M,
+        deadline: Instant,
+    ) -> Result<impl Future<Output = Result<M::Reply, AskError>> + use<A, M, CALLER>, AskError>
+    where
+        A: Receive<M>,
+    {
+        const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
+        let Some(permit) = self.permit(message.cost_bytes()) else {
+            self.0.refused.increment(1);
+            return Err(AskError::Full(self.0.kind));
+        };
+        let receiver = self.send(message, permit, Some(deadline))?;
+        Ok(replied(self.0.kind, receiver, deadline))
+    }
+
     /// Like [`Self::ask`], for the edges: waits a bounded moment for room.
     ///
     /// # Errors
@@ -246,11 +279,7 @@ impl<A: Service> Mailbox<A> {
         A: Receive<M>,
     {
         let receiver = self.send(message, permit, Some(deadline))?;
-        match timeout_at(deadline, receiver).await {
-            Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(_)) => Err(AskError::Died(self.0.kind)),
-            Err(_) => Err(AskError::Deadline(self.0.kind)),
-        }
+        replied(self.0.kind, receiver, deadline).await
     }
 
     /// Sends `message` without waiting. True if the actor has room and is alive.
@@ -265,6 +294,19 @@ impl<A: Service> Mailbox<A> {
                 false
             }
         }
+    }
+}
+
+/// The reply of an actor of that kind.
+async fn replied<R>(
+    kind: &'static str,
+    receiver: oneshot::Receiver<R>,
+    deadline: Instant,
+) -> Result<R, AskError> {
+    match timeout_at(deadline, receiver).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err(AskError::Died(kind)),
+        Err(_) => Err(AskError::Deadline(kind)),
     }
 }
 

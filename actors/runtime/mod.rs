@@ -22,3 +22,4 @@ pub mod random;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 pub mod ticker;
+pub mod vitals;

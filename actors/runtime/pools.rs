@@ -3,6 +3,7 @@
 
 use crossbeam_channel::{Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -10,6 +11,10 @@ use tokio::task::JoinHandle;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a worker thread failed")]
 pub struct JobFailed;
+
+/// Priority of background threads, from 0 to 99. On Linux this is a niceness of 10: beside a busy
+/// thread such a one gets about a tenth of a core.
+const BACKGROUND_PRIORITY: u8 = 24;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -25,6 +30,19 @@ impl Pool {
     /// # Errors
     /// When the system has no thread to give.
     pub fn new(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+        Self::start(name, threads, queue_max, || ())
+    }
+
+    /// The same for work that nobody waits for: its threads take what processor time others
+    /// leave, where the system can arrange that.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn background(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+        Self::start(name, threads, queue_max, yield_to_others)
+    }
+
+    fn start(name: &str, threads: usize, queue_max: usize, prepare: fn()) -> std::io::Result<Self> {
         #[cfg(feature = "simulation")]
         if super::simulated::is_active() {
             return Ok(Self(None));
@@ -33,6 +51,7 @@ impl Pool {
         for i in 0..threads.max(1) {
             let receiver = receiver.clone();
             std::thread::Builder::new().name(format!("{name}-{i}")).spawn(move || {
+                prepare();
                 for job in receiver {
                     job();
                 }
@@ -71,6 +90,17 @@ impl Pool {
             }
             receiver.await.map_err(|_| JobFailed)
         }
+    }
+}
+
+/// Lowers the priority of the calling thread.
+fn yield_to_others() {
+    let lowered = ThreadPriorityValue::try_from(BACKGROUND_PRIORITY).and_then(|value| {
+        let priority = ThreadPriority::Crossplatform(value);
+        set_current_thread_priority(priority).map_err(|error| error.to_string())
+    });
+    if let Err(error) = lowered {
+        tracing::debug!(error, "background work keeps its priority");
     }
 }
 

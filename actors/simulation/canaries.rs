@@ -15,4 +15,6 @@ pub const CANARIES: &[&str] = &[
     "swap-in-two-steps",
     "sorted-form-too-far",
     "older-file-wins",
+    "rival-ignored",
+    "own-put-is-rival",
 ];

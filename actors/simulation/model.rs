@@ -128,6 +128,8 @@ pub struct Model {
     rows: BTreeMap<TableKey, BTreeMap<RowKey, BTreeMap<&'static str, Vec<Version>>>>,
     /// When a query first showed the line.
     shown: BTreeMap<Version, Moment>,
+    /// What the last full look at each table has shown, since they are noted.
+    surveyed: BTreeMap<TableKey, BTreeSet<Version>>,
     deletions: Vec<Deletion>,
     /// Retention periods.
     pub retention: Retention,
@@ -268,8 +270,40 @@ impl Model {
             self.check_nothing_is_missing(look, &keys)?;
         }
         self.check_whole(look, &shown)?;
-        for version in shown {
-            self.shown.entry(version).or_insert(look.answered);
+        for version in &shown {
+            self.shown.entry(*version).or_insert(look.answered);
+        }
+        if look.current && look.covers_ns == (i64::MIN, i64::MAX) {
+            self.surveyed.insert(look.table, shown);
+        }
+        Ok(())
+    }
+
+    /// From now on full looks at tables are noted. To be called when no write is under way.
+    pub fn begin_survey(&mut self) {
+        self.surveyed.clear();
+    }
+
+    /// Each write is in all tables that were looked at, or in none.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn end_survey(&self) -> Result<(), String> {
+        for (number, write) in self.writes.iter().enumerate() {
+            let mut seen = [None, None];
+            for (line, sent) in write.lines.iter().enumerate() {
+                let version = Version { write: number, line };
+                let Some(shown) = self.surveyed.get(&sent.table) else { continue };
+                let doubtful = sent.refused || sent.disputed || self.is_overwritten(version);
+                let removable = self.deletions_of(sent.table).next().is_some()
+                    || !self.retention.surely_keeps(sent.table.db, sent.key.time_ns);
+                if !doubtful && !removable {
+                    seen[usize::from(shown.contains(&version))] = Some(version);
+                }
+            }
+            if let [Some(missing), Some(shown)] = seen {
+                return Err(format!("of one write {shown:?} is there and {missing:?} is not"));
+            }
         }
         Ok(())
     }

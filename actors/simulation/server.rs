@@ -4,7 +4,8 @@ use super::server_parts::{CatalogSource, ReplaySource, catalog_factory, store_fa
 use crate::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened, removed_tables};
 use crate::ingest::{Ingest, IngestConfig};
 use crate::parquet_cache::{ParquetCache, ParquetCacheConfig};
-use crate::persist::{Persist, PersistConfig, index};
+use crate::persist::index::IndexLog;
+use crate::persist::{Persist, PersistConfig};
 use crate::query::{Query, QueryConfig, QueryRuntime};
 use crate::runtime::actor::Service;
 use crate::runtime::clock::Clock;
@@ -14,7 +15,6 @@ use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
-use crate::runtime::random;
 use crate::runtime::ticker::{self, Ticker};
 use crate::store::StoreShards;
 use crate::supervisor::Supervisor;
@@ -122,7 +122,8 @@ struct Boot {
 /// As at the start of a real server.
 pub async fn boot(options: Options, fatal: Fatal) -> anyhow::Result<Running> {
     let owner = Owner::take(&options.objects, NODE).await?;
-    let index = Arc::new(index::load(&options.objects, NODE).await?);
+    let index = IndexLog::open(&options.objects, NODE, owner.identity()).await?;
+    let index = Arc::new(index.index().clone());
     let guardian = Guardian::new(fatal.clone());
     let mut boot = Boot { options, owner, index, fatal, guardian, births: vec![] };
     let supervisor = boot
@@ -238,7 +239,8 @@ impl Boot {
         only_shard: Option<usize>,
     ) -> Arc<ReplaySource> {
         let (objects, shards) = (self.options.objects.clone(), self.options.shards);
-        Arc::new(ReplaySource::new(objects, snapshot.clone(), shards, only_shard, &self.index))
+        let known = (&self.owner, &self.index);
+        Arc::new(ReplaySource::new(objects, snapshot.clone(), shards, only_shard, known))
     }
 
     async fn stores(
@@ -297,7 +299,7 @@ impl Boot {
     ) -> anyhow::Result<()> {
         let persist = PersistConfig {
             node: NODE.to_owned(),
-            writer: random::uuid().as_u128(),
+            writer: self.owner.identity(),
             objects: self.options.objects.clone(),
             stores: stores.clone(),
             wal: wal.clone(),
@@ -365,6 +367,7 @@ impl Boot {
             settings: vec![],
             max_concurrent: 64,
             log_entries_max: 8,
+            server: Arc::default(),
         };
         let runtime = QueryRuntime::new(1)?;
         let factory: Factory<Query> = Arc::new(move || {

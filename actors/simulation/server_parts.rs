@@ -7,7 +7,7 @@ use crate::runtime::guardian::Factory;
 use crate::runtime::objects::Objects;
 use crate::runtime::published::{Published, Publisher};
 use crate::store::{ShardFiles, Store};
-use crate::wal::{Replay, ReplayError, replay};
+use crate::wal::{Owner, Replay, ReplayError, replay};
 use futures::FutureExt;
 use protocols::file_index::FileIndex;
 use protocols::schema::CatalogSnapshot;
@@ -20,6 +20,7 @@ pub(super) struct ReplaySource {
     snapshot: Published<CatalogSnapshot>,
     shards: usize,
     only_shard: Option<usize>,
+    owner: Owner,
     /// The index as of the start; later lives read it again.
     first_index: Mutex<Option<Arc<FileIndex>>>,
 }
@@ -30,13 +31,14 @@ impl ReplaySource {
         snapshot: Published<CatalogSnapshot>,
         shards: usize,
         only_shard: Option<usize>,
-        index: &Arc<FileIndex>,
+        (owner, index): (&Owner, &Arc<FileIndex>),
     ) -> Self {
         let first_index = Mutex::new(Some(Arc::clone(index)));
-        Self { objects, snapshot, shards, only_shard, first_index }
+        Self { objects, snapshot, shards, only_shard, owner: owner.clone(), first_index }
     }
 
     pub(super) async fn get(&self) -> anyhow::Result<Replay> {
+        let through = self.only_shard.map(|_| self.owner.confirmed());
         let first = self.first_index.lock().ok().and_then(|mut first| first.take());
         let index = match first {
             Some(index) => index,
@@ -49,6 +51,7 @@ impl ReplaySource {
             catalog: self.snapshot.load(),
             shards: self.shards,
             only_shard: self.only_shard,
+            through,
             concurrency: 4,
             fail_on_damage: true,
         })

@@ -82,7 +82,7 @@ impl World {
         };
         let clock = Arc::new(PausedClock::new(START_NS));
         let options = Options {
-            objects: Objects { store: Arc::new(objects.clone()), directory, remote },
+            objects: Objects { store: Arc::new(objects.clone()), directory, remote, fsync: true },
             clock: Clock::Paused(Arc::clone(&clock)),
             shards: random.random_range(1..4),
             gen1_ns: [1, 5][random.random_range(0..2)] * 60_000_000_000,

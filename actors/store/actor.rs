@@ -2,6 +2,7 @@
 
 use super::files::{ShardFiles, by_table};
 use super::table::{Held, Table};
+use crate::cache_kit::CacheFeeds;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::canary;
 use crate::runtime::mailbox::Responder;
@@ -28,6 +29,7 @@ pub struct Store {
     durable_number: u64,
     /// Durable snapshots whose marks may still come.
     durable: HashSet<PlacedMark>,
+    caches: CacheFeeds,
     gauges: Gauges,
 }
 
@@ -69,11 +71,18 @@ impl Store {
             running: None,
             durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),
             durable: files.snapshots.into_iter().collect(),
+            caches: CacheFeeds::default(),
             gauges,
         };
         store.add_files(&files.files);
         store.measure();
         store
+    }
+
+    /// The same with caches that the rows go to as well.
+    #[must_use]
+    pub fn with_caches(self, caches: CacheFeeds) -> Self {
+        Self { caches, ..self }
     }
 
     /// Takes the rows of one WAL group and then its mark, unless it was taken before.
@@ -249,9 +258,15 @@ impl Service for Store {
 }
 
 impl Receive<ApplyRows> for Store {
-    fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, _: &mut Cx<'_, Self>) {
+    fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, cx: &mut Cx<'_, Self>) {
+        // A group that comes again goes to the caches again: they may have missed it.
+        let taken = self.caches.bring(&group.batches);
         self.apply(group);
-        reply.answer(self.held_bytes());
+        match taken {
+            None => reply.answer(self.held_bytes()),
+            // The writers are answered when the next query of a cache has their rows.
+            Some(taken) => cx.then(taken, |store, (), _| reply.answer(store.held_bytes())),
+        }
     }
 }
 

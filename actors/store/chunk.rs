@@ -4,6 +4,7 @@ use crate::runtime::canary;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 use protocols::messages::store::{ChunkView, SortedRows};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,9 @@ static NEXT_CHUNK_ID: AtomicU64 = AtomicU64::new(1);
 const GATHER_BATCHES: usize = 16;
 /// Batches above this many rows are left as they are: their overhead is small.
 const GATHER_ROWS_MAX: usize = 4096;
+/// So are those of long texts: copying them costs more than their overhead does, and a column of
+/// one batch cannot hold 2 GiB of text.
+const GATHER_BYTES_MAX: usize = 1024 * 1024;
 
 /// A query that has not handed anything back while so many batches arrived is not going to.
 const SEEN_BATCHES_MAX: usize = 4096;
@@ -99,12 +103,18 @@ impl Chunk {
                 return;
             }
             let last = &self.unsorted[from..];
-            if last.len() < GATHER_BATCHES || last.iter().any(|b| b.rows.num_rows() >= rows_max) {
+            let is_large =
+                |b: &Arrived| b.rows.num_rows() >= rows_max || b.bytes >= GATHER_BYTES_MAX;
+            if last.len() < GATHER_BATCHES || last.iter().any(is_large) {
                 rows_max *= GATHER_BATCHES;
                 continue;
             }
             let before: usize = last.iter().map(|b| b.bytes).sum();
-            let rows = concat(last.iter().map(|b| &b.rows));
+            let rows = match concat(last.iter().map(|b| &b.rows)) {
+                Ok(rows) => rows,
+                // Many are as good as one.
+                Err(error) => return tracing::warn!(%error, "batches stay as they are"),
+            };
             let gathered = Arrived::new(rows, self.arrived_batches);
             self.bytes = (self.bytes + gathered.bytes).saturating_sub(before);
             self.unsorted.truncate(from);
@@ -174,7 +184,9 @@ impl Chunk {
 }
 
 /// One batch of all rows in order, with every column that any of them has; `time` stays last.
-fn concat<'a>(batches: impl Iterator<Item = &'a RecordBatch> + Clone) -> RecordBatch {
+fn concat<'a>(
+    batches: impl Iterator<Item = &'a RecordBatch> + Clone,
+) -> Result<RecordBatch, ArrowError> {
     let mut fields: Vec<Arc<Field>> = Vec::new();
     for batch in batches.clone() {
         let schema = batch.schema_ref();
@@ -190,15 +202,45 @@ fn concat<'a>(batches: impl Iterator<Item = &'a RecordBatch> + Clone) -> RecordB
         fields.push(time);
     }
     let schema = Arc::new(Schema::new(fields));
-    let aligned: Vec<RecordBatch> = batches.map(|batch| align(batch, &schema)).collect();
-    concat_batches(&schema, &aligned).expect("the batches were given this schema")
+    let aligned: Result<Vec<_>, _> = batches.map(|batch| align(batch, &schema)).collect();
+    concat_batches(&schema, &aligned?)
 }
 
-fn align(batch: &RecordBatch, schema: &Arc<Schema>) -> RecordBatch {
+fn align(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => Arc::clone(column),
         None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
     });
     RecordBatch::try_new(Arc::clone(schema), columns.collect())
-        .expect("a column name has one type for the life of its table")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{StringArray, TimestampNanosecondArray};
+    use arrow::datatypes::DataType;
+    use protocols::schema::time_field;
+
+    fn batch(text: &str) -> RecordBatch {
+        let fields = vec![Field::new("s", DataType::Utf8, true), time_field()];
+        let texts = StringArray::from(vec![text]);
+        let times = TimestampNanosecondArray::from(vec![1]);
+        let columns = vec![Arc::new(texts) as _, Arc::new(times) as _];
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    #[test]
+    fn batches_of_long_texts_are_not_gathered() {
+        let long = "x".repeat(GATHER_BYTES_MAX);
+        for (text, batches) in [(long.as_str(), 2 * GATHER_BATCHES), ("short", 2)] {
+            let mut chunk = Chunk::new();
+            for _ in 0..2 * GATHER_BATCHES {
+                chunk.push(batch(text), 1, 1);
+            }
+            let view = chunk.view(0);
+            assert_eq!(view.unsorted.len(), batches);
+            let rows: usize = view.unsorted.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(rows, 2 * GATHER_BATCHES);
+        }
+    }
 }

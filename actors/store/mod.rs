@@ -17,7 +17,8 @@
 //! | `DropTables` | the deletion sweep | when rows and files are gone |
 //!
 //! ## Emits
-//! Nothing: it asks nobody.
+//! `CacheRows` to the caches of a table, when rows of it come in. `Wal` is answered when they have
+//! them, or are known to miss them.
 //!
 //! ## Invariants
 //! Rows come in only through `ApplyRows`, so they are durable before they are visible. WAL groups

@@ -2,52 +2,29 @@
 
 use super::config::WalConfig;
 use super::feed::Feed;
-use super::log::{self, Group, Log, LogError};
-use super::replay::{Replay, ReplayError, ReplayStats, replay};
+use super::log::{Group, Log, LogError};
 use super::tracker::{Due, Period, Tracker};
+use super::write::append;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
-use futures::future::try_join_all;
-use futures::{FutureExt, TryFutureExt};
-use protocols::messages::persist::SnapshotDue;
 use protocols::messages::rank;
-use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::messages::wal::{
     AppendRows, Drain, PeriodDue, Receipt, SnapshotDone, SyncMode, TakeSnapshot, WalError,
 };
 use protocols::snapshot::{PlacedMark, SnapshotMark};
 use protocols::wal_frame::mark;
-use std::time::Duration;
-use tokio::time::Instant;
-
-/// Pause before a failed write to the log is tried again, and how often it is.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
-const RETRIES_MAX: u32 = 100;
-
-/// Below the number of any group, so that every shard skips it and only says what it holds.
-const PROBE: u64 = 0;
-
-/// How often the log is read again because it has names that the catalog did not have yet.
-const CATCH_UPS_MAX: u32 = 3;
-
-/// Each file that a process takes over with opens a range of so many group numbers, far more than
-/// one file ever holds.
-const NUMBERS_A_FILE: u64 = 1 << 27;
-
-/// How long a shard may take for one replayed group.
-const APPLY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A period that is one object is put early when it has so many bytes.
 const PERIOD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// A write in the open group.
-struct Waiting {
-    rows: AppendRows,
+pub(super) struct Waiting {
+    pub(super) rows: AppendRows,
     /// `None` when it was answered already (`no_sync`).
-    reply: Option<Responder<AppendRows>>,
+    pub(super) reply: Option<Responder<AppendRows>>,
 }
 
 /// The writes that go to the log together.
@@ -59,71 +36,31 @@ struct OpenGroup {
 
 /// See the module's page.
 pub struct Wal {
-    config: WalConfig,
+    pub(super) config: WalConfig,
     /// `None` while a sync runs.
     log: Option<Box<dyn Log>>,
     next_sequence: u64,
     open_group: Vec<Waiting>,
     open_bytes: usize,
-    feeds: Vec<Feed>,
+    pub(super) feeds: Vec<Feed>,
     /// What each shard said that it holds, in bytes.
-    held_bytes: Vec<usize>,
+    pub(super) held_bytes: Vec<usize>,
     period_over: bool,
     /// The period under way, once it has a group.
-    period: Option<Period>,
-    tracker: Tracker,
+    pub(super) period: Option<Period>,
+    pub(super) tracker: Tracker,
     /// The snapshot under way, and whether all shards know of it.
-    snapshot: Option<(PlacedMark, bool)>,
+    pub(super) snapshot: Option<(PlacedMark, bool)>,
     /// Number of the newest snapshot that is durable.
-    last_snapshot: u64,
+    pub(super) last_snapshot: u64,
     fenced: bool,
     draining: Vec<Responder<Drain>>,
     stopping: bool,
     /// Groups that are durable but not visible everywhere yet.
-    applying: usize,
+    pub(super) applying: usize,
 }
 
 impl Wal {
-    /// Takes the log over from whoever wrote it before, reads it back into the store shards, and
-    /// is ready for new rows. The shards skip what they have already, so this serves the start of
-    /// the server and the rebuilding after a panic alike. `what` is asked after the takeover, so
-    /// that its catalog has all names that the former writer could use.
-    ///
-    /// # Errors
-    /// When the log cannot be read or written, or is damaged and that is to stop the start.
-    pub async fn open(
-        config: WalConfig,
-        what: impl AsyncFn() -> anyhow::Result<Replay>,
-    ) -> anyhow::Result<Self> {
-        // First the takeover, then the reading: the former writer cannot acknowledge anything
-        // that the reading would miss.
-        let log = log::open(config.owner.clone(), config.above_file).await?;
-        let mut held_bytes = vec![0; config.stores.all().len()];
-        let mut catch_ups = 1;
-        let (stats, last_snapshot) = loop {
-            let what = what().await?;
-            match read_back(&config, log.as_ref(), &what, &mut held_bytes).await {
-                // The former writer named something, and wrote to it, after `what` had its names.
-                Err(ReplayError::Unknown { .. }) if catch_ups < CATCH_UPS_MAX => catch_ups += 1,
-                read => break (read?, what.index.last_snapshot()),
-            }
-        };
-        // A former writer may still bring a group into its own file. It will never acknowledge it,
-        // so the number of such a group must not hide one of ours when the log is read again: each
-        // takeover numbers its groups from a range above those of all earlier ones.
-        let range = log.first_own_file().checked_mul(NUMBERS_A_FILE).ok_or_else(|| {
-            anyhow::anyhow!("the number of WAL file {} is too large", log.first_own_file())
-        })?;
-        let mut wal = Self::with_log(config, log, stats.last_sequence.max(range));
-        wal.held_bytes = held_bytes;
-        wal.last_snapshot = last_snapshot;
-        wal.snapshot = stats.pending.map(|mark| (mark, true));
-        for period in stats.periods {
-            wal.tracker.add(period);
-        }
-        Ok(wal)
-    }
-
     pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
         let shards = config.stores.all().len();
         let tracker = Tracker::new(config.snapshot_size, config.gen1_duration_ns);
@@ -191,11 +128,12 @@ impl Wal {
         let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
         entries.extend(begins.map(|begins| mark::encode(&begins).into()));
         let written = Group { sequence, entries };
-        record_group(&written);
         faults::fails("wal-before-put");
         cx.then(append(log, written), move |wal, (mut log, result), cx| {
             faults::fails("wal-after-put");
-            wal.place(&group, log.as_ref());
+            if result.is_ok() {
+                wal.place(&group, log.as_ref());
+            }
             if ends {
                 wal.close_period();
                 log.end_period();
@@ -247,8 +185,8 @@ impl Wal {
         Some(SnapshotMark { number: self.last_snapshot + 1, end_time_ns, wal_through, forced })
     }
 
-    /// Notes where a group went. Whether the write succeeded is all the same: rows of a failed one
-    /// may be in the log nevertheless.
+    /// Notes where a group went. One that failed is nowhere, unless a successor finds it, who notes
+    /// it then.
     fn place(&mut self, group: &OpenGroup, log: &dyn Log) {
         let period = self.period.get_or_insert(group.span);
         period.add(group.span.min_time_ns, group.span.max_time_ns);
@@ -285,6 +223,7 @@ impl Wal {
             }
             return;
         }
+        self.config.owner.confirm(sequence);
         if let Some(mark) = begins {
             faults::fails("snap-after-marker");
             tracing::info!(snapshot = mark.number, forced = mark.forced, "snapshot begins");
@@ -293,88 +232,7 @@ impl Wal {
         self.apply(sequence, waiting, begins, cx);
     }
 
-    /// Makes a durable group visible, then answers its writers.
-    fn apply(
-        &mut self,
-        sequence: u64,
-        waiting: Vec<Waiting>,
-        begins: Option<SnapshotMark>,
-        cx: &mut Cx<'_, Self>,
-    ) {
-        let mut batches: Vec<Vec<TableBatch>> = vec![Vec::new(); self.feeds.len()];
-        let mut replies = Vec::with_capacity(waiting.len());
-        for Waiting { rows, reply } in waiting {
-            for batch in rows.batches {
-                batches[self.config.stores.index_of(batch.table)].push(batch);
-            }
-            replies.extend(reply);
-        }
-        let visible = self.deliver(sequence, batches, begins);
-        self.applying += 1;
-        let answered = async move {
-            let held = if canary::is("ack-before-visible") { Some(vec![]) } else { visible.await };
-            faults::fails("wal-before-ack");
-            for reply in replies {
-                reply.answer(match held {
-                    Some(_) => Ok(Receipt::Durable { sequence }),
-                    None => Err(WalError::NotApplied("the server is stopping".to_owned())),
-                });
-            }
-            held
-        };
-        cx.then(answered, move |wal, held, _| {
-            wal.applying -= 1;
-            if begins.is_some() && held.is_some() {
-                wal.offer_snapshot();
-            }
-            wal.note_held(held);
-            wal.finish_drain();
-        });
-    }
-
-    /// All shards have frozen the chunks of the snapshot: `Persist` can take them.
-    fn offer_snapshot(&mut self) {
-        if let Some((_, known)) = &mut self.snapshot {
-            *known = true;
-            // Should there be no room, its ticker has it ask all the same.
-            self.config.persist.tell(SnapshotDue);
-        }
-    }
-
-    /// Hands the shards their rows. Resolves when all have them, to the bytes that each of these
-    /// shards holds then; to nothing when the server is stopping.
-    fn deliver(
-        &self,
-        sequence: u64,
-        batches: Vec<Vec<TableBatch>>,
-        mark: Option<SnapshotMark>,
-    ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<> {
-        let to_all = sequence == PROBE || mark.is_some();
-        let visible: Vec<_> = (self.feeds.iter().zip(batches).enumerate())
-            .filter(|(_, (_, batches))| !batches.is_empty() || to_all)
-            .map(|(shard, (feed, batches))| {
-                let group = ApplyRows { sequence, batches, mark };
-                feed.deliver(group).map_ok(move |bytes| (shard, bytes))
-            })
-            .collect();
-        try_join_all(visible).map(Result::ok)
-    }
-
-    /// Asks every shard what it holds.
-    fn probe(&self, cx: &mut Cx<'_, Self>) {
-        let empty = vec![Vec::new(); self.feeds.len()];
-        cx.then(self.deliver(PROBE, empty, None), |wal, held, _| wal.note_held(held));
-    }
-
-    fn note_held(&mut self, held: Option<Vec<(usize, usize)>>) {
-        for (shard, bytes) in held.into_iter().flatten() {
-            if let Some(known) = self.held_bytes.get_mut(shard) {
-                *known = bytes;
-            }
-        }
-    }
-
-    fn finish_drain(&mut self) {
+    pub(super) fn finish_drain(&mut self) {
         let idle = self.open_group.is_empty() && self.log.is_some() && self.applying == 0;
         if idle {
             for reply in self.draining.drain(..) {
@@ -382,49 +240,6 @@ impl Wal {
             }
         }
     }
-}
-
-/// Has the shards take everything that earlier writers left, and notes what they hold then.
-async fn read_back(
-    config: &WalConfig,
-    log: &dyn Log,
-    what: &Replay,
-    held_bytes: &mut [usize],
-) -> Result<ReplayStats, ReplayError> {
-    replay(what, Some(log.first_own_file()), async |shard, group| {
-        let deadline = Instant::now() + APPLY_DEADLINE;
-        let asked = config.stores.all()[shard].ask::<{ rank::WAL }, _>(group, deadline).await;
-        held_bytes[shard] = asked.map_err(|e| ReplayError::Apply(e.to_string()))?;
-        Ok(())
-    })
-    .await
-}
-
-/// Appends until it succeeds, the log is fenced, or it was tried often enough.
-async fn append(mut log: Box<dyn Log>, group: Group) -> (Box<dyn Log>, Result<(), LogError>) {
-    let begun = Instant::now();
-    let mut result = log.append(&group).await;
-    let mut tries = 0;
-    while let Err(LogError::Io(cause)) = &result
-        && tries < RETRIES_MAX
-    {
-        if tries == 0 {
-            tracing::error!(cause, group = group.sequence, "error writing wal file, trying again");
-        }
-        metrics::counter!("wal_write_errors_total").increment(1);
-        tries += 1;
-        tokio::time::sleep(RETRY_PAUSE).await;
-        result = log.append(&group).await;
-    }
-    metrics::histogram!("wal_sync_seconds").record(begun.elapsed().as_secs_f64());
-    (log, result)
-}
-
-fn record_group(group: &Group) {
-    let bytes: usize = group.entries.iter().map(bytes::Bytes::len).sum();
-    metrics::histogram!("wal_group_writes").record(group.entries.len() as f64);
-    metrics::counter!("wal_groups_total").increment(1);
-    metrics::counter!("wal_bytes_total").increment(bytes as u64);
 }
 
 impl Service for Wal {
@@ -488,6 +303,7 @@ impl Receive<SnapshotDone> for Wal {
             self.snapshot = None;
             self.last_snapshot = done.number;
             self.tracker.forget(placed.mark.wal_through);
+            self.config.owner.need_not(placed.mark.wal_through);
             self.probe(cx);
         }
         reply.answer(());

@@ -11,8 +11,8 @@ use crate::store::StoreShards;
 pub struct WalConfig {
     /// The claim of this process on the log: where it is kept, and for which node.
     pub owner: Owner,
-    /// No file gets a number up to this one: files up to there belong to durable snapshots, and
-    /// may all have been removed.
+    /// No file gets a number up to this one: files up to there belonged to durable snapshots when
+    /// the process started, and may all have been removed.
     pub above_file: u64,
     /// Groups gather for a whole period and are put together when it ends, because each put costs
     /// a round trip. Otherwise a group is written as soon as the one before is on stable storage.

@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use protocols::paths;
+use tokio::time::Instant;
 
 /// One group of requests on its way to the log.
 #[derive(Clone, Debug)]
@@ -31,10 +32,15 @@ pub(super) enum LogError {
 }
 
 /// A log that belongs to one process at a time.
+///
+/// A group whose append has failed may be in the log or not. The next append that succeeds decides
+/// it: the failed one does not count from then on, wherever its bytes are. Until then a successor
+/// counts it if it finds it.
 #[async_trait]
 pub(super) trait Log: Send {
-    /// Returns once the group is on stable storage and no successor has taken over.
-    async fn append(&mut self, group: &Group) -> Result<(), LogError>;
+    /// Returns once the group is on stable storage and no successor has taken over. A store behind
+    /// a network is not waited for longer than `until`.
+    async fn append(&mut self, group: &Group, until: Instant) -> Result<(), LogError>;
 
     /// Ends the period: the next group begins a new file.
     fn end_period(&mut self);
@@ -45,7 +51,8 @@ pub(super) trait Log: Send {
     /// Number of the newest file of this log.
     fn newest_file(&self) -> u64;
 
-    /// Every file of earlier writers has a number below this one.
+    /// Every file of earlier writers has a number below this one. When the log was opened, this
+    /// file had no more in it than what was taken over from them.
     fn first_own_file(&self) -> u64;
 }
 

@@ -25,27 +25,35 @@
 //! one process can acknowledge under a node id: after each sync, and before any acknowledgement,
 //! the log looks for a successor. What a replaced process may still bring into its own file cannot
 //! hide a group of its successor: each takeover numbers groups from a range of its own.
+//! What was not acknowledged counts for everybody or for nobody: a group that was given up is
+//! excluded by the file after it, one that is found at the end of a log that is taken over becomes
+//! part of the new log first, and nothing that comes later counts.
 //! A snapshot is decided at the end of a period and stands in the log behind the rows that it may
-//! hold, so that whoever reads the log repeats it. One runs at a time.
+//! hold, so that whoever reads the log repeats it. One runs at a time, and the next is not decided
+//! before every shard has heard of the end of the one before.
 //! Nothing is skipped in silence when the log is read: files that are missing, damaged or in the
 //! wrong place are reported, and rows of names that the catalog lost stop the start.
 //!
 //! ## On failure
 //! Rebuilt when nothing was in flight lost: the log is opened again under a new writer identity,
-//! and what is durable but was not applied is read back and applied first. When the log is fenced
-//! the process ends: another one has taken over.
+//! and what is durable but was not applied is read back and applied first. The last durable
+//! snapshot is offered to `Persist` again, which may not have told all shards of its end. When the
+//! log is fenced the process ends: another one has taken over.
 
 mod actor;
+mod apply;
 mod config;
 mod feed;
 mod log;
 mod object;
+mod open;
 mod owner;
 mod replay;
 mod segment;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod write;
 
 pub use actor::Wal;
 pub use config::WalConfig;

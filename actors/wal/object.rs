@@ -1,14 +1,22 @@
 //! The log in an object store: one create-only object a group.
+//!
+//! A put that failed, or that was not waited for any longer, may still be stored later. So the next
+//! group goes under the same number: either it is stored, and nothing else ever is there, or the
+//! earlier one is found there. That one then does not count, which the object after it says in its
+//! header: its writers were told that its outcome is unknown, and no shard has its rows.
 
 use super::log::{Group, Log, LogError, bytes_of, list};
 use super::owner::Owner;
-use crate::runtime::{faults, random};
+use crate::runtime::{canary, faults, random};
 use async_trait::async_trait;
 use object_store::path::Path;
 use object_store::{ObjectStore, PutMode, PutOptions, PutPayload};
 use protocols::paths;
-use protocols::wal_frame::segment::{Header, decode_header, encode_frame, encode_header};
+use protocols::wal_frame::segment::{
+    HEADER_BYTES, Header, decode_header, encode_frame, encode_header,
+};
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
 
 /// The log of one process.
 pub(super) struct ObjectLog {
@@ -17,28 +25,29 @@ pub(super) struct ObjectLog {
     writer: u128,
     /// Number of the newest object that is known to exist.
     newest: u64,
+    /// How much of that object counts; 0 when it is another's, which counts as it is.
+    counted_bytes: u64,
     first_own_file: u64,
 }
 
 impl ObjectLog {
-    /// Opens the log for writing. When it has objects already, one without rows is put under the
-    /// next number above all others and `above`, where a process that still writes finds it.
+    /// Opens the log for writing. An object without rows is put under the next number above all
+    /// others and `above`, where a process that still writes finds it, as does a put that is still
+    /// on its way.
     pub(super) async fn open(owner: Owner, above: u64) -> anyhow::Result<Self> {
         let store = Arc::clone(&owner.objects().store);
         let writer = random::uuid().as_u128();
-        let mut log = Self { store, owner, writer, newest: 0, first_own_file: 1 };
+        let (newest, counted_bytes, first_own_file) = (0, 0, 1);
+        let mut log = Self { store, owner, writer, newest, counted_bytes, first_own_file };
         loop {
             let listed =
                 list(log.store.as_ref(), log.owner.node()).await?.last().copied().unwrap_or(0);
             log.newest = listed.max(above);
-            if log.newest == 0 {
-                return Ok(log);
-            }
             // A process that was replaced while it started leaves no object: it would lie above
             // those of its successor, which would take itself for the one that was replaced.
             log.check_owner().await?;
             match log.put(None).await {
-                Ok(()) => {
+                Ok(_) => {
                     log.first_own_file = log.newest;
                     return Ok(log);
                 }
@@ -51,6 +60,9 @@ impl ObjectLog {
 
     /// Whether no successor has taken over.
     async fn check_owner(&self) -> Result<(), LogError> {
+        if canary::is("rival-ignored") {
+            return Ok(());
+        }
         match self.owner.is_current().await {
             Ok(true) => Ok(()),
             Ok(false) => Err(LogError::Fenced),
@@ -58,11 +70,13 @@ impl ObjectLog {
         }
     }
 
-    async fn put(&mut self, group: Option<&Group>) -> Result<(), LogError> {
+    /// Puts an object under the next number. Returns its size; but only its header counts until
+    /// [`Self::append`] says otherwise.
+    async fn put(&mut self, group: Option<&Group>) -> Result<u64, LogError> {
         let sequence = self.newest + 1;
         let path = Path::from(paths::wal_file(self.owner.node(), sequence));
-        let header = Header { writer: self.writer, sequence, previous_bytes: 0 };
-        let mut bytes = encode_header(header);
+        let previous_bytes = self.counted_bytes;
+        let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
         if let Some(group) = group {
             let synced = bytes.len() as u64;
             encode_frame(&mut bytes, group.sequence, synced, &group.entries);
@@ -75,8 +89,8 @@ impl ObjectLog {
             put = Err(object_store::Error::Generic { store: "planted", source });
         }
         let Err(error) = put else {
-            self.newest = sequence;
-            return Ok(());
+            self.placed(sequence);
+            return Ok(bytes.len() as u64);
         };
         // Whatever the store answered, what counts is whose object is there now: a put that was
         // reported as failed, or as late, may have been stored.
@@ -84,13 +98,20 @@ impl ObjectLog {
             return Err(LogError::Io(error.to_string()));
         };
         if found == bytes {
-            self.newest = sequence;
-            return Ok(());
+            if canary::is("own-put-is-rival") {
+                return Err(LogError::Fenced);
+            }
+            self.placed(sequence);
+            return Ok(bytes.len() as u64);
         }
         match decode_header(&found) {
             // An earlier group that was given up, and was stored all the same: this one is not, and
             // goes to the next number.
             Ok(header) if header.writer == self.writer => {
+                self.placed(sequence);
+                Err(LogError::Io(error.to_string()))
+            }
+            Ok(_) if canary::is("rival-ignored") => {
                 self.newest = sequence;
                 Err(LogError::Io(error.to_string()))
             }
@@ -98,16 +119,31 @@ impl ObjectLog {
             Err(_) => Err(LogError::Io(error.to_string())),
         }
     }
+
+    /// An object of this log is there.
+    fn placed(&mut self, sequence: u64) {
+        self.newest = sequence;
+        self.counted_bytes = HEADER_BYTES as u64;
+    }
+
+    async fn append_now(&mut self, group: &Group) -> Result<(), LogError> {
+        if faults::fails("wal-put") {
+            return Err(LogError::Io("planted failure".to_owned()));
+        }
+        let bytes = self.put(Some(group)).await?;
+        self.check_owner().await?;
+        self.counted_bytes = bytes;
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Log for ObjectLog {
-    async fn append(&mut self, group: &Group) -> Result<(), LogError> {
-        if faults::fails("wal-put") {
-            return Err(LogError::Io("planted failure".to_owned()));
-        }
-        self.put(Some(group)).await?;
-        self.check_owner().await
+    /// The client of the store has retries of its own, which take minutes.
+    async fn append(&mut self, group: &Group, until: Instant) -> Result<(), LogError> {
+        let late = |_| LogError::Io("the object store has not answered in time".to_owned());
+        // Wherever this is cut off, the object that may be there does not count.
+        timeout_at(until, self.append_now(group)).await.map_err(late)?
     }
 
     /// Each object is complete when it is put.
@@ -131,23 +167,158 @@ mod tests {
     use super::*;
     use crate::runtime::objects::Objects;
     use bytes::Bytes;
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use protocols::wal_frame::segment::{counted_bytes, read};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    const NODE: &str = "n";
+
+    fn group(sequence: u64, text: &'static [u8]) -> Group {
+        Group { sequence, entries: vec![Bytes::from_static(text)] }
+    }
+
+    async fn open(objects: &Objects) -> ObjectLog {
+        ObjectLog::open(Owner::take(objects, NODE).await.unwrap(), 0).await.unwrap()
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    /// The groups that count of each object from the first one on.
+    async fn counted(objects: &Objects) -> Vec<Vec<u64>> {
+        let mut found = Vec::new();
+        let path = |n| Path::from(paths::wal_file(NODE, n));
+        let mut next = bytes_of(objects.store.as_ref(), &path(1)).await;
+        for n in 2.. {
+            let Some(this) = next else { break };
+            next = bytes_of(objects.store.as_ref(), &path(n)).await;
+            let header = |bytes: &Bytes| decode_header(bytes).unwrap();
+            let counted =
+                next.as_ref().and_then(|next| counted_bytes(&header(&this), &header(next)));
+            let segment = read(&this, counted).unwrap();
+            assert!(segment.damaged.is_empty(), "{:?}", segment.damaged);
+            found.push(segment.frames.iter().map(|frame| frame.sequence).collect());
+        }
+        found
+    }
 
     #[actix_rt::test]
-    async fn a_group_that_was_given_up_and_is_there_is_not_taken_for_another() {
+    async fn a_group_that_was_given_up_and_is_there_does_not_count() {
         let objects = Objects::memory();
-        let owner = Owner::take(&objects, "n").await.unwrap();
-        let mut log = ObjectLog::open(owner, 0).await.unwrap();
-        let group = |sequence, text| Group { sequence, entries: vec![Bytes::from_static(text)] };
-        log.append(&group(1, b"one")).await.unwrap();
-        // As if the answer to the first put had been lost for good.
-        log.newest = 0;
+        let mut log = open(&objects).await;
+        log.append(&group(1, b"one"), soon()).await.unwrap();
+        // As if the answer to the second put had been lost for good.
+        let known = (log.newest, log.counted_bytes);
+        log.put(Some(&group(2, b"two"))).await.unwrap();
+        (log.newest, log.counted_bytes) = known;
+        let third = group(3, b"three");
+        assert!(matches!(log.append(&third, soon()).await, Err(LogError::Io(_))));
+        assert_eq!(counted(&objects).await, [vec![], vec![1], vec![2]], "it may count still");
+        log.append(&third, soon()).await.unwrap();
+        assert_eq!(log.newest, 4);
+        assert_eq!(counted(&objects).await, [vec![], vec![1], vec![], vec![3]]);
+        log.append(&group(4, b"four"), soon()).await.unwrap();
+        assert_eq!(counted(&objects).await, [vec![], vec![1], vec![], vec![3], vec![4]]);
+    }
+
+    #[actix_rt::test]
+    async fn the_put_of_a_replaced_process_finds_its_place_taken() {
+        let objects = Objects::memory();
+        let mut older = open(&objects).await;
+        let mut newer = open(&objects).await;
+        assert_eq!(older.append(&group(1, b"one"), soon()).await, Err(LogError::Fenced));
+        newer.append(&group(2, b"two"), soon()).await.unwrap();
+        assert_eq!(counted(&objects).await, [vec![], vec![], vec![2]]);
+    }
+
+    /// Never answers a put.
+    #[derive(Debug)]
+    struct Silent(InMemory, AtomicBool);
+
+    impl std::fmt::Display for Silent {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Silent")
+        }
+    }
+
+    #[async_trait]
+    impl ObjectStore for Silent {
+        async fn put_opts(
+            &self,
+            at: &Path,
+            bytes: PutPayload,
+            how: PutOptions,
+        ) -> object_store::Result<object_store::PutResult> {
+            let answer = self.0.put_opts(at, bytes, how).await;
+            if self.1.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            answer
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            how: object_store::PutMultipartOptions,
+        ) -> object_store::Result<Box<dyn object_store::MultipartUpload>> {
+            self.0.put_multipart_opts(at, how).await
+        }
+
+        async fn get_opts(
+            &self,
+            at: &Path,
+            how: object_store::GetOptions,
+        ) -> object_store::Result<object_store::GetResult> {
+            self.0.get_opts(at, how).await
+        }
+
+        fn delete_stream(
+            &self,
+            at: BoxStream<'static, object_store::Result<Path>>,
+        ) -> BoxStream<'static, object_store::Result<Path>> {
+            self.0.delete_stream(at)
+        }
+
+        fn list(
+            &self,
+            prefix: Option<&Path>,
+        ) -> BoxStream<'static, object_store::Result<object_store::ObjectMeta>> {
+            self.0.list(prefix)
+        }
+
+        async fn list_with_delimiter(
+            &self,
+            prefix: Option<&Path>,
+        ) -> object_store::Result<object_store::ListResult> {
+            self.0.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(
+            &self,
+            from: &Path,
+            to: &Path,
+            how: object_store::CopyOptions,
+        ) -> object_store::Result<()> {
+            self.0.copy_opts(from, to, how).await
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_store_that_does_not_answer_is_not_waited_for_and_its_put_does_not_count() {
+        let silent = Arc::new(Silent(InMemory::new(), AtomicBool::new(false)));
+        let store: Arc<dyn ObjectStore> = Arc::<Silent>::clone(&silent);
+        let objects = Objects { store, ..Objects::memory() };
+        let mut log = open(&objects).await;
+        silent.1.store(true, Ordering::SeqCst);
+        let until = Instant::now() + Duration::from_millis(20);
+        let error = log.append(&group(1, b"one"), until).await.unwrap_err();
+        assert!(error.to_string().contains("has not answered in time"), "{error}");
+        silent.1.store(false, Ordering::SeqCst);
         let second = group(2, b"two");
-        assert!(matches!(log.append(&second).await, Err(LogError::Io(_))));
-        log.append(&second).await.unwrap();
-        assert_eq!(log.newest, 2);
-        // Repeating a put that was stored is success.
-        log.newest = 1;
-        log.append(&second).await.unwrap();
-        assert_eq!(log.newest, 2);
+        while log.append(&second, soon()).await.is_err() {}
+        assert_eq!(counted(&objects).await, [vec![], vec![], vec![2]]);
     }
 }

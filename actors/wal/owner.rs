@@ -13,6 +13,8 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutPayload};
 use protocols::paths;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The claim of this process on the log of a node.
 #[derive(Clone, Debug)]
@@ -20,6 +22,16 @@ pub struct Owner {
     objects: Objects,
     node: String,
     identity: u128,
+    progress: Arc<Progress>,
+}
+
+/// How far this process has come, for all lives of its actors.
+#[derive(Debug, Default)]
+struct Progress {
+    /// See [`Owner::confirmed`].
+    confirmed: AtomicU64,
+    /// See [`Owner::unneeded_through`].
+    unneeded_through: AtomicU64,
 }
 
 impl Owner {
@@ -29,7 +41,8 @@ impl Owner {
     /// When the store does not take the claim.
     pub async fn take(objects: &Objects, node: &str) -> anyhow::Result<Self> {
         let identity = random::uuid().as_u128();
-        let owner = Self { objects: objects.clone(), node: node.to_owned(), identity };
+        let (objects, node) = (objects.clone(), node.to_owned());
+        let owner = Self { objects, node, identity, progress: Arc::default() };
         let claim = PutPayload::from(owner.text());
         owner.objects.store.put(&owner.key(), claim).await.context("cannot take over the WAL")?;
         Ok(owner)
@@ -50,6 +63,31 @@ impl Owner {
     /// The identity of this process: random at its start.
     pub fn identity(&self) -> u128 {
         self.identity
+    }
+
+    /// Number of the last group that this process has found durable and without a successor, or has
+    /// taken over. Beyond it the log may have groups of which it is not decided yet whether they
+    /// count: who reads them back gets them from the [`Wal`](super::Wal) if they do.
+    pub fn confirmed(&self) -> u64 {
+        self.progress.confirmed.load(Ordering::Acquire)
+    }
+
+    /// Notes that a group counts. To be done before any shard gets it: a shard that is rebuilt
+    /// then finds it in the log, or is given it.
+    pub(super) fn confirm(&self, sequence: u64) {
+        self.progress.confirmed.fetch_max(sequence, Ordering::AcqRel);
+    }
+
+    /// Number of the last file of the log that durable snapshots have made unnecessary, as far as
+    /// this process has heard. All files up to there may have been removed, so that the listing of
+    /// the log does not tell which numbers were given.
+    pub(super) fn unneeded_through(&self) -> u64 {
+        self.progress.unneeded_through.load(Ordering::Acquire)
+    }
+
+    /// Notes that files up to this one are not needed any more. To be done before they are removed.
+    pub(super) fn need_not(&self, through: u64) {
+        self.progress.unneeded_through.fetch_max(through, Ordering::AcqRel);
     }
 
     /// The file of the claim, when the store is a folder.

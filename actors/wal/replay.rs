@@ -20,7 +20,9 @@ use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::PlacedMark;
 use protocols::wal_frame::FrameError;
 use protocols::wal_frame::mark::{Content, content};
-use protocols::wal_frame::segment::{Frame, HEADER_BYTES, Header, decode_header, read};
+use protocols::wal_frame::segment::{
+    Frame, HEADER_BYTES, Header, counted_bytes, decode_header, read,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,6 +46,8 @@ pub struct Replay {
     pub shards: usize,
     /// Only the rows of this shard.
     pub only_shard: Option<usize>,
+    /// Only groups up to this number, see [`Owner::confirmed`](super::Owner::confirmed).
+    pub through: Option<u64>,
     /// Files read and decoded ahead.
     pub concurrency: usize,
     /// Stop at a damaged file rather than skip what is damaged.
@@ -137,22 +141,22 @@ impl Known {
     }
 }
 
-/// Reads every group in order and hands its rows over, shard by shard. The file numbers from
-/// `before` on are left out.
+/// Reads every group in order and hands its rows over, shard by shard. The files behind `last` are
+/// left out.
 ///
 /// # Errors
 /// When the store fails, `apply` fails, the catalog lacks a name, or a file is damaged and that is
 /// to stop the replay.
 pub async fn replay(
     what: &Replay,
-    before: Option<u64>,
+    last: Option<u64>,
     mut apply: impl AsyncFnMut(usize, ApplyRows) -> Result<(), ReplayError>,
 ) -> Result<ReplayStats, ReplayError> {
     let store = what.objects.store.as_ref();
     let mut files = list(store, &what.node).await?;
     // Snapshots hold the rows of the oldest files.
     let snapshotted = what.index.wal_through();
-    files.retain(|n| *n > snapshotted && before.is_none_or(|b| *n < b));
+    files.retain(|n| *n > snapshotted && last.is_none_or(|last| *n <= last));
     let headers = headers(what, &files).await?;
     let known = Arc::new(Known {
         tables: tables(&what.catalog),
@@ -168,7 +172,7 @@ pub async fn replay(
         tracing::info!(files = files.len(), "replaying the WAL");
     }
     let mut decoded = stream::iter(files.iter().copied())
-        .map(|file| decode_file(what, file, left_at(&headers, file), Arc::clone(&known)))
+        .map(|file| decode_file(what, file, counted(&headers, file), Arc::clone(&known)))
         .buffered(what.concurrency.max(1));
     let mut reported = Instant::now();
     let mut done = 0;
@@ -188,7 +192,8 @@ pub async fn replay(
         }
         stats.last_sequence = stats.last_sequence.max(file.last_sequence);
         stats.periods.push(file.period);
-        for group in file.groups {
+        let confirmed = |group: &ApplyRows| what.through.is_none_or(|n| group.sequence <= n);
+        for group in file.groups.into_iter().filter(confirmed) {
             // Where two have the same number, the writing of the first one had failed.
             if let Some(mark) = group.mark.filter(|m| m.number == what.index.last_snapshot() + 1) {
                 stats.pending = Some(PlacedMark { mark, sequence: group.sequence });
@@ -283,35 +288,37 @@ async fn headers(what: &Replay, files: &[u64]) -> Result<HashMap<u64, Header>, R
     Ok(read.buffer_unordered(32).filter_map(futures::future::ready).collect().await)
 }
 
-/// How far the next file vouches for this one, if the same process wrote both.
-fn left_at(headers: &HashMap<u64, Header>, file: u64) -> Option<u64> {
+/// How much of a file counts, if the one after it says so.
+fn counted(headers: &HashMap<u64, Header>, file: u64) -> Option<u64> {
     let in_place = |n: u64| headers.get(&n).filter(|header| header.sequence == n);
-    let (this, next) = (in_place(file)?, in_place(file + 1)?);
-    (this.writer == next.writer && next.previous_bytes > 0).then_some(next.previous_bytes)
+    counted_bytes(in_place(file)?, in_place(file + 1)?)
 }
 
 async fn decode_file(
     what: &Replay,
     file: u64,
-    left_at: Option<u64>,
+    counted: Option<u64>,
     known: Arc<Known>,
 ) -> Result<Decoded, ReplayError> {
     let key = paths::wal_file(&what.node, file);
     let bytes = what.objects.store.get(&Path::from(key.as_str())).await?.bytes().await?;
+    let folder = what.objects.directory.as_ref();
     // What was read may be in the page cache only. It is about to become visible, so it has to
     // become durable first.
-    let unsynced =
-        what.objects.directory.as_ref().filter(|_| left_at.is_none()).map(|root| root.join(&key));
+    let unsynced = folder.filter(|_| counted.is_none() && what.objects.fsync);
+    let unsynced = unsynced.map(|root| root.join(&key));
+    // An object is stored as a whole: nothing at its end is merely unfinished.
+    let counted = counted.or_else(|| folder.is_none().then_some(bytes.len() as u64));
     let decoded = pools::spawn_blocking(move || {
         if let Some(path) = unsynced {
             disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;
         }
-        Ok(decode(file, &bytes, left_at, &known))
+        Ok(decode(file, &bytes, counted, &known))
     });
     decoded.await.map_err(|e| ReplayError::Apply(e.to_string()))?
 }
 
-fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Decoded {
+fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Decoded {
     let mut decoded = Decoded {
         groups: Vec::new(),
         last_sequence: 0,
@@ -320,7 +327,7 @@ fn decode(file: u64, bytes: &Bytes, left_at: Option<u64>, known: &Known) -> Deco
         newer: None,
         unknown: None,
     };
-    let segment = match read(bytes, left_at) {
+    let segment = match read(bytes, counted) {
         Ok(segment) => segment,
         Err(error) => {
             let reason = Some(error.to_string());

@@ -1,17 +1,29 @@
 //! The log on a local disk: frames are appended to one file a period and synced group by group.
+//!
+//! Each file says in its header how much of the one before it counts: the groups that were synced
+//! and found without a successor. A file is left as soon as that fails for one of its groups, and
+//! the next file, which is durable before anything is written to it, excludes what was left behind.
+//!
+//! Whoever takes the log over finds at most one group at its end that nobody vouches for: it was
+//! read back, but may be in the page cache only, and no later sync tells. That group is copied into
+//! the first own file and excluded from where it was, in one step. So everybody who reads the log
+//! finds the same groups, before and after a power loss, and whatever else the former writer may
+//! still bring into its file.
 
 use super::log::{Group, Log, LogError};
 use super::owner::Owner;
 use crate::runtime::disk::{self, AppendFile};
-use crate::runtime::{faults, pools::Pool, random};
+use crate::runtime::{canary, faults, pools::Pool, random};
 use anyhow::Context;
 use async_trait::async_trait;
+use bytes::Bytes;
 use protocols::paths::{self, wal_sequence};
 use protocols::wal_frame::segment::{
-    HEADER_BYTES, Header, decode_header, encode_frame, encode_header,
+    Frame, HEADER_BYTES, Header, decode_header, encode_frame, encode_header, read,
 };
 use std::io;
 use std::path::{Path, PathBuf};
+use tokio::time::Instant;
 
 /// The log of one process. All disk calls run on one thread of its own.
 pub(super) struct SegmentLog {
@@ -29,9 +41,18 @@ struct Files {
     /// Number of the newest file that is known to exist.
     newest: u64,
     current: Option<AppendFile>,
-    /// Synced length of the file that was left last.
-    left_bytes: u64,
+    /// How much of the newest file counts; 0 when that is not known.
+    counted_bytes: u64,
+    fsync: bool,
     frame: Vec<u8>,
+}
+
+/// Where the log of former writers ends.
+struct End {
+    /// How much of their newest file counts by itself; 0 when that is not known.
+    counted_bytes: u64,
+    /// The group behind, for which nobody vouches.
+    tail: Option<Frame>,
 }
 
 impl SegmentLog {
@@ -41,8 +62,8 @@ impl SegmentLog {
         let root = owner.objects().directory.clone().context("the store is not a folder")?;
         let folder = root.join(paths::wal_dir(owner.node()));
         let file = owner.file().context("the store is not a folder")?;
-        let owner = (file, owner.text());
-        let files = disk.run(move || Files::open(folder, owner, above)).await??;
+        let (fsync, owner) = (owner.objects().fsync, (file, owner.text()));
+        let files = disk.run(move || Files::open(folder, owner, above, fsync)).await??;
         Ok(Self { disk, first_own_file: files.newest, files: Some(files) })
     }
 
@@ -67,7 +88,8 @@ impl SegmentLog {
 
 #[async_trait]
 impl Log for SegmentLog {
-    async fn append(&mut self, group: &Group) -> Result<(), LogError> {
+    // A call to the disk cannot be taken back: it is waited for as long as it takes.
+    async fn append(&mut self, group: &Group, _: Instant) -> Result<(), LogError> {
         let group = group.clone();
         self.on_disk(move |files| files.append(&group)).await?
     }
@@ -94,7 +116,12 @@ impl Log for SegmentLog {
 }
 
 impl Files {
-    fn open(folder: PathBuf, owner: (PathBuf, String), above: u64) -> io::Result<Self> {
+    fn open(
+        folder: PathBuf,
+        owner: (PathBuf, String),
+        above: u64,
+        fsync: bool,
+    ) -> io::Result<Self> {
         disk::create_folders_durable(&folder)?;
         disk::remove_temporary(&folder)?;
         let writer = random::uuid().as_u128();
@@ -104,14 +131,15 @@ impl Files {
             writer,
             newest: 0,
             current: None,
-            left_bytes: 0,
+            counted_bytes: 0,
+            fsync,
             frame: Vec::new(),
         };
         loop {
             files.newest = newest(&files.folder)?.max(above);
             // A process that was replaced while it started leaves no file: it would lie above those
             // of its successor, which would take itself for the one that was replaced.
-            match files.check_claim().and_then(|()| files.start()) {
+            match files.check_claim().and_then(|()| files.take_over(above)) {
                 Ok(()) => return Ok(files),
                 // Another process was faster: one of the two is not the owner any more.
                 Err(LogError::Fenced) if files.check_claim().is_ok() => {}
@@ -120,27 +148,45 @@ impl Files {
         }
     }
 
+    /// Begins the first own file, behind the newest one of former writers.
+    fn take_over(&mut self, above: u64) -> Result<(), LogError> {
+        let end = if self.newest > above {
+            let bytes = disk::read(&self.path(self.newest))
+                .map_err(|e| LogError::Io(format!("cannot read the newest WAL file: {e}")))?;
+            end_of(self.newest, bytes.into())
+        } else {
+            // Nobody reads that file any more: a durable snapshot has its rows.
+            End { counted_bytes: 0, tail: None }
+        };
+        self.counted_bytes = end.counted_bytes;
+        self.start(end.tail.as_ref())
+    }
+
     fn path(&self, sequence: u64) -> PathBuf {
         self.folder.join(format!("{sequence:011}.wal"))
     }
 
-    /// Begins the next file.
-    fn start(&mut self) -> Result<(), LogError> {
+    /// Begins the next file, with `first` as its first group.
+    fn start(&mut self, first: Option<&Frame>) -> Result<(), LogError> {
         loop {
             let sequence = self.newest + 1;
             let path = self.path(sequence);
-            let header = Header { writer: self.writer, sequence, previous_bytes: self.left_bytes };
-            match AppendFile::create(&path, &encode_header(header)) {
+            let previous_bytes = self.counted_bytes;
+            let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
+            if let Some(Frame { sequence, entries }) = first {
+                encode_frame(&mut bytes, *sequence, HEADER_BYTES as u64, entries);
+            }
+            match AppendFile::create(&path, &bytes, self.fsync) {
                 Ok(file) => {
                     self.newest = sequence;
+                    self.counted_bytes = file.synced_bytes();
                     self.current = Some(file);
                     return Ok(());
                 }
-                // A failed start of our own may have left its file; it holds nothing, and the next
-                // one must not vouch for more.
+                // A failed start of our own may have left its file; nothing in it counts.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.is_ours(&path) => {
                     self.newest = sequence;
-                    self.left_bytes = HEADER_BYTES as u64;
+                    self.counted_bytes = HEADER_BYTES as u64;
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                     return Err(LogError::Fenced);
@@ -158,8 +204,19 @@ impl Files {
     }
 
     fn append(&mut self, group: &Group) -> Result<(), LogError> {
+        let appended = self.write(group).and_then(|()| self.check_owner());
+        match (&appended, &self.current) {
+            (Ok(()), Some(file)) => self.counted_bytes = file.synced_bytes(),
+            // Never this file again: after a failed sync nobody knows what it holds, and a group
+            // whose writers were not answered must not count because of a later one.
+            _ => self.leave(),
+        }
+        appended
+    }
+
+    fn write(&mut self, group: &Group) -> Result<(), LogError> {
         if self.current.is_none() {
-            self.start()?;
+            self.start(None)?;
         }
         let Some(file) = &mut self.current else {
             return Err(LogError::Io("no open file".to_owned()));
@@ -174,16 +231,14 @@ impl Files {
         if faults::fails("wal-put-ambiguous") {
             written = Err(io::Error::other("planted failure of a write that succeeded"));
         }
-        if let Err(error) = written {
-            // Never this file again: after a failed sync nobody knows what it holds.
-            self.leave();
-            return Err(LogError::Io(error.to_string()));
-        }
-        self.check_owner()
+        written.map_err(|error| LogError::Io(error.to_string()))
     }
 
     /// Whether no successor has taken over.
     fn check_owner(&self) -> Result<(), LogError> {
+        if canary::is("rival-ignored") {
+            return Ok(());
+        }
         if disk::exists(&self.path(self.newest + 1)) {
             return Err(LogError::Fenced);
         }
@@ -203,9 +258,21 @@ impl Files {
 
     /// The next group begins a new file.
     fn leave(&mut self) {
-        if let Some(file) = self.current.take() {
-            self.left_bytes = file.synced_bytes();
+        self.current = None;
+    }
+}
+
+/// The end of the newest file. Its last whole group is the only one that may not have been synced:
+/// a later one would not have been written.
+fn end_of(sequence: u64, bytes: Bytes) -> End {
+    match read(&bytes, None) {
+        Ok(segment) if segment.header.sequence == sequence => {
+            let torn_at = segment.torn_at.unwrap_or(bytes.len());
+            let counted_bytes = segment.last_frame_at.unwrap_or(torn_at) as u64;
+            End { counted_bytes, tail: segment.frames.last().cloned() }
         }
+        // Damage is for the one who reads the log back to report.
+        _ => End { counted_bytes: 0, tail: None },
     }
 }
 
@@ -221,8 +288,7 @@ fn newest(folder: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
-    use protocols::wal_frame::segment::read;
+    use protocols::wal_frame::segment::counted_bytes;
 
     fn group(sequence: u64) -> Group {
         Group { sequence, entries: vec![Bytes::from_static(b"rows")] }
@@ -232,7 +298,7 @@ mod tests {
     fn open(root: &Path, name: &str, above: u64) -> Files {
         let owner = root.join("owner");
         disk::replace_durable(&owner, name.as_bytes()).unwrap();
-        Files::open(root.join("wal"), (owner, name.to_owned()), above).unwrap()
+        Files::open(root.join("wal"), (owner, name.to_owned()), above, true).unwrap()
     }
 
     #[test]
@@ -242,7 +308,8 @@ mod tests {
         files.append(&group(1)).unwrap();
         files.leave();
         // Made, but reported as failed.
-        let header = Header { writer: files.writer, sequence: 2, previous_bytes: files.left_bytes };
+        let header =
+            Header { writer: files.writer, sequence: 2, previous_bytes: files.counted_bytes };
         disk::create_durable(&files.path(2), &encode_header(header)).unwrap();
         files.append(&group(2)).unwrap();
         let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
@@ -251,6 +318,63 @@ mod tests {
             assert!(read(&bytes(n), vouched).unwrap().damaged.is_empty(), "file {n}");
         }
         assert_eq!(read(&bytes(3), None).unwrap().frames.len(), 1);
+    }
+
+    /// The groups that count of each file, from the first one on.
+    fn counted_groups(files: &Files) -> Vec<Vec<u64>> {
+        let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
+        let groups = |n: u64| {
+            let next = (n < files.newest).then(|| decode_header(&bytes(n + 1)).unwrap());
+            let this = decode_header(&bytes(n)).unwrap();
+            let counted = next.and_then(|next| counted_bytes(&this, &next));
+            let segment = read(&bytes(n), counted).unwrap();
+            assert!(segment.damaged.is_empty(), "{:?}", segment.damaged);
+            segment.frames.iter().map(|frame| frame.sequence).collect()
+        };
+        (1..=files.newest).map(groups).collect()
+    }
+
+    #[test]
+    fn a_group_that_was_given_up_does_not_count_once_another_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = open(dir.path(), "one", 0);
+        files.append(&group(1)).unwrap();
+        // Written, but reported as failed.
+        files.write(&group(2)).unwrap();
+        files.leave();
+        assert_eq!(counted_groups(&files), [vec![1, 2]], "a successor may count it still");
+        files.append(&group(3)).unwrap();
+        assert_eq!(counted_groups(&files), [vec![1], vec![3]]);
+    }
+
+    #[test]
+    fn the_last_group_of_a_former_writer_is_copied_and_what_it_writes_later_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut older = open(dir.path(), "one", 0);
+        for sequence in 1..=3 {
+            older.append(&group(sequence)).unwrap();
+        }
+        let newer = open(dir.path(), "two", 0);
+        assert_eq!(counted_groups(&newer), [vec![1, 2], vec![3]]);
+        assert_eq!(older.append(&group(4)), Err(LogError::Fenced));
+        assert_eq!(counted_groups(&newer), [vec![1, 2], vec![3]]);
+        // A sync of the third group that had failed may have left nothing of it on the disk.
+        let (first, second) = (newer.path(1), disk::read(&newer.path(2)).unwrap());
+        let counted = decode_header(&second).unwrap().previous_bytes;
+        let kept = disk::read(&first).unwrap()[..counted as usize].to_vec();
+        std::fs::write(&first, [kept, vec![0; 100]].concat()).unwrap();
+        assert_eq!(counted_groups(&newer), [vec![1, 2], vec![3]]);
+        let third = open(dir.path(), "three", 0);
+        assert_eq!(counted_groups(&third), [vec![1, 2], vec![], vec![3]]);
+    }
+
+    #[test]
+    fn nothing_is_taken_over_from_a_file_that_nobody_reads_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut older = open(dir.path(), "one", 0);
+        older.append(&group(1)).unwrap();
+        let newer = open(dir.path(), "two", 1);
+        assert_eq!(counted_groups(&newer), [vec![1], vec![]]);
     }
 
     #[test]
@@ -268,7 +392,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut successor = open(dir.path(), "two", 0);
         let replaced = (dir.path().join("owner"), "one".to_owned());
-        let error = Files::open(dir.path().join("wal"), replaced, 0).err().unwrap();
+        let error = Files::open(dir.path().join("wal"), replaced, 0, true).err().unwrap();
         assert!(error.to_string().contains("another process"), "{error}");
         successor.append(&group(1)).unwrap();
     }

@@ -31,7 +31,7 @@ impl Period {
         self.max_time_ns = self.max_time_ns.max(max_time_ns);
     }
 
-    fn has_rows(&self) -> bool {
+    pub(super) fn has_rows(&self) -> bool {
         self.min_time_ns <= self.max_time_ns
     }
 

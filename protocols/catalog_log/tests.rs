@@ -2,7 +2,8 @@
 
 use super::v1::{Change, StoredColumn, StoredDatabase, StoredNode, StoredTable};
 use super::*;
-use crate::ids::{ColumnId, DbId, TableId};
+use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
+use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::schema::{ColumnKind, Deletion, FieldType};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ fn checkpoint() -> Checkpoint {
         name: "cpu".into(),
         deletion: Some(deletion()),
         columns: columns(),
+        caches: Arc::default(),
     };
     let database = StoredDatabase {
         id: DbId(1),
@@ -188,4 +190,58 @@ proptest! {
         tagged.extend(bytes);
         prop_assert!(decode_log(&tagged).is_err());
     }
+}
+
+fn last_cache() -> Arc<LastCacheDef> {
+    Arc::new(LastCacheDef {
+        id: CacheId(0),
+        name: "l".into(),
+        keys: vec!["c0".into()],
+        values: Some(vec!["time".into()]),
+        count: 2,
+        ttl_seconds: 3,
+        starts_empty: true,
+    })
+}
+
+fn distinct_cache() -> Arc<DistinctCacheDef> {
+    Arc::new(DistinctCacheDef {
+        id: CacheId(1),
+        name: "d".into(),
+        columns: vec!["c0".into(), "c4".into()],
+        max_cardinality: 4,
+        max_age_seconds: 5,
+        starts_empty: false,
+    })
+}
+
+/// The records came later than the golden files, which stay as they are.
+#[test]
+fn caches_in_the_log_and_in_checkpoints() {
+    let (db, table) = (|| "foo".into(), || "cpu".into());
+    let changes = vec![
+        Change::CreateLastCache { db: db(), table: table(), cache: last_cache() },
+        Change::CreateDistinctCache { db: db(), table: table(), cache: distinct_cache() },
+        Change::DeleteCache { db: db(), table: table(), cache: CacheId(0) },
+    ];
+    let record = LogRecord { nonce: Uuid::from_u128(1), time_ns: 2, changes };
+    let bytes = encode_log(header(), &record);
+    let stored = concat!(
+        r#"{"nonce":"00000000-0000-0000-0000-000000000001","time_ns":2,"changes":["#,
+        r#"{"create_last_cache":{"db":"foo","table":"cpu","cache":{"id":0,"name":"l","#,
+        r#""keys":["c0"],"values":["time"],"count":2,"ttl_seconds":3,"starts_empty":true}}},"#,
+        r#"{"create_distinct_cache":{"db":"foo","table":"cpu","cache":{"id":1,"name":"d","#,
+        r#""columns":["c0","c4"],"max_cardinality":4,"max_age_seconds":5,"#,
+        r#""starts_empty":false}}},{"delete_cache":{"db":"foo","table":"cpu","cache":0}}]}"#,
+    );
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert_eq!(text.lines().nth(1), Some(stored));
+    assert_eq!(decode_log(&bytes), Ok((header(), record)));
+
+    let mut checkpoint = checkpoint();
+    let caches =
+        TableCaches { next_id: 2, last: vec![last_cache()], distinct: vec![distinct_cache()] };
+    checkpoint.databases[0].tables[0].caches = Arc::new(caches);
+    let bytes = encode_checkpoint(header(), &checkpoint);
+    assert_eq!(decode_checkpoint(&bytes), Ok((header(), checkpoint)));
 }

@@ -1,7 +1,8 @@
 //! What version 1 of the catalog's files holds. These structs are the format: a field is never
 //! renamed, removed or given another meaning.
 
-use crate::ids::{ColumnId, DbId, TableId};
+use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
+use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::schema::{ColumnKind, Deletion};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -99,6 +100,33 @@ pub enum Change {
     },
     /// A node started or stopped.
     SetNode(StoredNode),
+    /// A new last-value cache of a table.
+    CreateLastCache {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// The cache.
+        cache: Arc<LastCacheDef>,
+    },
+    /// A new distinct-value cache of a table.
+    CreateDistinctCache {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// The cache.
+        cache: Arc<DistinctCacheDef>,
+    },
+    /// A cache goes.
+    DeleteCache {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// Which of its caches.
+        cache: CacheId,
+    },
 }
 
 /// A tag or field column.
@@ -171,4 +199,7 @@ pub struct StoredTable {
     pub deletion: Option<Deletion>,
     /// Its columns in order of creation.
     pub columns: Vec<StoredColumn>,
+    /// Its caches. Checkpoints of tables that never had one lack the field.
+    #[serde(default, skip_serializing_if = "TableCaches::is_unused")]
+    pub caches: Arc<TableCaches>,
 }

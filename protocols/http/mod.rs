@@ -2,6 +2,7 @@
 //!
 //! Field names, spellings and their order are part of the API and follow InfluxDB 3 Core.
 
+pub mod caches;
 pub mod errors;
 pub mod management;
 pub mod ping;

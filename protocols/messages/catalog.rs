@@ -90,6 +90,68 @@ pub struct DeleteTable {
     pub when: HardDelete,
 }
 
+/// Creates a last-value cache.
+#[derive(Clone, Debug)]
+pub struct CreateLastCache {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Its name; made of the table and the keys if there is none.
+    pub name: Option<String>,
+    /// Key columns in order; all tags if there is no list.
+    pub keys: Option<Vec<String>>,
+    /// Value columns in order; all other columns if there is no list.
+    pub values: Option<Vec<String>>,
+    /// Rows kept for each key.
+    pub count: Option<u64>,
+    /// Seconds for which a row is shown.
+    pub ttl_seconds: Option<u64>,
+    /// Begin with the rows that are written from now on.
+    pub starts_empty: bool,
+}
+
+/// Creates a distinct-value cache.
+#[derive(Clone, Debug)]
+pub struct CreateDistinctCache {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Its name; made of the table and the columns if there is none.
+    pub name: Option<String>,
+    /// The columns in order.
+    pub columns: Vec<String>,
+    /// Combinations kept.
+    pub max_cardinality: Option<u64>,
+    /// Seconds for which a combination is shown after its newest row.
+    pub max_age_seconds: Option<u64>,
+    /// Begin with the rows that are written from now on.
+    pub starts_empty: bool,
+}
+
+/// The two kinds of caches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    /// Last values.
+    Last,
+    /// Distinct values.
+    Distinct,
+}
+
+/// Deletes a cache.
+#[derive(Clone, Debug)]
+pub struct DeleteCache {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Kind of the cache.
+    pub kind: CacheKind,
+    /// Name of the cache.
+    pub name: String,
+}
+
 /// Looks for deleted databases and tables whose time has come. Sent by a ticker.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepDeleted;
@@ -126,6 +188,9 @@ admin_command!(
     DeleteDatabase,
     CreateTable,
     DeleteTable,
+    CreateLastCache,
+    CreateDistinctCache,
+    DeleteCache,
     SweepDeleted,
     NodeStopped,
     CatchUp
@@ -182,6 +247,12 @@ pub enum CatalogError {
         /// Type in the request.
         got: &'static str,
     },
+    /// A cache with options that make no sense.
+    #[error("invalid configuration provided: {0}")]
+    InvalidCache(String),
+    /// A column of a type that a cache cannot have as a key; the text says which it can.
+    #[error("{0}")]
+    CacheColumnType(&'static str),
     /// A configured limit would be exceeded; the text says which.
     #[error("{0}")]
     Limit(String),
@@ -203,6 +274,8 @@ impl CatalogError {
             | Self::InvalidName(_)
             | Self::ReservedColumn(_)
             | Self::DuplicateColumn(_)
+            | Self::InvalidCache(_)
+            | Self::CacheColumnType(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
             Self::Internal(_) | Self::Storage(_) => ErrorKind::Internal,

@@ -4,6 +4,7 @@
 //! exist; the ranks are the constants of [`rank`]. Anything to the same or a higher rank is a
 //! *tell*: the sender does not wait.
 
+pub mod caches;
 pub mod catalog;
 pub mod ingest;
 pub mod parquet_cache;
@@ -33,6 +34,8 @@ pub mod rank {
     pub const CATALOG: u8 = 0;
     /// Bytes of Parquet files.
     pub const PARQUET_CACHE: u8 = 0;
+    /// Last values and distinct values: told of rows by the store, asked by queries.
+    pub const CACHE: u8 = 0;
     /// Buffered rows.
     pub const STORE: u8 = 1;
     /// The write-ahead log.
@@ -43,6 +46,8 @@ pub mod rank {
     pub const PERSIST: u8 = 3;
     /// Planning and running of queries.
     pub const QUERY: u8 = 3;
+    /// Births, fillings and ends of caches.
+    pub const CACHE_KEEPER: u8 = 4;
     /// HTTP handlers and other edges: not actors, they may ask anyone.
     pub const EDGE: u8 = 5;
     /// Told by all, asks nobody.

@@ -3,7 +3,7 @@
 use super::Command;
 use crate::error::ErrorKind;
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 use futures::stream::BoxStream;
 
 /// A value bound to a placeholder of a statement.
@@ -40,6 +40,78 @@ impl Command for RunSql {
     fn cost_bytes(&self) -> usize {
         512 + self.text.len()
     }
+}
+
+/// The same for Flight, whose clients want to know the columns at once: the reply does not wait for
+/// rows, so an error may come in their place.
+#[derive(Clone, Debug)]
+pub struct StreamSql {
+    /// The statement.
+    pub query: RunSql,
+    /// Name of the Flight SQL command that it came with, if it came with one.
+    pub command: Option<&'static str>,
+}
+
+impl Command for StreamSql {
+    type Reply = Result<QueryResult, QueryError>;
+    const NAME: &'static str = "StreamSql";
+    fn cost_bytes(&self) -> usize {
+        self.query.cost_bytes()
+    }
+}
+
+/// Plans one SQL statement and tells its columns without running it. Sent by Flight.
+#[derive(Clone, Debug)]
+pub struct PlanSql {
+    /// The statement.
+    pub query: RunSql,
+    /// Placeholders need no values yet.
+    pub to_prepare: bool,
+}
+
+impl Command for PlanSql {
+    type Reply = Result<PlannedSql, QueryError>;
+    const NAME: &'static str = "PlanSql";
+    fn cost_bytes(&self) -> usize {
+        self.query.cost_bytes()
+    }
+}
+
+/// What is known about a statement that does not run.
+#[derive(Clone, Debug)]
+pub struct PlannedSql {
+    /// Columns of the result.
+    pub schema: SchemaRef,
+    /// The statement, in which every `?` has become a numbered placeholder.
+    pub text: String,
+    /// Placeholders with their `$`, numbered ones first, each with its type where that follows from
+    /// the statement.
+    pub placeholders: Vec<(String, Option<DataType>)>,
+}
+
+/// Lists the tables of a database, those that the server makes up included. Sent by Flight.
+#[derive(Clone, Debug)]
+pub struct ListTables {
+    /// Name of the database.
+    pub db: String,
+}
+
+impl Command for ListTables {
+    type Reply = Result<Vec<ListedTable>, QueryError>;
+    const NAME: &'static str = "ListTables";
+}
+
+/// One table of a database.
+#[derive(Clone, Debug)]
+pub struct ListedTable {
+    /// The schema that it is in.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// True if it is computed from other tables by definition.
+    pub is_view: bool,
+    /// Its columns.
+    pub columns: SchemaRef,
 }
 
 /// The rows of a running query. Dropping it cancels the query.

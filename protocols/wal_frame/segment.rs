@@ -1,10 +1,12 @@
 //! A WAL file: header, then frames. Reading one tells a torn end from damage.
 //!
 //! A group of requests is written and synced as one frame. A crash can leave the last frame that
-//! its writer wrote in any state: that group was never acknowledged, and is dropped. Everything
-//! before it was synced, so that a bad byte there is damage and is reported. Two facts tell the
-//! difference: each frame carries how many bytes of the file were synced when it was written, and
-//! the header of the writer's next file carries how many were when it left this one.
+//! its writer wrote in any state: that group was never acknowledged. Everything before it was
+//! synced, so that a bad byte there is damage and is reported. Two facts tell the difference: each
+//! frame carries how many bytes of the file were synced when it was written, and the header of the
+//! next file says how many bytes of this one count. What lies beyond these does not: its writer has
+//! given it up, or was replaced before it came, and whoever made the next file has copied into it
+//! what is to stay.
 
 use super::FrameError;
 use super::wire::Reader;
@@ -25,8 +27,15 @@ pub struct Header {
     pub writer: u128,
     /// Number of the file.
     pub sequence: u64,
-    /// Synced length of this writer's previous file when it left it; 0 for its first.
+    /// How many bytes of the file before this one count; 0 when that is not known.
     pub previous_bytes: u64,
+}
+
+/// How many bytes of a file count, by the header of the file after it, if that says so. Both must
+/// lie where they were made, or one says nothing of the other.
+pub fn counted_bytes(this: &Header, next: &Header) -> Option<u64> {
+    let follows = this.sequence.checked_add(1) == Some(next.sequence);
+    (follows && next.previous_bytes > 0).then_some(next.previous_bytes)
 }
 
 /// The bytes of a header.
@@ -116,25 +125,36 @@ pub struct Segment {
     pub damaged: Vec<std::ops::Range<usize>>,
     /// Where an unfinished last group begins, if there is one.
     pub torn_at: Option<usize>,
+    /// Where the last of `frames` begins, if there is one.
+    pub last_frame_at: Option<usize>,
 }
 
-/// Reads a file. `left_at` is the `previous_bytes` of the same writer's next file, if there is
-/// one: up to there the file is known to have been durable.
+/// Reads a file. `counted` says how many of its bytes count, if that is known (see
+/// [`counted_bytes`]): they were durable once, and there are no others.
 ///
 /// # Errors
 /// When the header cannot be read. Damage behind it is reported in the result.
-pub fn read(file: &Bytes, left_at: Option<u64>) -> Result<Segment, FrameError> {
-    let header = decode_header(file)?;
-    let mut segment = Segment { header, frames: Vec::new(), damaged: Vec::new(), torn_at: None };
+pub fn read(file: &Bytes, counted: Option<u64>) -> Result<Segment, FrameError> {
+    let mut segment = Segment {
+        header: decode_header(file)?,
+        frames: Vec::new(),
+        damaged: Vec::new(),
+        torn_at: None,
+        last_frame_at: None,
+    };
+    let whole = file;
+    let limit = counted.map_or(whole.len(), |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let file = &whole.slice(..limit.clamp(HEADER_BYTES, whole.len()));
     let mut at = HEADER_BYTES;
     while at < file.len() {
         if let Some((frame, _, end)) = frame_at(file, at) {
             segment.frames.push(frame);
+            segment.last_frame_at = Some(at);
             at = end;
             continue;
         }
         let next = next_frame(file, at + 1);
-        let was_durable = left_at.is_some_and(|n| n > at as u64)
+        let was_durable = counted.is_some()
             || next.is_some_and(|n| {
                 frame_at(file, n).is_some_and(|(_, synced, _)| synced > at as u64)
             });
@@ -146,8 +166,8 @@ pub fn read(file: &Bytes, left_at: Option<u64>) -> Result<Segment, FrameError> {
         segment.damaged.push(at..end);
         at = end;
     }
-    if left_at.is_some_and(|n| n > file.len() as u64) {
-        segment.damaged.push(file.len()..file.len());
+    if limit > whole.len() {
+        segment.damaged.push(whole.len()..whole.len());
     }
     Ok(segment)
 }
@@ -204,8 +224,8 @@ mod tests {
         out
     }
 
-    fn check(bytes: &[u8], left_at: Option<u64>) -> (Vec<u64>, usize, bool) {
-        let segment = read(&Bytes::copy_from_slice(bytes), left_at).unwrap();
+    fn check(bytes: &[u8], counted: Option<u64>) -> (Vec<u64>, usize, bool) {
+        let segment = read(&Bytes::copy_from_slice(bytes), counted).unwrap();
         let sequences = segment.frames.iter().map(|f| f.sequence).collect();
         (sequences, segment.damaged.len(), segment.torn_at.is_some())
     }
@@ -225,7 +245,7 @@ mod tests {
         let last = file(&[&["a"]]).len();
         for cut in last + 1..whole.len() {
             assert_eq!(check(&whole[..cut], None), (vec![1], 0, true), "cut at {cut}");
-            assert_eq!(check(&whole[..cut], Some(last as u64)), (vec![1], 0, true));
+            assert_eq!(check(&whole[..cut], Some(last as u64)), (vec![1], 0, false));
         }
         assert_eq!(check(&whole[..last], None), (vec![1], 0, false));
     }
@@ -251,6 +271,34 @@ mod tests {
         assert_eq!(check(&flipped, Some(n)), (vec![1], 1, false));
         let shorter = file(&[&["a"]]);
         assert_eq!(check(&shorter, Some(n)), (vec![1], 1, false));
+    }
+
+    #[test]
+    fn what_the_next_file_does_not_count_is_not_there() {
+        let groups: &[&[&str]] = &[&["a"], &["bcdef"], &["g"]];
+        let whole = file(groups);
+        for frames in 0..=groups.len() {
+            let counted = file(&groups[..frames]).len();
+            let sequences: Vec<u64> = (1..=frames as u64).collect();
+            let expected = (sequences, 0, false);
+            assert_eq!(check(&whole, Some(counted as u64)), expected);
+            // Its own bytes do not matter either.
+            let mut bytes = whole.clone();
+            bytes[counted..].fill(0xff);
+            assert_eq!(check(&bytes, Some(counted as u64)), expected);
+        }
+        let segment = read(&Bytes::from(whole), None).unwrap();
+        assert_eq!(segment.last_frame_at, Some(file(&groups[..2]).len()));
+    }
+
+    #[test]
+    fn only_the_file_after_it_says_how_much_of_a_file_counts() {
+        let header = |writer, sequence, previous_bytes| Header { writer, sequence, previous_bytes };
+        let this = header(1, 3, 77);
+        assert_eq!(counted_bytes(&this, &header(1, 4, 99)), Some(99));
+        assert_eq!(counted_bytes(&this, &header(2, 4, 99)), Some(99));
+        assert_eq!(counted_bytes(&this, &header(2, 4, 0)), None);
+        assert_eq!(counted_bytes(&this, &header(1, 5, 99)), None);
     }
 
     #[test]

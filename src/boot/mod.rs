@@ -1,17 +1,20 @@
 //! Start-up: the one place that creates actors and wires them, lowest rank first.
 
+mod caches;
+mod options;
 mod storage;
 
 use crate::config::{Config, as_nanos};
 use crate::housekeeping;
 use crate::http::state::ServerState;
 use actix_web::web;
+use actors::cache_kit::CacheDirectory;
 use actors::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened};
 use actors::ingest::{Ingest, IngestConfig};
 use actors::parquet_cache::ParquetCache;
 use actors::persist::Persist;
 use actors::persist::index::IndexLog;
-use actors::query::{Query, QueryConfig, QueryRuntime};
+use actors::query::{Query, QueryConfig, QueryRuntime, ServerFacts};
 use actors::runtime::actor::Service;
 use actors::runtime::clock::Clock;
 use actors::runtime::fatal::Fatal;
@@ -73,6 +76,8 @@ struct Boot<'a> {
     fatal: Fatal,
     guardian: Guardian,
     births: Vec<Birth>,
+    /// The caches that run.
+    caches: CacheDirectory,
 }
 
 /// Starts every actor. Returns once the log was replayed and everything is ready to serve.
@@ -94,6 +99,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     let owner = Owner::take(&objects, &config.node_id).await?;
     let index = IndexLog::open(&objects, &config.node_id, owner.identity()).await?;
     let index = Arc::new(index.index().clone());
+    let (directory, running_caches) = caches::directory();
     let mut boot = Boot {
         config,
         objects,
@@ -103,6 +109,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         fatal: fatal.clone(),
         guardian: Guardian::new(fatal.clone()),
         births: vec![],
+        caches: running_caches,
     };
 
     let supervisor = boot.supervisor().await?;
@@ -115,12 +122,14 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     let persist = boot.persist(persist, &stores, &snapshot, &wal, cache.clone()).await?;
     let ingest = boot.ingest(&catalog, &snapshot, &wal).await?;
     let query = boot.query(&stores, &snapshot, cache.clone()).await?;
+    let caches = boot.cache_keeper(&snapshot, directory, &query).await?;
 
     let (stopping, on_stop) = watch::channel(false);
     let state = web::Data::new(ServerState {
         ingest,
         catalog: catalog.clone(),
         snapshot: snapshot.clone(),
+        caches: caches.clone(),
         query,
         supervisor,
         metrics,
@@ -135,6 +144,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         ticker::start(persist.clone(), PERSIST_INTERVAL, || SnapshotDue),
         ticker::start(persist.clone(), PERSIST_INTERVAL, || CleanUp),
     ];
+    tickers.extend(boot.cache_tickers(&caches));
     if let (Some(cache), Some(options)) = (cache, &config.parquet_cache) {
         tickers.push(ticker::start(cache, options.prune_interval, || PruneDue));
     }
@@ -183,6 +193,7 @@ impl Boot<'_> {
                 tables: limits.tables,
                 columns_per_table: limits.columns_per_table,
                 tag_columns_per_table: limits.tag_columns_per_table,
+                last_cache_count: self.config.last_cache_count_max,
             },
             clock: self.clock.clone(),
         };
@@ -235,6 +246,17 @@ impl Boot<'_> {
         Ok(MailboxPool::new(members))
     }
 
+    /// What the server says of itself.
+    fn facts(&self) -> ServerFacts {
+        ServerFacts {
+            roster: self.guardian.roster(),
+            instance: Uuid::new_v4(),
+            started_at_ns: self.clock.now_ns(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
+            options: Some(options::given(std::env::args().skip(1))),
+        }
+    }
+
     async fn query(
         &mut self,
         stores: &StoreShards,
@@ -255,6 +277,7 @@ impl Boot<'_> {
             settings: self.config.query_settings.clone(),
             max_concurrent: self.config.queries_max,
             log_entries_max: self.config.query_log_entries_max,
+            server: Arc::new(self.facts()),
         };
         let runtime = QueryRuntime::new(self.config.query_threads)?;
         let config = ActorConfig {
@@ -265,9 +288,11 @@ impl Boot<'_> {
             vital: true,
         };
         let mailbox = Guardian::mailbox(&config);
+        let caches = self.caches.clone();
         let factory: Factory<Query> = Arc::new(move || {
             let (query, runtime) = (query.clone(), runtime.clone());
-            async move { Query::new(query, runtime) }.boxed_local()
+            let caches = caches.clone();
+            async move { Ok(Query::new(query, runtime)?.with_caches(caches)) }.boxed_local()
         });
         self.birth(config, &mailbox, factory).await?;
         Ok(mailbox)

@@ -1,6 +1,7 @@
 //! The actors that hold data: shards of the store, the log, snapshots, the cache of files.
 
 use super::Boot;
+use actors::cache_kit::CacheFeeds;
 use actors::catalog::{Catalog, removed_tables};
 use actors::parquet_cache::{ParquetCache, ParquetCacheConfig};
 use actors::persist::{Persist, PersistConfig, index};
@@ -10,7 +11,7 @@ use actors::runtime::mailbox::Mailbox;
 use actors::runtime::objects::Objects;
 use actors::runtime::published::Published;
 use actors::store::{ShardFiles, Store, StoreShards};
-use actors::wal::{Replay, ReplayError, Wal, WalConfig, replay};
+use actors::wal::{Owner, Replay, ReplayError, Wal, WalConfig, replay};
 use futures::FutureExt;
 use protocols::file_index::FileIndex;
 use protocols::limits;
@@ -35,6 +36,7 @@ struct ReplaySource {
     snapshot: Published<CatalogSnapshot>,
     shards: usize,
     only_shard: Option<usize>,
+    owner: Owner,
     concurrency: usize,
     fail_on_damage: bool,
     /// The index as of the start: all actors begin with the same. Later lives read it again.
@@ -43,6 +45,8 @@ struct ReplaySource {
 
 impl ReplaySource {
     async fn get(&self) -> anyhow::Result<Replay> {
+        // A shard takes no more from the log than the log's writer vouches for.
+        let through = self.only_shard.map(|_| self.owner.confirmed());
         let first = self.first_index.lock().ok().and_then(|mut first| first.take());
         let index = match first {
             Some(index) => index,
@@ -55,6 +59,7 @@ impl ReplaySource {
             catalog: self.snapshot.load(),
             shards: self.shards,
             only_shard: self.only_shard,
+            through,
             concurrency: self.concurrency,
             fail_on_damage: self.fail_on_damage,
         })
@@ -74,6 +79,7 @@ impl Boot<'_> {
             snapshot: snapshot.clone(),
             shards,
             only_shard,
+            owner: self.owner.clone(),
             concurrency: self.config.wal_replay_concurrency,
             fail_on_damage: self.config.wal_replay_fail_on_error,
             first_index: Mutex::new(Some(Arc::clone(&self.index))),
@@ -120,7 +126,8 @@ impl Boot<'_> {
                 vital: true,
             };
             let mailbox = Guardian::mailbox(&config);
-            let factory = store_factory(self.replay_source(snapshot, shards, Some(shard)), shard);
+            let source = self.replay_source(snapshot, shards, Some(shard));
+            let factory = store_factory(source, shard, CacheFeeds::new(self.caches.clone()));
             self.birth(config, &mailbox, factory).await?;
             mailboxes.push(mailbox);
         }
@@ -222,11 +229,11 @@ impl Boot<'_> {
 
 /// A shard is born with files and without rows, because the log feeds it at its own start; its
 /// later lives read their rows back themselves.
-fn store_factory(source: Arc<ReplaySource>, shard: usize) -> Factory<Store> {
+fn store_factory(source: Arc<ReplaySource>, shard: usize, caches: CacheFeeds) -> Factory<Store> {
     let born = Arc::new(std::sync::atomic::AtomicBool::new(false));
     Arc::new(move || {
         let again = born.swap(true, std::sync::atomic::Ordering::Relaxed);
-        let source = Arc::clone(&source);
+        let (source, caches) = (Arc::clone(&source), caches.clone());
         async move {
             let what = source.get().await?;
             let catalog = &what.catalog;
@@ -240,7 +247,7 @@ fn store_factory(source: Arc<ReplaySource>, shard: usize) -> Factory<Store> {
                 })
                 .await?;
             }
-            Ok(store)
+            Ok(store.with_caches(caches))
         }
         .boxed_local()
     })

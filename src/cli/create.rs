@@ -1,4 +1,4 @@
-//! `influxdb3 create`: databases and tables before the first write to them.
+//! `influxdb3 create`: databases and tables before the first write to them, and caches.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use protocols::durations::{format_exact, parse_duration};
 use reqwest::Method;
 use serde_json::json;
 
+use super::caches::{self, CreateDistinctCacheArgs, CreateLastCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
@@ -25,6 +26,12 @@ enum What {
     Database(CreateDatabaseArgs),
     /// Create a table
     Table(CreateTableArgs),
+    /// Create a cache of the last values of a table
+    #[command(name = "last_cache", visible_alias = "last-cache")]
+    LastCache(CreateLastCacheArgs),
+    /// Create a cache of the distinct values that columns of a table have
+    #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
+    DistinctCache(CreateDistinctCacheArgs),
 }
 
 #[derive(Args, Debug)]
@@ -79,6 +86,8 @@ pub(super) async fn run(args: CreateArgs) -> Result<()> {
     match args.what {
         What::Database(args) => create_database(args).await,
         What::Table(args) => create_table(args).await,
+        What::LastCache(args) => caches::create_last(args).await,
+        What::DistinctCache(args) => caches::create_distinct(args).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `influxdb3 delete`: databases and tables, after a question.
+//! `influxdb3 delete`: databases and tables, after a question, and caches.
 
 use std::io::stdin;
 
@@ -7,6 +7,7 @@ use chrono::DateTime;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 
+use super::caches::{self, DeleteCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
@@ -24,6 +25,12 @@ enum What {
     Database(DeleteDatabaseArgs),
     /// Delete a table
     Table(DeleteTableArgs),
+    /// Delete a cache of last values
+    #[command(name = "last_cache", visible_alias = "last-cache")]
+    LastCache(DeleteCacheArgs),
+    /// Delete a cache of distinct values
+    #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
+    DistinctCache(DeleteCacheArgs),
 }
 
 #[derive(Args, Debug)]
@@ -87,6 +94,8 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
     match args.what {
         What::Database(args) => delete_database(args).await,
         What::Table(args) => delete_table(args).await,
+        What::LastCache(args) => caches::delete_last(args).await,
+        What::DistinctCache(args) => caches::delete_distinct(args).await,
     }
 }
 

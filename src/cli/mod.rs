@@ -4,6 +4,7 @@
 //! says. Exit codes: 0 done, 1 the command failed, 2 the command line is wrong.
 
 mod batches;
+mod caches;
 mod client;
 mod connection;
 mod create;

@@ -4,8 +4,9 @@ pub mod memory;
 pub mod sizes;
 mod store;
 
-use crate::cli::serve::ServeArgs;
 use crate::cli::serve::query::ParquetCacheArgs;
+use crate::cli::serve::{ServeArgs, TlsArgs};
+use crate::port::tls::TlsOptions;
 use actors::runtime::objects::options::Storage;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
@@ -40,6 +41,8 @@ pub struct Config {
     pub http_bind: SocketAddr,
     /// Largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// Encryption of connections, if there is to be any.
+    pub tls: Option<TlsOptions>,
     /// Where to write the address that was bound.
     pub listener_file: Option<PathBuf>,
     /// Answer everybody, rather than requests from this machine only.
@@ -74,6 +77,14 @@ pub struct Config {
     pub snapshot_concurrency: usize,
     /// The cache of Parquet files, if there is to be one.
     pub parquet_cache: Option<ParquetCacheOptions>,
+    /// Memory that last-value and distinct-value caches may take, in bytes.
+    pub cache_bytes_max: usize,
+    /// Largest count of a last-value cache.
+    pub last_cache_count_max: Option<u64>,
+    /// How often last-value caches are freed of what is over.
+    pub last_cache_eviction_interval: Duration,
+    /// How often distinct-value caches are freed of what is over.
+    pub distinct_cache_eviction_interval: Duration,
     /// How often files past their retention are looked for.
     pub retention_check_interval: Duration,
     /// Do not start when a WAL file is damaged.
@@ -126,7 +137,7 @@ impl Config {
     /// When an option makes no sense; the text says which.
     pub fn new(args: &ServeArgs) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let memory = memory::available_bytes();
+        let memory = memory::data_bytes();
         let storage = &args.storage;
         let query = &args.query;
         let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
@@ -136,6 +147,7 @@ impl Config {
             node_id: node_id(args)?,
             http_bind: http_bind(&args.http_bind)?,
             body_bytes_max: args.max_http_request_size,
+            tls: tls(&args.tls),
             listener_file: args.tcp_listener_file_path.clone(),
             without_auth: args.without_auth,
             storage: store::storage(&args.object_store)?,
@@ -154,6 +166,10 @@ impl Config {
             wal_delete_delay: storage.wal_delete_delay,
             snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
             parquet_cache: parquet_cache(&args.parquet_cache, memory),
+            cache_bytes_max: args.caches.cache_memory_limit.of(memory),
+            last_cache_count_max: args.caches.max_last_cache_count,
+            last_cache_eviction_interval: args.caches.last_cache_eviction_interval,
+            distinct_cache_eviction_interval: args.caches.distinct_cache_eviction_interval,
             retention_check_interval: storage.retention_check_interval,
             wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
             wal_replay_concurrency: storage
@@ -218,6 +234,11 @@ fn http_bind(text: &str) -> anyhow::Result<SocketAddr> {
         .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for --http-bind: use host:port"))
 }
 
+fn tls(args: &TlsArgs) -> Option<TlsOptions> {
+    let (certificate, key) = args.tls_cert.clone().zip(args.tls_key.clone())?;
+    Some(TlsOptions { certificate, key, minimum: args.tls_minimum_version })
+}
+
 fn parquet_cache(args: &ParquetCacheArgs, memory: usize) -> Option<ParquetCacheOptions> {
     (!args.disable_parquet_mem_cache).then(|| ParquetCacheOptions {
         bytes_max: args.parquet_mem_cache_size.of(memory),
@@ -234,6 +255,7 @@ fn warnings(args: &ServeArgs) -> Vec<String> {
         ("--force-snapshot-mem-threshold", args.storage.force_snapshot_mem_threshold),
         ("--exec-mem-pool-bytes", args.query.exec_mem_pool_bytes),
         ("--parquet-mem-cache-size", args.parquet_cache.parquet_mem_cache_size),
+        ("--cache-memory-limit", args.caches.cache_memory_limit),
     ];
     let unitless = sizes.iter().filter_map(|(option, size)| match size {
         MemorySize::Unitless(megabytes) => {

@@ -12,6 +12,7 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError, web};
+use std::net::IpAddr;
 
 const NOT_AUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const MALFORMED: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
@@ -63,11 +64,15 @@ fn refusal(req: &ServiceRequest) -> Option<Failure> {
     }
 }
 
-/// True for a request that a program on this machine sent on its own behalf.
 fn is_local(req: &ServiceRequest) -> bool {
-    let forwarded = FORWARDING_HEADERS.iter().any(|name| req.headers().contains_key(*name));
-    let peer = req.peer_addr().map(|peer| peer.ip().to_canonical());
-    !forwarded && peer.is_some_and(|ip| ip.is_loopback())
+    let peer = req.peer_addr().map(|peer| peer.ip());
+    is_this_machine(peer, |name| req.headers().contains_key(name))
+}
+
+/// True for a request that a program on this machine sent on its own behalf.
+pub(crate) fn is_this_machine(peer: Option<IpAddr>, has_header: impl Fn(&str) -> bool) -> bool {
+    let forwarded = FORWARDING_HEADERS.iter().any(|name| has_header(name));
+    !forwarded && peer.is_some_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// True for `Bearer T`, `Token T` and `Basic base64(user:T)`.
@@ -86,7 +91,7 @@ fn is_well_formed(authorization: &str) -> bool {
 }
 
 /// Standard base64 with its padding.
-fn base64_decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
     let data = text.trim_end_matches('=');
     let padding = text.len() - data.len();
     if !text.len().is_multiple_of(4) || padding > 2 {

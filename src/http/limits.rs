@@ -11,7 +11,7 @@ pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
 pub(super) const GUNZIP_STEP_BYTES: usize = 64 * 1024;
 
 /// How long planning and starting a query may take, in milliseconds. Its rows may take longer.
-pub(super) const QUERY_START_MS_MAX: u64 = 30_000;
+pub(crate) const QUERY_START_MS_MAX: u64 = 30_000;
 
 /// Values (rows times columns) that the worker encodes itself; larger batches go to the blocking
 /// pool, so that they do not keep the worker's other requests waiting.

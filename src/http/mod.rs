@@ -1,12 +1,13 @@
 //! The HTTP API: decode a request, ask an actor, shape the answer. Handlers own no state.
 
-mod access;
+pub(crate) mod access;
 mod body;
+mod caches;
 mod databases;
 mod failure;
-mod format;
+pub mod format;
 mod health;
-mod limits;
+pub(crate) mod limits;
 pub mod metrics;
 mod observe;
 mod params;
@@ -63,6 +64,10 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .route(RETENTION_PATH, web::delete().to(databases::clear_retention))
         .route("/api/v3/configure/table", web::post().to(tables::create))
         .route("/api/v3/configure/table", web::delete().to(tables::delete))
+        .route(LAST_CACHE_PATH, web::post().to(caches::create_last))
+        .route(LAST_CACHE_PATH, web::delete().to(caches::delete_last))
+        .route(DISTINCT_CACHE_PATH, web::post().to(caches::create_distinct))
+        .route(DISTINCT_CACHE_PATH, web::delete().to(caches::delete_distinct))
         .route("/health", web::get().to(health::health))
         .route("/api/v1/health", web::get().to(health::health))
         .route("/ping", web::get().to(ping::ping))
@@ -71,4 +76,6 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .default_service(web::to(failure::not_found));
 }
 
+const LAST_CACHE_PATH: &str = "/api/v3/configure/last_cache";
+const DISTINCT_CACHE_PATH: &str = "/api/v3/configure/distinct_cache";
 const RETENTION_PATH: &str = "/api/v3/configure/database/retention_period";

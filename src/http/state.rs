@@ -1,5 +1,6 @@
 //! What every handler is given.
 
+use actors::cache_keeper::CacheKeeper;
 use actors::catalog::Catalog;
 use actors::ingest::Ingest;
 use actors::query::Query;
@@ -21,6 +22,8 @@ pub struct ServerState {
     pub catalog: Mailbox<Catalog>,
     /// The newest state of the catalog.
     pub snapshot: Published<CatalogSnapshot>,
+    /// Starts and ends caches.
+    pub caches: Mailbox<CacheKeeper>,
     /// Takes queries.
     pub query: Mailbox<Query>,
     /// Knows how the actors are.

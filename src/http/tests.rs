@@ -64,6 +64,7 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         ingest: MailboxPool::new(vec![mailbox("ingest")]),
         catalog: mailbox("catalog"),
         snapshot: Published::new(Arc::new(snapshot)).1,
+        caches: mailbox("cache-keeper"),
         query: mailbox("query"),
         supervisor: mailbox("supervisor"),
         metrics: recorder.handle(),

@@ -7,22 +7,30 @@ mod support;
 
 #[cfg(feature = "failpoints")]
 mod actors_panic;
+mod caches;
 mod cancel;
 mod cli;
+mod clients;
 mod crash;
 mod databases;
 mod durability;
 mod fencing;
+mod flight;
+mod formats;
 mod guide;
 mod health;
+mod load_profile;
 mod query;
 mod query_errors;
 mod readme;
 #[cfg(feature = "failpoints")]
 mod snapshots;
+mod sql_functions;
 mod stores;
+mod system_tables;
 mod tables;
 mod tidy;
+mod tls;
 mod wal_damage;
 mod write;
 mod write_errors;

@@ -1,6 +1,7 @@
 //! Rules of the state machine, files and their damage, and the actor over stores that fail.
 
 mod actor;
+mod caches;
 mod files;
 mod rules;
 mod toxic;

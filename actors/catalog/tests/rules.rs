@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 const TAG: ColumnKind = ColumnKind::Tag;
 
-struct Rules {
-    state: CatalogState,
+pub(super) struct Rules {
+    pub(super) state: CatalogState,
     config: CatalogConfig,
     now_ns: i64,
 }
 
 impl Rules {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut state = CatalogState::empty(Uuid::from_u128(1));
         let changes = plan::creation(HOUR_NS);
         let record = LogRecord { nonce: Uuid::from_u128(2), time_ns: NOW_NS, changes };
@@ -39,7 +39,7 @@ impl Rules {
     }
 
     /// The text of the refusal, or `ok`, or `unchanged`.
-    fn ask(&mut self, request: Request) -> String {
+    pub(super) fn ask(&mut self, request: Request) -> String {
         let before = self.state.to_checkpoint();
         let text = match plan(&self.state, &request, &self.config, self.now_ns) {
             Err(error) => error.to_string(),
@@ -58,7 +58,7 @@ impl Rules {
         text
     }
 
-    fn ensure(&mut self, db: &str, tables: &[(&str, &[(&str, ColumnKind)])]) -> String {
+    pub(super) fn ensure(&mut self, db: &str, tables: &[(&str, &[(&str, ColumnKind)])]) -> String {
         self.ask(Request::EnsureSchema(ensure(db, tables)))
     }
 
@@ -75,7 +75,7 @@ impl Rules {
         self.ask(Request::DeleteDatabase(DeleteDatabase { name: name.to_owned(), when }))
     }
 
-    fn delete_table(&mut self, db: &str, table: &str, when: HardDelete) -> String {
+    pub(super) fn delete_table(&mut self, db: &str, table: &str, when: HardDelete) -> String {
         let (db, table) = (db.to_owned(), table.to_owned());
         self.ask(Request::DeleteTable(DeleteTable { db, table, when }))
     }
@@ -152,6 +152,7 @@ fn limits_speak_as_the_original() {
         tables: Some(2),
         columns_per_table: Some(3),
         tag_columns_per_table: Some(2),
+        last_cache_count: None,
     });
     let tags = "Update to schema would exceed number of tag columns per table limit of 2 columns";
     let columns = "Update to schema would exceed number of columns per table limit of 3 columns";

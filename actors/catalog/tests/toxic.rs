@@ -40,7 +40,7 @@ impl Toxic {
             begun: Semaphore::new(0),
         });
         let store: Arc<dyn ObjectStore> = Arc::<Self>::clone(&toxic);
-        (toxic, Objects { store, directory: None, remote: false })
+        (toxic, Objects { store, ..Objects::memory() })
     }
 
     pub(super) fn set(&self, mode: u8) {

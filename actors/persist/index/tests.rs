@@ -148,9 +148,10 @@ async fn step(log: &mut IndexLog) {
     log.append(change).await.unwrap();
 }
 
-/// A new index after so many steps.
+/// A new index after so many steps, all of them changes.
 async fn after_steps(objects: &Objects, steps: u64) -> IndexLog {
-    let mut log = IndexLog::open(objects, NODE, 1).await.unwrap();
+    let (folder, index) = (Folder::new(objects, NODE), FileIndex::default());
+    let mut log = IndexLog { folder, writer: 1, index, bases: Vec::new() };
     for _ in 0..steps {
         step(&mut log).await;
     }
@@ -195,12 +196,13 @@ fn assert_names(error: &str, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_new_node_has_an_empty_index() {
+async fn a_new_node_has_an_index_without_files() {
     let (_, objects) = Moody::new();
     assert_eq!(load(&objects, NODE).await.unwrap(), FileIndex::default());
     let log = IndexLog::open(&objects, NODE, 1).await.unwrap();
-    assert_eq!(log.index(), &FileIndex::default());
-    assert_eq!(names(&objects).await, (vec![], vec![]));
+    assert_eq!((log.index().sequence(), log.index().files().len()), (1, 0));
+    assert_eq!(log.index().last_snapshot(), 0);
+    assert_eq!(names(&objects).await, (vec![], vec![1]));
 }
 
 #[tokio::test]
@@ -417,15 +419,27 @@ async fn a_process_that_stood_still_for_long_is_fenced_too() {
 }
 
 #[tokio::test]
-async fn on_a_fresh_store_the_first_to_write_survives() {
+async fn on_a_fresh_store_the_newer_process_fences_the_older_too() {
     let (_, objects) = Moody::new();
     let mut one = IndexLog::open(&objects, NODE, 1).await.unwrap();
     let mut two = IndexLog::open(&objects, NODE, 2).await.unwrap();
-    step(&mut two).await;
-    // Even though both write the same change.
     let change = next_change(one.index());
     assert!(matches!(one.append(change).await, Err(IndexLogError::Fenced(_))));
     step(&mut two).await;
+    assert_eq!(&load(&objects, NODE).await.unwrap(), two.index());
+}
+
+#[tokio::test]
+async fn of_two_that_open_a_fresh_store_at_once_one_goes_on() {
+    let (_, objects) = Moody::new();
+    let open = |writer| IndexLog::open(&objects, NODE, writer);
+    let (one, two) = futures::join!(open(1), open(2));
+    let mut survivors = 0;
+    for mut log in [one.unwrap(), two.unwrap()] {
+        let change = next_change(log.index());
+        survivors += usize::from(log.append(change).await.is_ok());
+    }
+    assert_eq!(survivors, 1);
 }
 
 #[tokio::test]

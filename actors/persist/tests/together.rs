@@ -70,6 +70,7 @@ impl Node {
             index,
             shards: 1,
             only_shard: None,
+            through: None,
             concurrency: 2,
             fail_on_damage: true,
         };

@@ -2,59 +2,117 @@
 //! bounded amount of it at once. The engine counts memory by operators and not inside of
 //! functions, and one that is asked for a billion values would take it before anybody counts.
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Date32Type, FieldRef, Int64Type, IntervalMonthDayNanoType, TimeUnit,
-    TimestampNanosecondType,
-};
-use datafusion::common::{Result, resources_err};
+use super::measured::{Measure, Measured};
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, exec_err, resources_err};
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature,
 };
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// Limit: bytes that one call may make, for all rows of a batch.
-const RESULT_BYTES_MAX: u128 = 128 * 1024 * 1024;
+const RESULT_BYTES_MAX: u128 = 64 * 1024 * 1024;
+/// Limit: bytes that all constants of a statement together may come to.
+pub(in super::super) const CONSTANT_BYTES_MAX: u128 = 256 * 1024 * 1024;
 /// Size of a value in a list.
 const VALUE_BYTES: u128 = 8;
-const DAY_NS: i128 = 86_400_000_000_000;
+/// How long a number is as text, about.
+const NUMBER_BYTES: u128 = 20;
 
-/// How many bytes the result for a row will have, at least roughly.
-type Estimate = fn(args: &[ArrayRef], row: usize) -> u128;
+tokio::task_local! {
+    /// What is left of [`CONSTANT_BYTES_MAX`] while a statement is planned and started.
+    pub(in super::super) static CONSTANT_BYTES_LEFT: Cell<u128>;
+}
+
+/// How many bytes the result for a row will have, at most or at least roughly, of its arguments
+/// as they were measured.
+type Estimate = fn(&[Option<i128>]) -> u128;
+
+/// A function of the engine and what it makes.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    name: &'static str,
+    /// How arguments are measured, the last one standing for all that follow.
+    measures: &'static [Measure],
+    estimate: Estimate,
+}
+
+const BOUNDS: [Bound; 13] = {
+    use Measure::{Bytes, Count, Elements, Position};
+    const fn bound(name: &'static str, measures: &'static [Measure], estimate: Estimate) -> Bound {
+        Bound { name, measures, estimate }
+    }
+    [
+        bound("array_repeat", &[Bytes, Count], |args| at(args, 0).max(1) * at(args, 1)),
+        bound("array_resize", &[Bytes, Count], |args| VALUE_BYTES * at(args, 1)),
+        bound("array_to_string", &[Elements, Bytes], |args| {
+            at(args, 0) * (NUMBER_BYTES + at(args, 1))
+        }),
+        bound("concat", &[Bytes], |args| (0..args.len()).map(|arg| at(args, arg)).sum()),
+        bound("concat_ws", &[Bytes], |args| {
+            (1..args.len()).map(|arg| at(args, 0) + at(args, arg)).sum()
+        }),
+        bound("generate_series", &[Position], series_bytes),
+        // Its work grows like a result would, though a step of it takes much less than a byte.
+        bound("levenshtein", &[Bytes], |args| at(args, 0) * at(args, 1) / 32),
+        bound("lpad", &[Bytes, Count], |args| at(args, 1)),
+        bound("range", &[Position], series_bytes),
+        bound("regexp_replace", &[Bytes], |args| {
+            let text = at(args, 0);
+            // Without the flag for all matches there is one.
+            let matches = if args.len() > 3 { text + 1 } else { 1 };
+            text + matches * at(args, 2)
+        }),
+        bound("repeat", &[Bytes, Count], |args| at(args, 0) * at(args, 1)),
+        bound("replace", &[Bytes], |args| {
+            let (text, from) = (at(args, 0), at(args, 1).max(1));
+            text + text / from * at(args, 2)
+        }),
+        bound("rpad", &[Bytes, Count], |args| at(args, 1)),
+    ]
+};
 
 /// The functions of this file.
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
-    let bounds: [(&str, Estimate); 8] = [
-        ("array_repeat", |args, row| value_bytes(args, 0, row) * count(args, 1, row)),
-        ("array_resize", |args, row| VALUE_BYTES * count(args, 1, row)),
-        ("generate_series", series_bytes),
-        ("lpad", padded_bytes),
-        ("range", series_bytes),
-        ("repeat", |args, row| value_bytes(args, 0, row) * count(args, 1, row)),
-        ("replace", replaced_bytes),
-        ("rpad", padded_bytes),
-    ];
     let engine = SessionStateDefaults::default_scalar_functions();
-    let bound = |(name, estimate): (&str, Estimate)| {
-        let inner = engine.iter().find(|f| f.name() == name)?;
-        let bounded = Bounded { inner: Arc::clone(inner), estimate: Measure(estimate) };
+    let bounded = |bound: &Bound| {
+        let inner = engine.iter().find(|f| f.name() == bound.name)?;
+        let bounded = Bounded { inner: Arc::clone(inner), bound: *bound };
         Some(Arc::new(ScalarUDF::new_from_impl(bounded)))
     };
-    bounds.into_iter().filter_map(bound).collect()
+    BOUNDS.iter().filter_map(bounded).collect()
 }
 
-/// An [`Estimate`]; two of the same function are the same.
-#[derive(Clone, Copy, Debug)]
-struct Measure(Estimate);
+/// A measured argument, nothing where it is null, missing or negative.
+fn at(args: &[Option<i128>], arg: usize) -> u128 {
+    let value = args.get(arg).copied().flatten();
+    value.and_then(|value| u128::try_from(value).ok()).unwrap_or(0)
+}
+
+/// `range(start, stop [, step])` and `range(stop)`
+fn series_bytes(args: &[Option<i128>]) -> u128 {
+    let (start, stop, step) = match *args {
+        [stop] => (Some(0), stop, Some(1)),
+        [start, stop] => (start, stop, Some(1)),
+        [start, stop, step, ..] => (start, stop, step),
+        [] => return 0,
+    };
+    let (Some(start), Some(stop), Some(step)) = (start, stop, step) else { return 0 };
+    // No step at all and one away from the end are the function's to refuse or to answer.
+    let steps = (stop - start).checked_div(step).unwrap_or(0);
+    u128::try_from(steps).unwrap_or(0).saturating_mul(VALUE_BYTES)
+}
 
 /// A function of the engine with a bound.
 #[derive(Debug)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
-    estimate: Measure,
+    bound: Bound,
 }
 
 impl PartialEq for Bounded {
@@ -101,100 +159,98 @@ impl ScalarUDFImpl for Bounded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let rows = match args.args.iter().any(|arg| matches!(arg, ColumnarValue::Array(_))) {
-            true => args.number_rows,
-            false => 1,
-        };
-        let arrays: Vec<ArrayRef> =
-            args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<_>>()?;
+        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if is_constant { 1 } else { args.number_rows };
+        let runs = self.runs(&args.args, rows)?;
+        if is_constant {
+            self.count_constant(runs.iter().map(|run| run.bytes).sum())?;
+        }
+        if runs.len() < 2 || is_constant {
+            return self.inner.invoke_with_args(args);
+        }
+        let mut made: Vec<ArrayRef> = Vec::with_capacity(runs.len());
         let mut bytes = 0_u128;
-        for row in 0..rows {
-            bytes = bytes.saturating_add((self.estimate.0)(&arrays, row));
+        for run in runs {
+            let part = self.inner.invoke_with_args(part_of(&args, &run))?.into_array(run.rows)?;
+            bytes += part.to_data().get_slice_memory_size()? as u128;
             if bytes > RESULT_BYTES_MAX {
-                let name = self.name();
-                return resources_err!("{name} would make more than {RESULT_BYTES_MAX} bytes");
+                return self.refused(RESULT_BYTES_MAX);
+            }
+            made.push(part);
+        }
+        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&made)?))
+    }
+}
+
+/// Rows that a function is asked for at once.
+struct Run {
+    first: usize,
+    rows: usize,
+    bytes: u128,
+}
+
+impl Bounded {
+    /// The rows in runs that are expected to come to a bounded amount each. What is expected may
+    /// be far more than what is made, so more than one run is no reason to refuse.
+    fn runs(&self, args: &[ColumnarValue], rows: usize) -> Result<Vec<Run>> {
+        let Bound { name, measures, estimate } = self.bound;
+        let measured: Vec<Measured> = args
+            .iter()
+            .enumerate()
+            .filter_map(|(arg, value)| {
+                let measure = measures.get(arg).or(measures.last())?;
+                Some(Measured::of(value, *measure))
+            })
+            .collect::<Result<_>>()?;
+        let mut runs: Vec<Run> = Vec::new();
+        let mut of_row = vec![None; measured.len()];
+        for row in 0..rows {
+            for (place, values) in of_row.iter_mut().zip(&measured) {
+                *place = values.at(row);
+            }
+            if name == "array_resize" && of_row.get(1).copied().flatten().is_some_and(|n| n < 0) {
+                return exec_err!("array_resize requires a size that is not negative");
+            }
+            let bytes = estimate(&of_row);
+            if bytes > RESULT_BYTES_MAX {
+                return self.refused(RESULT_BYTES_MAX);
+            }
+            match runs.last_mut().filter(|run| run.bytes + bytes <= RESULT_BYTES_MAX) {
+                Some(run) => (run.rows, run.bytes) = (run.rows + 1, run.bytes + bytes),
+                None => runs.push(Run { first: row, rows: 1, bytes }),
             }
         }
-        self.inner.invoke_with_args(args)
+        Ok(runs)
+    }
+
+    /// Takes from what the constants of the statement may come to.
+    fn count_constant(&self, bytes: u128) -> Result<()> {
+        let counted = CONSTANT_BYTES_LEFT.try_with(|left| {
+            let rest = left.get().checked_sub(bytes);
+            left.set(rest.unwrap_or(0));
+            rest.is_some()
+        });
+        // Later nothing is kept.
+        if counted == Ok(false) { self.refused(CONSTANT_BYTES_MAX) } else { Ok(()) }
+    }
+
+    fn refused<T>(&self, bytes: u128) -> Result<T> {
+        resources_err!("{} would make more than {bytes} bytes", self.name())
     }
 }
 
-/// The argument as a number of things, none where it is null or negative.
-fn count(args: &[ArrayRef], arg: usize, row: usize) -> u128 {
-    u128::try_from(integer(args, arg, row).unwrap_or(0)).unwrap_or(0)
-}
-
-fn integer(args: &[ArrayRef], arg: usize, row: usize) -> Option<i128> {
-    let values = args.get(arg)?.slice(row, 1);
-    let value = cast(&values, &DataType::Int64).ok()?;
-    let value = value.as_primitive::<Int64Type>();
-    value.is_valid(0).then(|| i128::from(value.value(0)))
-}
-
-/// The size of a value, at least that of a number.
-fn value_bytes(args: &[ArrayRef], arg: usize, row: usize) -> u128 {
-    let Some(values) = args.get(arg) else { return VALUE_BYTES };
-    let value = values.slice(row, 1);
-    let bytes = match text(&value) {
-        Some(text) => text.value(0).len(),
-        None => value.to_data().get_slice_memory_size().unwrap_or(0),
+/// The arguments of a run.
+fn part_of(args: &ScalarFunctionArgs, run: &Run) -> ScalarFunctionArgs {
+    let part = |arg: &ColumnarValue| match arg {
+        ColumnarValue::Array(values) => ColumnarValue::Array(values.slice(run.first, run.rows)),
+        scalar @ ColumnarValue::Scalar(_) => scalar.clone(),
     };
-    (bytes as u128).max(1)
-}
-
-fn text(value: &ArrayRef) -> Option<StringArray> {
-    let is_text = match value.data_type() {
-        DataType::Dictionary(_, values) => values.is_string(),
-        data_type => data_type.is_string(),
-    };
-    let value = is_text.then(|| cast(value, &DataType::Utf8).ok()).flatten()?;
-    Some(value.as_string::<i32>().clone())
-}
-
-/// `lpad(text, length [, fill])`: characters of up to four bytes.
-fn padded_bytes(args: &[ArrayRef], row: usize) -> u128 {
-    count(args, 1, row)
-}
-
-/// `replace(text, from, to)`
-fn replaced_bytes(args: &[ArrayRef], row: usize) -> u128 {
-    let [text, from, to] = [0, 1, 2].map(|arg| value_bytes(args, arg, row));
-    text.saturating_add(text / from * to)
-}
-
-/// `range(start, stop [, step])` and `range(stop)`
-fn series_bytes(args: &[ArrayRef], row: usize) -> u128 {
-    let at = |arg: usize| args.get(arg).and_then(|values| position(&values.slice(row, 1)));
-    let (start, stop, step) = match args.len() {
-        1 => (Some(0), at(0), Some(1)),
-        2 => (at(0), at(1), Some(1)),
-        _ => (at(0), at(1), at(2)),
-    };
-    let (Some(start), Some(stop), Some(step)) = (start, stop, step) else { return 0 };
-    // No step at all and one away from the end are the function's to refuse or to answer.
-    let steps = (stop - start).checked_div(step).unwrap_or(0);
-    u128::try_from(steps).unwrap_or(0).saturating_mul(VALUE_BYTES)
-}
-
-/// Integers as they are; instants, days and intervals in nanoseconds.
-fn position(value: &ArrayRef) -> Option<i128> {
-    if value.is_null(0) {
-        return None;
-    }
-    match value.data_type() {
-        DataType::Interval(_) => {
-            let target = DataType::Interval(arrow::datatypes::IntervalUnit::MonthDayNano);
-            let value = cast(value, &target).ok()?;
-            let step = value.as_primitive::<IntervalMonthDayNanoType>().value(0);
-            let days = i128::from(step.months) * 28 + i128::from(step.days);
-            Some(days * DAY_NS + i128::from(step.nanoseconds))
-        }
-        DataType::Date32 => Some(i128::from(value.as_primitive::<Date32Type>().value(0)) * DAY_NS),
-        DataType::Timestamp(_, _) => {
-            let target = DataType::Timestamp(TimeUnit::Nanosecond, None);
-            let value = cast(value, &target).ok()?;
-            Some(i128::from(value.as_primitive::<TimestampNanosecondType>().value(0)))
-        }
-        _ => integer(&[Arc::clone(value)], 0, 0),
+    ScalarFunctionArgs {
+        args: args.args.iter().map(part).collect(),
+        arg_fields: args.arg_fields.clone(),
+        number_rows: run.rows,
+        return_field: Arc::clone(&args.return_field),
+        config_options: Arc::clone(&args.config_options),
     }
 }

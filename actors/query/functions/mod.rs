@@ -1,21 +1,25 @@
 //! The functions of the engine, and those that are added or differ.
 
 mod approx_distinct;
-mod bounded;
+pub(super) mod bounded;
 mod date_bin_wallclock;
+mod differences;
 pub(super) mod gapfill;
 mod local_clock;
+mod measured;
+mod regex;
 mod scalars;
 mod selectors;
 
 use datafusion::execution::SessionStateDefaults;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use std::sync::Arc;
 
 /// All scalar functions. Of two with one name the later counts.
 pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions = SessionStateDefaults::default_scalar_functions();
     functions.extend(bounded::all());
+    functions.extend(regex::all());
     functions.extend(scalars::all());
     functions
         .push(Arc::new(ScalarUDF::new_from_impl(date_bin_wallclock::DateBinWallclock::default())));
@@ -29,5 +33,12 @@ pub(super) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     functions
         .push(Arc::new(AggregateUDF::new_from_impl(approx_distinct::ApproxDistinct::default())));
     functions.extend(selectors::all());
+    functions
+}
+
+/// All window functions.
+pub(super) fn window() -> Vec<Arc<WindowUDF>> {
+    let mut functions = SessionStateDefaults::default_window_functions();
+    functions.extend(differences::all());
     functions
 }

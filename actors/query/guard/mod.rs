@@ -1,6 +1,7 @@
 //! What is let through to the engine: one statement that only reads, and none that the engine's
 //! parser and planner, which cannot be interrupted, would work on for long.
 
+mod arguments;
 mod expansion;
 mod nesting;
 
@@ -46,10 +47,12 @@ fn is_alias(state: &SessionState, name: &str) -> bool {
         || state.aggregate_functions().get(name).is_some_and(|f| f.name() != name)
 }
 
-/// Refuses plans that would change anything, and results whose types are too deep to be written.
+/// Refuses plans that would change anything, results whose types are too deep to be written, and
+/// arguments that the engine would fail at.
 ///
 /// # Errors
-/// When the plan, or a part of it, is not a query, or a column is nested too deeply.
+/// When the plan, or a part of it, is not a query, a column is nested too deeply, or an argument
+/// is beyond a limit.
 pub(super) fn verify(plan: &LogicalPlan) -> Result<()> {
     if !plan.schema().fields().iter().all(|f| is_shallow(f.data_type(), TYPE_LEVELS_MAX)) {
         return plan_err!("the type of a column is nested too deeply");
@@ -58,7 +61,8 @@ pub(super) fn verify(plan: &LogicalPlan) -> Result<()> {
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false)
-        .verify_plan(plan)
+        .verify_plan(plan)?;
+    arguments::check(plan)
 }
 
 fn is_shallow(data_type: &DataType, levels: usize) -> bool {

@@ -23,8 +23,26 @@ const SET_OPERATIONS_MAX: usize = 1_000;
 const JOINS_MAX: usize = 100;
 /// Limit: functions called. Aggregates and windows are each compared with all others.
 const CALLS_MAX: usize = 2_000;
+/// Limit: calls of functions that make much of little, see `functions::bounded`. What each makes
+/// is bounded too.
+const GROWING_CALLS_MAX: usize = 50;
+/// Limit: items behind SELECT. All plans are made of their names.
+const SELECT_ITEMS_MAX: usize = 5_000;
 /// Limit: sort keys, each compared with all others.
 const SORT_KEYS_MAX: usize = 500;
+
+/// Functions whose result has nothing to do with the size of their arguments.
+const GROWING_WORDS: [&str; 9] = [
+    "array_repeat",
+    "array_resize",
+    "generate_series",
+    "list_repeat",
+    "list_resize",
+    "lpad",
+    "range",
+    "repeat",
+    "rpad",
+];
 
 /// Words before a bracket that the parser tries as a syntax of its own and, if it cannot follow,
 /// once more as a function; and those whose content the planner names again at each level.
@@ -68,6 +86,7 @@ fn doublings(word: &str, is_alias: impl Fn(&str) -> bool) -> usize {
 enum Clause {
     From,
     Order,
+    Select,
     #[default]
     Other,
 }
@@ -92,6 +111,8 @@ struct Scan {
     set_operations: usize,
     joins: usize,
     calls: usize,
+    growing_calls: usize,
+    select_items: usize,
     sort_keys: usize,
 }
 
@@ -116,6 +137,7 @@ pub(super) fn check(text: &str, is_alias: impl Fn(&str) -> bool) -> Result<()> {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 scan.calls += usize::from(before.is_some());
                 let word = before.as_deref().unwrap_or_default();
+                scan.growing_calls += usize::from(GROWING_WORDS.contains(&word));
                 scan.open(doublings(word, &is_alias));
             }
             Token::RParen | Token::RBracket | Token::RBrace => scan.close(),
@@ -186,6 +208,7 @@ impl Scan {
         match self.level.clause {
             Clause::From => self.joins += 1,
             Clause::Order => self.sort_keys += 1,
+            Clause::Select => self.select_items += 1,
             Clause::Other => {}
         }
     }
@@ -197,7 +220,11 @@ impl Scan {
             "where" | "group" | "having" | "limit" | "offset" | "fetch" | "window" | "qualify" => {
                 self.level.clause = Clause::Other;
             }
-            "select" | "with" | "values" => {
+            "select" => {
+                self.level.clause = Clause::Select;
+                self.begin_query();
+            }
+            "with" | "values" => {
                 self.level.clause = Clause::Other;
                 self.begin_query();
             }
@@ -226,6 +253,8 @@ impl Scan {
             (self.set_operations, SET_OPERATIONS_MAX, "set operations"),
             (self.joins, JOINS_MAX, "joined tables"),
             (self.calls, CALLS_MAX, "function calls"),
+            (self.growing_calls, GROWING_CALLS_MAX, "calls of functions that make long values"),
+            (self.select_items, SELECT_ITEMS_MAX, "items behind SELECT"),
             (self.sort_keys, SORT_KEYS_MAX, "sort keys"),
         ] {
             if count > limit {

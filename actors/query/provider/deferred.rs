@@ -31,6 +31,11 @@ impl Deferred {
         Self { group: Published::new(Arc::new(group)).0 }
     }
 
+    /// The group, with what is known by now.
+    pub(super) fn group(&self) -> Arc<Group> {
+        self.group.load()
+    }
+
     /// How many files have rows of the group.
     pub(super) fn files(&self) -> usize {
         self.group.load().files.len()
@@ -45,6 +50,13 @@ impl Deferred {
     ) -> SendableRecordBatchStream {
         let schema = Arc::clone(&scan.schema);
         let opened = async move {
+            let group = self.group.load();
+            if group.unsorted_bytes() == 0 {
+                let memory = scan.memory.new_empty();
+                let rows = read_group(&group, &scan, &memory)?; // there is nothing to sort
+                let rows = stream_of(rows, &scan, &filters, context)?;
+                return Ok(held(rows, memory));
+            }
             // A task of its own: the others wait for their turn even if nobody asks this one on.
             let reading = Arc::clone(&scan);
             let read = SpawnedTask::spawn(async move { self.read(&reading).await });

@@ -13,6 +13,7 @@ mod files;
 mod filters;
 mod group;
 mod merge;
+mod newest;
 mod parts_exec;
 mod plan;
 mod reader;
@@ -21,6 +22,7 @@ mod select;
 mod tests;
 
 pub use files::Files;
+pub(super) use newest::ReadNewest;
 pub(super) use parts_exec::FILES_OPENED;
 
 use super::errors;
@@ -38,7 +40,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use filters::{TimeRange, classify};
 use plan::{Scan, scan_view};
 use protocols::messages::rank;
-use protocols::messages::store::ViewTable;
+use protocols::messages::store::{TableView, ViewTable};
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use reader::FileAccess;
 use select::Selection;
@@ -62,6 +64,8 @@ pub struct ScanContext {
     pub now_ns: i64,
     /// How many files the query reads.
     pub files_planned: Arc<AtomicUsize>,
+    /// Files whose rows are all before this instant are left out.
+    pub files_since_ns: i64,
     /// A scan with up to so many bytes of unsorted rows sorts them while it is planned.
     pub sort_ahead_bytes_max: usize,
 }
@@ -80,7 +84,7 @@ impl ScanContext {
 }
 
 /// One table at one schema.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StoredTable {
     table: Arc<TableSchema>,
     retention_ns: Option<i64>,
@@ -109,6 +113,55 @@ impl StoredTable {
             Some(newest) if newest.columns.len() > self.table.columns.len() => Arc::clone(newest),
             _ => Arc::clone(&self.table),
         }
+    }
+
+    /// What a scan of these columns and rows is about, and what there is. `None` if nothing can be
+    /// selected.
+    async fn look(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Option<(TableView, Scan)>> {
+        let schema = project_schema(self.table.arrow_schema(), projection)?;
+        let selection = Selection::new(state, &self.table, self.visible(), filters)?;
+        if selection.times.is_empty() {
+            return Ok(None);
+        }
+        let shard = self.context.stores.shard_of(self.table.id);
+        let question = ViewTable {
+            table: self.table.id,
+            min_time_ns: selection.times.min_ns,
+            max_time_ns: selection.times.max_ns,
+        };
+        let mut view = shard
+            .ask::<{ rank::QUERY }, _>(question, self.context.deadline)
+            .await
+            .map_err(|e| DataFusionError::External(Box::new(e)))?;
+        view.files.retain(|file| file.max_time_ns >= self.context.files_since_ns);
+        let table = self.newest(); // not before the view: it has to cover the rows of the view
+        let runtime = state.runtime_env();
+        let access = FileAccess {
+            files: self.context.files.clone(),
+            metadata: runtime.cache_manager.get_file_metadata_cache(),
+            table: Arc::clone(&table),
+            retention_ns: self.retention_ns,
+        };
+        let scan = Scan {
+            table,
+            selection,
+            schema,
+            batch_rows: state.config().batch_size(),
+            partitions: state.config().target_partitions(),
+            limit,
+            access: Arc::new(access),
+            memory: MemoryConsumer::new("SortChunks").register(&runtime.memory_pool),
+            shard: shard.clone(),
+            sort_ahead_bytes_max: self.context.sort_ahead_bytes_max,
+            turns: Semaphore::new(state.config().target_partitions().max(1)),
+        };
+        Ok(Some((view, scan)))
     }
 }
 
@@ -142,41 +195,9 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let schema = project_schema(self.table.arrow_schema(), projection)?;
-        let selection = Selection::new(state, &self.table, self.visible(), filters)?;
-        if selection.times.is_empty() {
+        let Some((view, scan)) = self.look(state, projection, filters, limit).await? else {
+            let schema = project_schema(self.table.arrow_schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
-        }
-        let shard = self.context.stores.shard_of(self.table.id);
-        let question = ViewTable {
-            table: self.table.id,
-            min_time_ns: selection.times.min_ns,
-            max_time_ns: selection.times.max_ns,
-        };
-        let view = shard
-            .ask::<{ rank::QUERY }, _>(question, self.context.deadline)
-            .await
-            .map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let table = self.newest(); // not before the view: it has to cover the rows of the view
-        let runtime = state.runtime_env();
-        let access = FileAccess {
-            files: self.context.files.clone(),
-            metadata: runtime.cache_manager.get_file_metadata_cache(),
-            table: Arc::clone(&table),
-            retention_ns: self.retention_ns,
-        };
-        let scan = Scan {
-            table,
-            selection,
-            schema,
-            batch_rows: state.config().batch_size(),
-            partitions: state.config().target_partitions(),
-            limit,
-            access: Arc::new(access),
-            memory: MemoryConsumer::new("SortChunks").register(&runtime.memory_pool),
-            shard: shard.clone(),
-            sort_ahead_bytes_max: self.context.sort_ahead_bytes_max,
-            turns: Semaphore::new(state.config().target_partitions().max(1)),
         };
         let admit = |files| self.context.admit(files);
         scan_view(view, Arc::new(scan), admit, state.config_options()).await

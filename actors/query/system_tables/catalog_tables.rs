@@ -152,7 +152,8 @@ fn tables(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
         table.tags().map(|tag| tag.name.as_ref()).collect::<Vec<_>>().join(", ")
     };
     let column_count = |table: &TableSchema| table.columns.len() as u64 + 1; // and `time`
-    let no_caches: ArrayRef = Arc::new(UInt64Array::from(vec![0; all.len()]));
+    let last_caches = all.iter().map(|(_, t)| t.caches.last.len() as u64);
+    let distinct_caches = all.iter().map(|(_, t)| t.caches.distinct.len() as u64);
     let deleted = |(db, table): &(&Arc<DatabaseSchema>, &Arc<TableSchema>)| {
         Some(db.deletion.is_some() || table.deletion.is_some())
     };
@@ -163,8 +164,8 @@ fn tables(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
             Arc::new(StringArray::from_iter_values(all.iter().map(|(_, t)| &t.name))),
             Arc::new(UInt64Array::from_iter_values(all.iter().map(|(_, t)| column_count(t)))),
             Arc::new(StringArray::from_iter_values(all.iter().map(|(_, t)| key(t)))),
-            Arc::clone(&no_caches),
-            no_caches,
+            Arc::new(UInt64Array::from_iter_values(last_caches)),
+            Arc::new(UInt64Array::from_iter_values(distinct_caches)),
             Arc::new(all.iter().map(deleted).collect::<BooleanArray>()),
             deletion_times(all.iter().map(|(db, table)| match table.deletion {
                 Some(_) => &table.deletion,

@@ -43,39 +43,9 @@ fn time(name: &str, unit: TimeUnit, nullable: bool) -> Field {
     Field::new(name, DataType::Timestamp(unit, None), nullable)
 }
 
-fn list(name: &str, item: DataType, nullable: bool) -> Field {
-    Field::new(name, DataType::List(Arc::new(Field::new_list_field(item, true))), nullable)
-}
-
 fn schema<const N: usize>(fields: [Field; N]) -> SchemaRef {
     Arc::new(Schema::new(Vec::from(fields)))
 }
-
-/// Distinct-value caches.
-pub(super) const DISTINCT_CACHES: SystemTable = table("distinct_caches", || {
-    schema([
-        text("table"),
-        text("name"),
-        list("column_ids", DataType::UInt16, false),
-        list("column_names", DataType::Utf8, false),
-        unsigned("max_cardinality"),
-        unsigned("max_age_seconds"),
-    ])
-});
-
-/// Last-value caches.
-pub(super) const LAST_CACHES: SystemTable = table("last_caches", || {
-    schema([
-        text("table"),
-        text("name"),
-        list("key_column_ids", DataType::UInt16, false),
-        list("key_column_names", DataType::Utf8, false),
-        list("value_column_ids", DataType::UInt16, true),
-        list("value_column_names", DataType::Utf8, true),
-        unsigned("count"),
-        unsigned("ttl"),
-    ])
-});
 
 /// What plugins have logged.
 pub(super) const PROCESSING_ENGINE_LOGS: SystemTable = table("processing_engine_logs", || {

@@ -1,12 +1,16 @@
 //! The schema `system`: what the server knows about itself, as tables.
 
+mod caches;
 mod catalog_tables;
 mod empty_tables;
 mod parquet_files;
 mod queries;
+mod server;
 
+use super::actor::ServerFacts;
 use super::log::LogEntry;
 use super::provider::ScanContext;
+use crate::cache_kit::CacheDirectory;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -29,6 +33,8 @@ struct Source {
     db: Arc<DatabaseSchema>,
     log: Vec<Arc<LogEntry>>,
     context: ScanContext,
+    server: Arc<ServerFacts>,
+    caches: Option<CacheDirectory>,
 }
 
 /// A system table: its columns and how its rows are made.
@@ -49,12 +55,15 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 13] = [
+const TABLES: [SystemTable; 16] = [
+    server::ACTORS,
+    caches::CACHE_STATES,
     catalog_tables::DATABASES,
-    empty_tables::DISTINCT_CACHES,
+    caches::DISTINCT_CACHES,
     catalog_tables::GENERATION_DURATIONS,
     catalog_tables::INFLUXDB_SCHEMA,
-    empty_tables::LAST_CACHES,
+    caches::LAST_CACHES,
+    server::NODES,
     parquet_files::PARQUET_FILES,
     empty_tables::PLUGIN_FILES,
     empty_tables::PROCESSING_ENGINE_LOGS,
@@ -64,6 +73,10 @@ const TABLES: [SystemTable; 13] = [
     catalog_tables::TABLES,
     empty_tables::TOKENS,
 ];
+
+/// Tables that only those find who know of them: clients expect the list to be that of every
+/// server of this kind.
+const UNLISTED: [&str; 2] = [caches::CACHE_STATES.name, server::ACTORS.name];
 
 /// The schema provider of the system tables of one database.
 #[derive(Debug)]
@@ -76,12 +89,22 @@ impl SystemTables {
         db: Arc<DatabaseSchema>,
         log: Vec<Arc<LogEntry>>,
         context: ScanContext,
+        server: Arc<ServerFacts>,
     ) -> Self {
-        Self(Arc::new(Source { snapshot, db, log, context }))
+        let caches = None;
+        Self(Arc::new(Source { snapshot, db, log, context, server, caches }))
+    }
+
+    /// The same with what the caches say of themselves.
+    pub(super) fn with_caches(mut self, caches: Option<CacheDirectory>) -> Self {
+        if let Some(source) = Arc::get_mut(&mut self.0) {
+            source.caches = caches;
+        }
+        self
     }
 
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 13] = TABLES;
+        static ALL: [SystemTable; 16] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }
@@ -94,7 +117,8 @@ impl SystemTables {
 #[async_trait]
 impl SchemaProvider for SystemTables {
     fn table_names(&self) -> Vec<String> {
-        self.tables().map(|table| table.name.to_owned()).collect()
+        let listed = self.tables().filter(|table| !UNLISTED.contains(&table.name));
+        listed.map(|table| table.name.to_owned()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

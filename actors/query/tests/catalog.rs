@@ -2,6 +2,7 @@
 
 use super::Fixture;
 use arrow::array::RecordBatch;
+use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 
 #[actix_rt::test]
@@ -83,4 +84,51 @@ async fn system_tables_tell_what_is() {
     assert_eq!(internal("SELECT * FROM system.tables").await, 1);
     assert_eq!(internal("SELECT * FROM system.generation_durations").await, 1);
     assert_eq!(internal("SELECT * FROM system.tokens").await, 0);
+}
+
+#[actix_rt::test]
+async fn actors_and_nodes_are_shown() {
+    let server = Fixture::new().await;
+    let internal = |text: &'static str| async {
+        let result = server.start("_internal", text, &[]).await.unwrap();
+        let batches: Vec<_> = result.batches.try_collect().await.unwrap();
+        pretty_format_batches(&batches).unwrap().to_string()
+    };
+    let actors = internal(
+        "SELECT name, kind, restarts, mailbox_capacity, state, \
+         mailbox_depth <= mailbox_capacity AS fits, bytes_held >= 0 AS b FROM system.actors \
+         ORDER BY name",
+    )
+    .await;
+    for name in ["query", "store"] {
+        let row = format!("| {name} ");
+        let row = actors.lines().find(|line| line.starts_with(&row)).expect("an actor");
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[2..8], [name, "0", "100", "running", "true", "true"]);
+    }
+    let handled = internal(
+        "SELECT messages_handled > 0 AND handler_p50_us > 0.0 \
+         AND handler_p99_us >= handler_p50_us AS h FROM system.actors WHERE name = 'query'",
+    )
+    .await;
+    assert!(handled.contains("true"), "{handled}");
+    let nodes = internal("SELECT node_id, mode, state, node_catalog_id FROM system.nodes").await;
+    assert!(nodes.contains("| n       | [core] | running | 0 "), "{nodes}");
+    // Other databases have neither, and the list of tables stays what clients know.
+    for table in ["actors", "nodes"] {
+        let error = server.error(&format!("SELECT * FROM system.{table}")).await;
+        assert!(error.message.contains("not found"), "{}", error.message);
+    }
+    assert!(!internal("SHOW TABLES").await.contains("actors"));
+}
+
+#[actix_rt::test]
+async fn the_log_tells_what_a_query_took() {
+    let server = Fixture::new().await;
+    server.rows("SELECT value FROM generate_series(1, 5000) ORDER BY -value", &[]).await.unwrap();
+    let text = "SELECT phase, plan_duration IS NOT NULL, permit_duration IS NOT NULL, \
+                execute_duration IS NOT NULL, end2end_duration IS NOT NULL, max_memory > 0, \
+                partitions > 0, parquet_files FROM system.queries \
+                WHERE query_text LIKE '%BY -value'";
+    server.check(text, &[], "success,true,true,true,true,true,true,0").await;
 }

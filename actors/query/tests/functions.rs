@@ -1,6 +1,7 @@
 //! Functions that are added or differ from the engine's.
 
 use super::Fixture;
+use protocols::error::ErrorKind;
 
 #[actix_rt::test]
 async fn selectors_choose_a_row() {
@@ -60,5 +61,111 @@ async fn functions_that_differ_from_the_engines() {
         ),
     ] {
         server.check(text, &[], want).await;
+    }
+}
+
+const KITCHEN: &str = "(SELECT to_timestamp_seconds(t) AS time, v, i, u FROM (VALUES \
+     (0, 21.0, 5, arrow_cast(5, 'UInt64')), (3600, 23.0, 3, arrow_cast(3, 'UInt64')), \
+     (7200, 22.7, 3, arrow_cast(9, 'UInt64')), (14400, 22.4, 8, NULL), \
+     (18000, NULL, NULL, NULL)) AS s(t, v, i, u)) AS t";
+
+#[actix_rt::test]
+async fn values_are_compared_with_the_one_before() {
+    let server = Fixture::new().await;
+    for (call, want) in [
+        ("difference(v)", ",2.0,-0.3000000000000007,-0.3000000000000007,"),
+        ("non_negative_difference(v)", ",2.0,,,"),
+        ("difference(i)", ",-2,0,5,"),
+        ("non_negative_difference(i)", ",,0,5,"),
+        ("difference(u)", ",-2,6,,"),
+        ("derivative(i, time)", ",-0.0005555555555555556,0.0,0.0006944444444444445,"),
+        (
+            "derivative(v, time, INTERVAL '1 hour')",
+            ",2.0,-0.3000000000000007,-0.15000000000000036,",
+        ),
+        ("derivative(v, time, '1 hour')", ",2.0,-0.3000000000000007,-0.15000000000000036,"),
+        ("non_negative_derivative(v, time, INTERVAL '1 hour')", ",2.0,,,"),
+        ("difference(NULL)", ",,,,"),
+    ] {
+        let text = format!(
+            "SELECT string_agg(coalesce(CAST(d AS VARCHAR), ''), ',' ORDER BY time) FROM \
+             (SELECT time, {call} OVER (ORDER BY time) AS d FROM {KITCHEN})"
+        );
+        server.check(&text, &[], want).await;
+    }
+    // Each series by itself, and a null does not end it.
+    let text = "SELECT d FROM (SELECT g, t, difference(v) OVER (PARTITION BY g ORDER BY t) AS d \
+                FROM (VALUES ('a', 1, 1), ('b', 1, 10), ('a', 2, NULL), ('b', 2, 30), ('a', 3, 4)) \
+                AS s(g, t, v)) ORDER BY g, t";
+    server.check(text, &[], "\n\n3\n\n20").await;
+    for (call, part) in [
+        ("difference(v, v)", "difference requires 1 argument, got 2"),
+        ("difference('a')", "difference requires a number, got Utf8"),
+        ("derivative(v)", "derivative requires 2 or 3 arguments, got 1"),
+        ("derivative(v, v)", "derivative requires a timestamp, got Float64"),
+        ("derivative(v, time, 5)", "derivative requires an interval, got Int64"),
+        ("derivative(v, time, INTERVAL '1 month')", "does not support month intervals"),
+        ("derivative(v, time, INTERVAL '0 hours')", "requires an interval above zero"),
+    ] {
+        let error =
+            server.error(&format!("SELECT {call} OVER (ORDER BY time) FROM {KITCHEN}")).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{call}: {}", error.message);
+        assert!(error.message.contains(part), "{call}: {}", error.message);
+    }
+}
+
+#[actix_rt::test]
+async fn expressions_match_as_their_operators_do() {
+    let server = Fixture::new().await;
+    let table = "(VALUES ('abc'), ('b'), (NULL)) AS t(s)";
+    for (call, want) in [
+        ("influx_regex_match(s, '^a')", "true\nfalse\n"),
+        ("influx_regex_not_match(s, '^a')", "false\ntrue\n"),
+        ("influx_regex_match(arrow_cast(s, 'Dictionary(Int32, Utf8)'), 'c$')", "true\nfalse\n"),
+        ("influx_regex_match(s, NULL)", "\n\n"),
+    ] {
+        server.check(&format!("SELECT {call} FROM {table}"), &[], want).await;
+    }
+    for (call, part) in [
+        ("influx_regex_match(s)", "influx_regex_match requires 2 arguments, got 1"),
+        ("influx_regex_match(1, 'a')", "influx_regex_match requires texts, got Int64 and Utf8"),
+        ("influx_regex_match(s, '(')", "regex parse error"),
+        ("s ~ '('", "regex parse error"),
+    ] {
+        let error = server.error(&format!("SELECT {call} FROM {table}")).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{call}: {}", error.message);
+        assert!(error.message.contains(part), "{call}: {}", error.message);
+    }
+}
+
+#[actix_rt::test]
+async fn all_functions_are_listed() {
+    let server = Fixture::new().await;
+    for name in [
+        "date_bin",
+        "date_bin_gapfill",
+        "date_bin_wallclock",
+        "date_bin_wallclock_gapfill",
+        "locf",
+        "interpolate",
+        "selector_first",
+        "selector_last",
+        "selector_min",
+        "selector_max",
+        "tz",
+        "approx_distinct",
+        "influx_regex_match",
+        "influx_regex_not_match",
+        "difference",
+        "non_negative_difference",
+        "derivative",
+        "non_negative_derivative",
+        "version",
+    ] {
+        let text = format!(
+            "SELECT DISTINCT routine_name FROM information_schema.routines \
+             WHERE routine_name = '{name}'"
+        );
+        server.check(&text, &[], name).await;
     }
 }

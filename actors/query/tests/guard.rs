@@ -1,6 +1,7 @@
 //! Statements that would take too much to plan or to compute.
 
 use super::Fixture;
+use futures::StreamExt;
 use protocols::error::ErrorKind;
 
 #[actix_rt::test]
@@ -116,6 +117,10 @@ async fn functions_make_a_bounded_amount() {
         "lpad('x', 2000000000)",
         "rpad('x', 2000000000, 'yz')",
         "replace(repeat('x', 100000), 'x', repeat('y', 100000))",
+        "regexp_replace(repeat('x', 100000), 'x', repeat('y', 100000), 'g')",
+        "array_to_string(range(1000000), repeat('x', 100000))",
+        "concat_ws(repeat('x', 10000000), 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i')",
+        "levenshtein(repeat('a', 100000), repeat('b', 100000))",
     ] {
         let error = server.error(&format!("SELECT {call} FROM (VALUES (1)) AS t(v)")).await;
         assert_eq!(error.kind, ErrorKind::Overloaded, "{call}: {}", error.message);
@@ -135,8 +140,83 @@ async fn functions_make_a_bounded_amount() {
         ("lpad('x', 3, 'yz')", "yzx"),
         ("rpad('x', 3)", "x"),
         ("replace('aba', 'a', 'cc')", "ccbcc"),
+        ("regexp_replace('aba', 'a', 'cc')", "ccba"),
+        ("regexp_replace('aba', 'a', 'cc', 'g')", "ccbcc"),
+        ("concat('a', NULL, 'b'), concat_ws('-', 'a', NULL, 'b')", "ab,a-b"),
+        ("array_to_string([1, 2], '-')", "1-2"),
+        ("levenshtein('kitten', 'sitting')", "3"),
         ("length(repeat(arrow_cast('ab', 'Dictionary(Int32, Utf8)'), 1000))", "2000"),
     ] {
         server.check(&format!("SELECT {call}"), &[], want).await;
     }
+}
+
+/// What may make much is asked for a few rows at a time, and refused only if it does.
+#[actix_rt::test]
+async fn a_pessimistic_estimate_refuses_nothing() {
+    let server = Fixture::new().await;
+    let text = "SELECT sum(length(regexp_replace(t, 'a', repeat('b', 1000), 'g'))) FROM \
+                (SELECT repeat('c', 900) || 'a' AS t FROM generate_series(1, 900))";
+    server.check(text, &[], &(900 * 1_900).to_string()).await;
+    let error = server.error(&text.replace("'a',", "'c',")).await;
+    assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
+}
+
+/// Each would repeat a large constant for every row, or make millions of rows of one batch.
+#[actix_rt::test]
+async fn large_rows_come_a_few_at_a_time() {
+    let server = Fixture::new().await;
+    let list = "range(0, 100000)";
+    for (text, want) in [
+        (format!("SELECT count(*) FROM (SELECT unnest({list}) FROM generate_series(1, 20))"), 20),
+        (format!("SELECT sum(array_length({list})) FROM generate_series(1, 40)"), 40),
+        (
+            "SELECT sum(length(x)) FROM (SELECT repeat('x', 100000) AS x \
+             FROM generate_series(1, 400))"
+                .to_owned(),
+            400,
+        ),
+    ] {
+        server.check(&text, &[], &(want * 100_000).to_string()).await;
+    }
+    let text = format!("SELECT unnest({list}) FROM generate_series(1, 100000)");
+    // What waits between operators is counted, so that this may be refused; it never takes more.
+    match server.start("home", &text, &[]).await {
+        Ok(mut result) => assert!(result.batches.next().await.unwrap().is_ok()),
+        Err(error) => assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message),
+    }
+}
+
+#[actix_rt::test]
+async fn constants_come_to_a_bounded_amount() {
+    let server = Fixture::new().await;
+    let columns: Vec<String> =
+        (0..10).map(|i| format!("repeat('x', {}) AS c{i}", 60_000_000 + i)).collect();
+    let error = server.error(&format!("SELECT {}", columns.join(", "))).await;
+    assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
+    assert!(error.message.contains("Resources exhausted"), "{}", error.message);
+}
+
+#[actix_rt::test]
+async fn arguments_beyond_reason_are_refused() {
+    let server = Fixture::new().await;
+    let items: Vec<String> = (0..20_000).map(|i| format!("1 AS c{i}")).collect();
+    for (text, part) in [
+        ("SELECT nth_value(v, 0) FROM (VALUES (1)) AS t(v)", "there is no value 0"),
+        (
+            "SELECT approx_percentile_cont(v, 0.5, 9223372036854775807) FROM (VALUES (1.0)) AS t(v)",
+            "takes at most 100000 centroids",
+        ),
+        ("SELECT array_resize([1], -1)", "requires a size that is not negative"),
+        (&format!("SELECT {}", items.join(", ")), "more than 5000 items behind SELECT"),
+        (
+            &format!("SELECT {}", ["repeat('x', 1)"; 60].join(" || ")),
+            "more than 50 calls of functions that make long values",
+        ),
+    ] {
+        let error = server.error(text).await;
+        assert_eq!(error.kind, ErrorKind::InvalidInput, "{text:.60}: {}", error.message);
+        assert!(error.message.contains(part), "{text:.60}: {}", error.message);
+    }
+    server.check("SELECT nth_value(v, 1) FROM (VALUES (1)) AS t(v)", &[], "1").await;
 }

@@ -8,7 +8,7 @@ mod rows;
 mod running;
 mod statements;
 
-use super::{Query, QueryConfig, QueryRuntime};
+use super::{Query, QueryConfig, QueryRuntime, ServerFacts};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
@@ -104,6 +104,7 @@ impl Fixture {
             Box::pin(async move { Ok(store) }) as _
         });
         guardian.birth(actor_config("store"), store.clone(), empty).await.unwrap();
+        let server = Arc::new(ServerFacts { roster: guardian.roster(), ..ServerFacts::default() });
         let config = QueryConfig {
             catalog,
             stores: StoreShards::new(vec![store.clone()]),
@@ -118,6 +119,7 @@ impl Fixture {
             settings: vec![("datafusion.execution.batch_size".into(), "1000".into())],
             max_concurrent,
             log_entries_max: 100,
+            server,
         };
         let runtime = QueryRuntime::new(2).unwrap();
         let query = Guardian::mailbox(&actor_config("query"));

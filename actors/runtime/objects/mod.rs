@@ -30,6 +30,8 @@ pub struct Objects {
     /// A put costs a round trip over a network, or as much time: better few puts of much than many
     /// of little.
     pub remote: bool,
+    /// What is written to the folder survives a power loss before it counts as stored.
+    pub fsync: bool,
 }
 
 impl Objects {
@@ -49,19 +51,19 @@ impl Objects {
                 let store = remote::open(options)
                     .await
                     .with_context(|| format!("cannot use {}", options.storage))?;
-                Ok(Self { store, directory: None, remote: true })
+                Ok(Self { store, directory: None, remote: true, fsync: true })
             }
         }
     }
 
     /// A store that ends with the process.
     pub fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), directory: None, remote: false }
+        Self { store: Arc::new(InMemory::new()), directory: None, remote: false, fsync: true }
     }
 
     /// The same with the delays of a store behind a network.
     pub fn throttled_memory() -> Self {
-        Self { store: Arc::new(throttled::memory()), directory: None, remote: true }
+        Self { store: Arc::new(throttled::memory()), directory: None, remote: true, fsync: true }
     }
 
     /// A store in a folder.
@@ -77,6 +79,6 @@ impl Objects {
         let store = DurableDirectory::new(root, fsync)
             .with_context(|| format!("cannot use {shown} to keep data in"))?;
         let directory = Some(store.root().to_owned());
-        Ok(Self { store: Arc::new(store), directory, remote: false })
+        Ok(Self { store: Arc::new(store), directory, remote: false, fsync })
     }
 }

@@ -5,8 +5,9 @@ pub mod query;
 pub mod storage;
 
 use self::object_store::ObjectStoreArgs;
-use self::query::{ParquetCacheArgs, QueryArgs};
+use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
 use self::storage::StorageArgs;
+use crate::port::tls::TlsVersion;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use protocols::durations::parse_duration;
@@ -80,6 +81,10 @@ pub struct ServeArgs {
     )]
     pub max_http_request_size: usize,
 
+    /// Encryption of connections.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
     /// After binding, write `host:port` to this file, which must not exist
     #[arg(long, value_name = "FILE", env = "INFLUXDB3_TCP_LISTENER_FILE_PATH", hide = true)]
     pub tcp_listener_file_path: Option<PathBuf>,
@@ -105,6 +110,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub parquet_cache: ParquetCacheArgs,
 
+    /// Options of last-value and distinct-value caches.
+    #[command(flatten)]
+    pub caches: CacheArgs,
+
     /// Options of the log.
     #[command(flatten)]
     pub log: LogArgs,
@@ -126,6 +135,29 @@ pub struct ServeArgs {
     /// Accepted for scripts written for other servers: this one never sends telemetry
     #[arg(long, env = "INFLUXDB3_TELEMETRY_DISABLE_UPLOAD", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide = true)]
     pub disable_telemetry_upload: bool,
+}
+
+/// Encryption of connections.
+#[derive(Args, Debug)]
+pub struct TlsArgs {
+    /// PEM file with the server's certificate: connections are encrypted
+    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Oldest version of TLS that clients may use
+    #[arg(
+        long,
+        value_name = "VERSION",
+        value_enum,
+        env = "INFLUXDB3_TLS_MINIMUM_VERSION",
+        default_value = "tls-1.2",
+        hide_short_help = true
+    )]
+    pub tls_minimum_version: TlsVersion,
 }
 
 /// The log.

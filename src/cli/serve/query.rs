@@ -98,6 +98,33 @@ pub struct ParquetCacheArgs {
     pub disable_parquet_mem_cache: bool,
 }
 
+/// Last-value and distinct-value caches.
+#[derive(Args, Debug)]
+pub struct CacheArgs {
+    /// Memory that last-value and distinct-value caches may take together; beyond it the largest
+    /// ones lose their oldest keys
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "INFLUXDB3_CACHE_MEMORY_LIMIT",
+        default_value = "10%",
+        hide_short_help = true
+    )]
+    pub cache_memory_limit: MemorySize,
+
+    /// Largest count of a last-value cache [default: no limit]
+    #[arg(long, value_name = "N", env = "INFLUXDB3_MAX_LAST_CACHE_COUNT", hide_short_help = true)]
+    pub max_last_cache_count: Option<u64>,
+
+    /// How often last-value caches are freed of rows whose time is over
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_LAST_CACHE_EVICTION_INTERVAL", default_value = "10s", hide_short_help = true)]
+    pub last_cache_eviction_interval: Duration,
+
+    /// How often distinct-value caches are freed of what is too old or too much
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_DISTINCT_CACHE_EVICTION_INTERVAL", default_value = "10s", hide_short_help = true)]
+    pub distinct_cache_eviction_interval: Duration,
+}
+
 fn fraction(text: &str) -> Result<f64, String> {
     let fraction: f64 = text.parse().map_err(|_| format!("'{text}' is not a number"))?;
     let inside = fraction > 0.0 && fraction < 1.0;

@@ -1,13 +1,12 @@
 //! Comma-separated values with a header line.
 
+use super::cells::{self, Values};
 use super::{Encode, encode_error};
-use arrow::array::{Array, ArrayRef, RecordBatch, StringBuilder};
-use arrow::csv::WriterBuilder;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::NullBuffer;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use protocols::messages::query::QueryError;
-use std::sync::Arc;
 
 pub(super) struct Csv {
     header_is_due: bool,
@@ -20,13 +19,26 @@ impl Csv {
     }
 
     fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
-        let mut bytes = Vec::with_capacity(self.bytes_last);
-        let mut writer = WriterBuilder::new().with_header(self.header_is_due).build(&mut bytes);
-        writer.write(&flatten(rows)?)?;
-        drop(writer);
-        self.header_is_due = false;
-        self.bytes_last = bytes.len();
-        Ok(bytes)
+        let arrays: Vec<ArrayRef> =
+            rows.columns().iter().map(cells::known).collect::<Result<_, _>>()?;
+        let columns: Vec<Column<'_>> = arrays.iter().map(Column::new).collect::<Result<_, _>>()?;
+        // The next batch is about as large as this one.
+        let mut out = Vec::with_capacity(self.bytes_last);
+        if std::mem::take(&mut self.header_is_due) {
+            let schema = rows.schema();
+            write_line(&mut out, schema.fields().len(), |at, out| {
+                write_text(schema.field(at).name(), out);
+                Ok(())
+            })?;
+        }
+        let mut printed = String::new();
+        for row in 0..rows.num_rows() {
+            write_line(&mut out, columns.len(), |at, out| {
+                columns[at].write(row, out, &mut printed)
+            })?;
+        }
+        self.bytes_last = out.len();
+        Ok(out)
     }
 }
 
@@ -40,35 +52,101 @@ impl Encode for Csv {
     }
 }
 
-/// Lists and structures as text, because the writer knows none.
-fn flatten(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let schema = rows.schema();
-    if !schema.fields().iter().any(|field| field.data_type().is_nested()) {
-        return Ok(rows.clone());
-    }
-    let mut fields = Vec::with_capacity(rows.num_columns());
-    let mut columns = Vec::with_capacity(rows.num_columns());
-    for (field, column) in schema.fields().iter().zip(rows.columns()) {
-        if field.data_type().is_nested() {
-            fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, true)));
-            columns.push(text(column)?);
-        } else {
-            fields.push(Arc::clone(field));
-            columns.push(Arc::clone(column));
+/// Writes the cells of a line with commas between.
+fn write_line(
+    out: &mut Vec<u8>,
+    cells: usize,
+    mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<(), ArrowError>,
+) -> Result<(), ArrowError> {
+    let begin = out.len();
+    for at in 0..cells {
+        if at > 0 {
+            out.push(b',');
         }
+        write(at, out)?;
     }
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    if out.len() == begin {
+        // A blank line would be no row at all.
+        out.extend_from_slice(b"\"\"");
+    }
+    out.push(b'\n');
+    Ok(())
 }
 
-fn text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
-    let options = FormatOptions::default();
-    let formatter = ArrayFormatter::try_new(column, &options)?;
-    let mut texts = StringBuilder::new();
-    for row in 0..column.len() {
-        match column.is_null(row) {
-            true => texts.append_null(),
-            false => texts.append_value(formatter.value(row).try_to_string()?),
-        }
+struct Column<'a> {
+    nulls: Option<NullBuffer>,
+    kind: Kind<'a>,
+}
+
+enum Kind<'a> {
+    Table(Values<'a>),
+    /// Values that the library prints, lists and structures too.
+    Printed(ArrayFormatter<'a>),
+}
+
+impl<'a> Column<'a> {
+    fn new(array: &'a ArrayRef) -> Result<Self, ArrowError> {
+        let kind = match Values::of(array) {
+            Some(values) => Kind::Table(values),
+            None => {
+                // Values that cannot be shown are errors and not texts that say so.
+                let options = FormatOptions::new().with_display_error(false);
+                Kind::Printed(ArrayFormatter::try_new(array, &options)?)
+            }
+        };
+        Ok(Self { nulls: cells::nulls(array), kind })
     }
-    Ok(Arc::new(texts.finish()))
+
+    /// `printed` is a place for text, so that not every cell needs a new one.
+    fn write(&self, row: usize, out: &mut Vec<u8>, printed: &mut String) -> Result<(), ArrowError> {
+        if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return Ok(());
+        }
+        match &self.kind {
+            Kind::Table(values) => write_value(values, row, out),
+            Kind::Printed(values) => {
+                printed.clear();
+                values.value(row).write(printed)?;
+                write_text(printed, out);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_value(values: &Values<'_>, row: usize, out: &mut Vec<u8>) {
+    match values {
+        Values::Float(values) => write_float(values[row], out),
+        Values::Integer(values) => cells::write_number(values[row], out),
+        Values::UInteger(values) => cells::write_number(values[row], out),
+        Values::Boolean(values) => {
+            let word: &[u8] = if values.value(row) { b"true" } else { b"false" };
+            out.extend_from_slice(word);
+        }
+        Values::Text(texts) => write_text(texts.value(row), out),
+        Values::Tag { keys, texts } => write_text(texts.value(keys[row] as usize), out),
+        Values::Instant(values) => cells::write_instant(values[row], out),
+    }
+}
+
+/// `1.0`, `1000000000000000.0`, `1e16`, `NaN`, `inf`
+fn write_float(value: f64, out: &mut Vec<u8>) {
+    out.extend_from_slice(ryu::Buffer::new().format(value).as_bytes());
+}
+
+/// Writes a text, in quotes where it would not be read back as one field.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
+    if !bytes.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r')) {
+        out.extend_from_slice(bytes);
+        return;
+    }
+    out.push(b'"');
+    for byte in bytes {
+        if *byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
 }

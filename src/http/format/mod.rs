@@ -1,12 +1,14 @@
 //! Rows of a result into the bytes of an answer, batch by batch.
 
+mod cells;
 mod csv;
 mod json;
-mod jsonl;
 mod parquet;
 mod pretty;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod type_tests;
 
 use super::failure::Failure;
 use super::limits::{ENCODE_INLINE_VALUES_MAX, ENCODE_ROWS_MAX};
@@ -30,20 +32,45 @@ trait Encode: Send {
 
 fn encoder(format: ResultFormat, schema: &SchemaRef) -> Result<Box<dyn Encode>, QueryError> {
     Ok(match format {
-        ResultFormat::Json => Box::new(json::Json::new()),
-        ResultFormat::JsonLines => Box::new(jsonl::JsonLines::new()),
+        ResultFormat::Json => Box::new(json::Json::array()),
+        ResultFormat::JsonLines => Box::new(json::Json::lines()),
         ResultFormat::Csv => Box::new(csv::Csv::new()),
         ResultFormat::Pretty => Box::new(pretty::Pretty::default()),
         ResultFormat::Parquet => Box::new(parquet::Parquet::new(SchemaRef::clone(schema))?),
     })
 }
 
+/// A value that cannot be shown, such as a time beyond what a calendar has, is the query's fault.
 fn encode_error(error: &ArrowError) -> QueryError {
-    internal(format!("error while writing the result: {error}"))
+    let kind = match error {
+        ArrowError::CastError(_) | ArrowError::ParseError(_) => ErrorKind::InvalidInput,
+        ArrowError::InvalidArgumentError(_) => ErrorKind::InvalidInput,
+        ArrowError::JsonError(_) | ArrowError::NotYetImplemented(_) => ErrorKind::NotImplemented,
+        _ => ErrorKind::Internal,
+    };
+    QueryError { kind, message: format!("error while writing the result: {error}") }
 }
 
 fn internal(message: String) -> QueryError {
     QueryError { kind: ErrorKind::Internal, message }
+}
+
+/// The bytes of a whole result.
+///
+/// # Errors
+/// When a value cannot be shown in this format.
+pub fn encode(
+    format: ResultFormat,
+    schema: &SchemaRef,
+    batches: &[RecordBatch],
+) -> Result<Vec<u8>, QueryError> {
+    let mut encoder = encoder(format, schema)?;
+    let mut bytes = Vec::new();
+    for part in batches.iter().cloned().flat_map(parts) {
+        bytes.append(&mut encoder.batch(&part)?);
+    }
+    bytes.append(&mut encoder.finish()?);
+    Ok(bytes)
 }
 
 /// Answers with the rows of `batches`. The status line waits for the first bytes, so that a query

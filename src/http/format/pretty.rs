@@ -1,8 +1,11 @@
 //! A table for people. It is gathered whole, because the widths of its columns depend on all rows.
 
+use super::cells::Values;
 use super::{Encode, encode_error};
 use crate::http::limits::PRETTY_BYTES_MAX;
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
 use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
@@ -30,6 +33,7 @@ impl Encode for Pretty {
                 ),
             });
         }
+        rows.columns().iter().try_for_each(check_times).map_err(|error| encode_error(&error))?;
         self.batches.push(rows.clone());
         Ok(Vec::new())
     }
@@ -39,4 +43,19 @@ impl Encode for Pretty {
         let table = pretty_format_batches(&batches).map_err(|error| encode_error(&error))?;
         Ok(table.to_string().into_bytes())
     }
+}
+
+/// Refuses times that no calendar has: in a table they would be texts that say so.
+fn check_times(column: &ArrayRef) -> Result<(), ArrowError> {
+    let kind = column.data_type();
+    // All others, and all times that are counted in nanoseconds, can be shown.
+    if !kind.is_temporal() || Values::of(column).is_some() {
+        return Ok(());
+    }
+    let formatter = ArrayFormatter::try_new(column, &FormatOptions::new())?;
+    let mut text = String::new();
+    (0..column.len()).filter(|row| column.is_valid(*row)).try_for_each(|row| {
+        text.clear();
+        formatter.value(row).write(&mut text)
+    })
 }

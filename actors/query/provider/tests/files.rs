@@ -75,7 +75,7 @@ proptest! {
 }
 
 /// So many files of one row each series, one file a chunk.
-async fn many_files(world: &mut World, files: i64) {
+pub(super) async fn many_files(world: &mut World, files: i64) {
     let mut shown = Vec::new();
     for i in 0..files {
         let rows: Vec<Row> = (0..3_u8)

@@ -3,9 +3,10 @@
 mod buffer;
 mod deferred;
 mod files;
+mod newest;
 mod store;
 
-use super::{Files, ScanContext, StoredTable};
+use super::{Files, ReadNewest, ScanContext, StoredTable};
 use crate::dedup::sort_dedup;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
@@ -292,6 +293,7 @@ impl World {
             deadline: Self::deadline(),
             now_ns,
             files_planned: Arc::default(),
+            files_since_ns: i64::MIN,
             sort_ahead_bytes_max: self.sort_ahead_bytes_max,
         }
     }
@@ -301,6 +303,7 @@ impl World {
         let session = SessionContext::new_with_config(config);
         let provider = StoredTable::new(table(columns), retention_ns, self.context(now_ns));
         session.register_table("m", Arc::new(provider)).expect("registers");
+        session.add_optimizer_rule(Arc::new(ReadNewest));
         session
     }
 
@@ -423,6 +426,7 @@ async fn check(world: &mut World, model: &Model) {
         let mut unordered = read(&world.sql(4, &format!("SELECT * FROM m WHERE {text}")).await);
         unordered.sort();
         assert_eq!(unordered, expected, "{text}");
+        newest::check(world, &text, &expected).await;
         let counted = world.sql(4, &format!("SELECT count(*) FROM m WHERE {text}")).await;
         assert_eq!(count(&counted), expected.len() as i64, "{text}");
         let limited = world.sql(4, &format!("SELECT f FROM m WHERE {text} LIMIT 5")).await;

@@ -1,0 +1,339 @@
+//! See the module's page.
+
+use super::fill::fill;
+use super::wanted::{Def, Wanted, wanted};
+use crate::cache_kit::{
+    Cache, CacheAddress, CacheBudget, CacheEntry, CacheParts, CacheState, Content, Directory,
+};
+use crate::distinct_cache::DistinctValues;
+use crate::last_cache::LastValues;
+use crate::query::Query;
+use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::clock::Clock;
+use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian, SharedThreads};
+use crate::runtime::mailbox::{Mailbox, Responder};
+use crate::runtime::published::{Published, Publisher};
+use futures::FutureExt;
+use hashbrown::{HashMap, HashSet};
+use protocols::limits;
+use protocols::messages::caches::{
+    CacheRef, EvictCaches, EvictDue, LookAfterCaches, StartOver, SyncCaches,
+};
+use protocols::messages::catalog::CacheKind;
+use protocols::messages::rank;
+use protocols::schema::CatalogSnapshot;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Caches that are filled at the same time.
+const FILLINGS_MAX: usize = 2;
+/// How long a cache may take to begin anew.
+const START_OVER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What the actor needs, in all its lives.
+#[derive(Clone)]
+pub struct KeeperConfig {
+    /// Names, schemas and which caches there are.
+    pub catalog: Published<CatalogSnapshot>,
+    /// What reads tables.
+    pub query: Mailbox<Query>,
+    /// Gives birth to caches.
+    pub guardian: Guardian,
+    /// What they live on.
+    pub threads: SharedThreads,
+    /// The memory that they share.
+    pub budget: CacheBudget,
+    /// Wall-clock time.
+    pub clock: Clock,
+}
+
+/// See the module's page.
+pub struct CacheKeeper {
+    config: KeeperConfig,
+    directory: Publisher<Directory>,
+    /// The running caches: kept from life to life.
+    births: Births,
+    /// Births or ends are under way.
+    busy: bool,
+    /// The catalog has to be compared once more.
+    again: bool,
+    waiting: Vec<Responder<SyncCaches>>,
+    /// The first comparison of this process has been made: caches that come later are new.
+    is_settled: Arc<AtomicBool>,
+    fillings: usize,
+    starting_over: HashSet<CacheRef>,
+}
+
+/// The running caches, for those who end them.
+type Births = Arc<Mutex<HashMap<CacheRef, Birth>>>;
+
+impl CacheKeeper {
+    /// What births the keeper, now and after each death.
+    pub fn factory(config: KeeperConfig, directory: Publisher<Directory>) -> Factory<Self> {
+        let (births, is_settled) = (Births::default(), Arc::<AtomicBool>::default());
+        let directory = Arc::new(directory);
+        Arc::new(move || {
+            let keeper = Self {
+                config: config.clone(),
+                directory: directory.again(),
+                births: Arc::clone(&births),
+                busy: false,
+                again: false,
+                waiting: Vec::new(),
+                is_settled: Arc::clone(&is_settled),
+                fillings: 0,
+                starting_over: HashSet::new(),
+            };
+            async move { Ok(keeper) }.boxed_local()
+        })
+    }
+
+    /// Makes the caches that run those of the catalog.
+    fn sync(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.busy {
+            self.again = true;
+            return;
+        }
+        let wanted = wanted(&self.config.catalog.load());
+        let running = self.directory.load();
+        let mut ending = Vec::new();
+        let mut kept: Vec<Arc<CacheEntry>> = Vec::new();
+        for entry in running.all() {
+            if wanted.contains_key(&entry.cache) {
+                kept.push(Arc::clone(entry));
+            } else {
+                let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
+                ending.extend(births.remove(&entry.cache));
+            }
+        }
+        let is_new = self.is_settled.swap(true, Ordering::Relaxed);
+        let missing = wanted.into_iter().filter(|(cache, _)| running.find(*cache).is_none());
+        let births: Vec<_> =
+            missing.map(|(cache, wanted)| self.birth(cache, &wanted, is_new, cx)).collect();
+        if births.is_empty() && ending.is_empty() {
+            self.waiting.drain(..).for_each(|reply| reply.answer(()));
+            return;
+        }
+        self.busy = true;
+        self.directory.publish(Arc::new(Directory::new(kept.into_iter())));
+        let work = async move {
+            for birth in ending {
+                birth.end().await;
+            }
+            futures::future::join_all(births).await
+        };
+        cx.then(work, |keeper, born, cx| keeper.born(born.into_iter().flatten().collect(), cx));
+    }
+
+    /// Begins the birth of a cache.
+    fn birth(
+        &self,
+        cache: CacheRef,
+        wanted: &Wanted,
+        is_new: bool,
+        cx: &mut Cx<'_, Self>,
+    ) -> impl Future<Output = Option<(Arc<CacheEntry>, Birth)>> + use<> {
+        let (kind, birth) = match &wanted.def {
+            Def::Last(def) => {
+                let def = Arc::clone(def);
+                let content = move || LastValues::new(Arc::clone(&def));
+                let birth = self.birth_of(
+                    cache,
+                    wanted,
+                    "last-cache",
+                    CacheAddress::Last,
+                    content,
+                    is_new,
+                    cx,
+                );
+                ("last-cache", birth.boxed_local())
+            }
+            Def::Distinct(def) => {
+                let def = Arc::clone(def);
+                let content = move || DistinctValues::new(Arc::clone(&def));
+                let address = CacheAddress::Distinct;
+                let birth =
+                    self.birth_of(cache, wanted, "distinct-cache", address, content, is_new, cx);
+                ("distinct-cache", birth.boxed_local())
+            }
+        };
+        async move {
+            match birth.await {
+                Ok(born) => Some(born),
+                Err(error) => {
+                    tracing::error!(?cache, kind, %error, "a cache could not be started");
+                    None
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "called at one place, once for each kind")]
+    fn birth_of<C: Content, F: Fn() -> C + Send + Sync + 'static>(
+        &self,
+        cache: CacheRef,
+        wanted: &Wanted,
+        kind: &'static str,
+        address: fn(Mailbox<Cache<C>>) -> CacheAddress,
+        content: F,
+        is_new: bool,
+        cx: &mut Cx<'_, Self>,
+    ) -> impl Future<Output = anyhow::Result<(Arc<CacheEntry>, Birth)>> + use<C, F> {
+        let config = ActorConfig {
+            kind,
+            name: format!("{kind}-{}-{}", cache.table, cache.cache),
+            messages_max: limits::CACHE_MAILBOX_MESSAGES,
+            bytes_max: limits::CACHE_MAILBOX_BYTES,
+            vital: false,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let (table, name) = (Arc::clone(&wanted.table.name), Arc::clone(wanted.def.name()));
+        let entry = Arc::new(CacheEntry::new(cache, table, name, address(mailbox.clone())));
+        let parts = CacheParts {
+            entry: Arc::clone(&entry),
+            budget: self.config.budget.clone(),
+            clock: self.config.clock.clone(),
+            keeper: cx.mailbox(),
+            fill: true,
+        };
+        let starts_empty = AtomicBool::new(is_new && wanted.def.starts_empty());
+        let factory: Factory<Cache<C>> = Arc::new(move || {
+            let fill = !starts_empty.swap(false, Ordering::Relaxed);
+            let cache = Cache::new(content(), CacheParts { fill, ..parts.clone() });
+            async move { Ok(cache) }.boxed_local()
+        });
+        let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
+        async move {
+            let birth = guardian.birth_among(&threads, config, mailbox, factory).await?;
+            Ok((entry, birth))
+        }
+    }
+
+    /// Takes new caches into the directory.
+    fn born(&mut self, born: Vec<(Arc<CacheEntry>, Birth)>, cx: &mut Cx<'_, Self>) {
+        self.busy = false;
+        let running = self.directory.load();
+        let mut entries: Vec<_> = running.all().cloned().collect();
+        for (entry, birth) in born {
+            let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
+            births.insert(entry.cache, birth);
+            entries.push(entry);
+        }
+        self.directory.publish(Arc::new(Directory::new(entries.into_iter())));
+        self.look_after(cx);
+        if std::mem::take(&mut self.again) {
+            self.sync(cx);
+        } else {
+            self.waiting.drain(..).for_each(|reply| reply.answer(()));
+        }
+    }
+
+    /// Begins the fillings that are due, and has caches begin anew that missed rows.
+    fn look_after(&mut self, cx: &mut Cx<'_, Self>) {
+        for entry in self.directory.load().all() {
+            if entry.is_behind() && self.starting_over.insert(entry.cache) {
+                self.start_over(entry, cx);
+            }
+            if self.fillings < FILLINGS_MAX
+                && let Some(filling) = entry.take_filling()
+            {
+                self.fill(entry, filling, cx);
+            }
+        }
+    }
+
+    fn start_over(&self, entry: &Arc<CacheEntry>, cx: &mut Cx<'_, Self>) {
+        let entry = Arc::clone(entry);
+        let cache = entry.cache;
+        let work = async move {
+            let deadline = Instant::now() + START_OVER_DEADLINE;
+            match &entry.address {
+                CacheAddress::Last(cache) => {
+                    cache.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await
+                }
+                CacheAddress::Distinct(cache) => {
+                    cache.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await
+                }
+            }
+        };
+        cx.then(work, move |keeper, started, _| {
+            keeper.starting_over.remove(&cache);
+            if let Err(error) = started {
+                tracing::warn!(?cache, %error, "a cache that is behind does not begin anew yet");
+            }
+        });
+    }
+
+    fn fill(&mut self, entry: &Arc<CacheEntry>, filling: u64, cx: &mut Cx<'_, Self>) {
+        let Some(wanted) = wanted(&self.config.catalog.load()).remove(&entry.cache) else {
+            return; // about to end
+        };
+        self.fillings += 1;
+        let (entry, query) = (Arc::clone(entry), self.config.query.clone());
+        let now_ns = self.config.clock.now_ns();
+        let work = async move {
+            let begun = Instant::now();
+            let filled = fill(query, &entry, &wanted, filling, now_ns).await;
+            let (table, cache) = (&entry.table_name, &entry.name);
+            match filled {
+                Ok(()) => {
+                    let [keys, rows, bytes] = entry.sizes();
+                    let seconds = begun.elapsed().as_secs_f64();
+                    tracing::info!(%table, %cache, keys, rows, bytes, seconds, "cache filled");
+                }
+                Err(error) => {
+                    tracing::warn!(%table, %cache, %error, "cache not filled, trying again");
+                    entry.ask_for_filling();
+                }
+            }
+        };
+        cx.then(work, |keeper, (), _| keeper.fillings -= 1);
+    }
+}
+
+impl Service for CacheKeeper {
+    const RANK: u8 = rank::CACHE_KEEPER;
+
+    fn started(&mut self, cx: &mut Cx<'_, Self>) {
+        // A former life may have taken a filling and not have begun it.
+        for entry in self.directory.load().all().filter(|e| e.state() == CacheState::Filling) {
+            entry.ask_for_filling();
+        }
+        self.look_after(cx);
+    }
+}
+
+impl Receive<SyncCaches> for CacheKeeper {
+    fn receive(&mut self, _: SyncCaches, reply: Responder<SyncCaches>, cx: &mut Cx<'_, Self>) {
+        self.waiting.push(reply);
+        self.sync(cx);
+    }
+}
+
+impl Receive<LookAfterCaches> for CacheKeeper {
+    fn receive(
+        &mut self,
+        _: LookAfterCaches,
+        reply: Responder<LookAfterCaches>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        self.look_after(cx);
+        reply.answer(());
+    }
+}
+
+impl Receive<EvictCaches> for CacheKeeper {
+    fn receive(&mut self, evict: EvictCaches, reply: Responder<EvictCaches>, _: &mut Cx<'_, Self>) {
+        for entry in self.directory.load().all() {
+            // One that has no room now has it at the next turn.
+            match (&entry.address, evict.kind) {
+                (CacheAddress::Last(cache), CacheKind::Last) => cache.tell(EvictDue),
+                (CacheAddress::Distinct(cache), CacheKind::Distinct) => cache.tell(EvictDue),
+                _ => true,
+            };
+        }
+        reply.answer(());
+    }
+}

@@ -1,0 +1,29 @@
+//! The `CacheKeeper` actor: births, fillings and ends of caches.
+//!
+//! ## Owns
+//! The directory of running caches, which the store brings rows by and queries look caches up in.
+//!
+//! ## Accepts
+//! | message | from | reply |
+//! | --- | --- | --- |
+//! | `SyncCaches` | HTTP handlers, a ticker | when the caches that run are those of the catalog |
+//! | `LookAfterCaches` | caches, a ticker (tell) | nothing |
+//! | `EvictCaches` | tickers (tell) | nothing |
+//!
+//! ## Emits
+//! `ScanTable` to `Query`; `FillRows`, `FillEnded`, `StartOver` and `EvictDue` to the caches.
+//!
+//! ## Invariants
+//! - A cache is in the directory before the rows that it is filled with are read. So each row
+//!   comes to it at least once: brought by the store, or read.
+//! - A cache of a deleted table or database leaves the directory, and then its actor ends.
+//! - A filling that fails is tried again, and so is a birth.
+//!
+//! ## On failure
+//! Rebuilt with the same directory; caches that are not filled yet are filled from the beginning.
+
+mod actor;
+mod fill;
+mod wanted;
+
+pub use actor::{CacheKeeper, KeeperConfig};

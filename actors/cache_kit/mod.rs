@@ -1,0 +1,16 @@
+//! What both kinds of caches stand on: keys, the actor around the content, the memory that all
+//! caches share, and the directory through which rows and queries find them.
+
+mod actor;
+mod budget;
+mod dictionary;
+mod directory;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Cache, CacheParts, Content};
+pub use budget::{CacheBudget, Share};
+pub use dictionary::Dictionary;
+pub use directory::{CacheAddress, CacheDirectory, CacheEntry, CacheFeeds, CacheState, Directory};
+pub use keys::{KeyId, KeyTable, NONE, shown};

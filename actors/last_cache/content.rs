@@ -1,0 +1,399 @@
+//! The rows of a last-value cache.
+//!
+//! Rows have places in columns. The places of one key are a list in order of time; a full key
+//! gives the place of its oldest row to the new one, so that with a count of 1 a key has the same
+//! place for ever.
+
+use super::order::EntryOrder;
+use super::values::ValueColumn;
+use crate::cache_kit::{Content, KeyId, KeyTable, NONE};
+use arrow::array::{
+    ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, new_null_array,
+};
+use arrow::datatypes::{DataType, Field, Schema, TimestampNanosecondType};
+use arrow::error::ArrowError;
+use protocols::caches::LastCacheDef;
+use protocols::messages::caches::LookUpCache;
+use protocols::schema::{TIME_COLUMN, time_field};
+use std::sync::Arc;
+
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// A place for a row, and its neighbours among the rows of its key.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    time_ns: i64,
+    entered_ns: i64,
+    older: u32,
+    newer: u32,
+}
+
+/// The rows of a key: a list from the newest to the oldest.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    newest: u32,
+    oldest: u32,
+    rows: u32,
+    /// A row came in later than one with a newer time.
+    is_mixed: bool,
+}
+
+const NOTHING: Held = Held { newest: NONE, oldest: NONE, rows: 0, is_mixed: false };
+
+/// See the module's page.
+pub struct LastValues {
+    def: Arc<LastCacheDef>,
+    ttl_ns: i64,
+    keys: KeyTable,
+    /// Types of the key columns, texts as plain ones.
+    key_kinds: Vec<DataType>,
+    held: Vec<Held>,
+    order: EntryOrder,
+    rows: Vec<Row>,
+    free: Vec<u32>,
+    columns: Vec<ValueColumn>,
+    /// The newest time that the clock has shown: entries stay in order when it is set back.
+    now_ns: i64,
+}
+
+impl LastValues {
+    /// A cache without rows.
+    pub fn new(def: Arc<LastCacheDef>) -> Self {
+        let ttl_ns = i64::try_from(def.ttl_seconds).unwrap_or(i64::MAX).saturating_mul(SECOND_NS);
+        Self {
+            ttl_ns,
+            keys: KeyTable::new(def.keys.len(), true),
+            key_kinds: vec![DataType::Utf8; def.keys.len()],
+            held: Vec::new(),
+            order: EntryOrder::default(),
+            rows: Vec::new(),
+            free: Vec::new(),
+            columns: Vec::new(),
+            now_ns: i64::MIN,
+            def,
+        }
+    }
+
+    fn is_over(&self, entered_ns: i64, now_ns: i64) -> bool {
+        entered_ns.saturating_add(self.ttl_ns) <= now_ns
+    }
+
+    fn is_value(&self, name: &str) -> bool {
+        name != TIME_COLUMN
+            && match &self.def.values {
+                Some(values) => values.iter().any(|value| value.as_ref() == name),
+                None => !self.def.keys.iter().any(|key| key.as_ref() == name),
+            }
+    }
+
+    /// Makes columns for values that appear for the first time.
+    fn add_columns(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
+        for field in rows.schema_ref().fields() {
+            let known = self.columns.iter().any(|column| column.name.as_ref() == field.name());
+            if let Some(key) = self.def.keys.iter().position(|k| k.as_ref() == field.name()) {
+                self.key_kinds[key] = match field.data_type() {
+                    DataType::Dictionary(..) => DataType::Utf8,
+                    kind => kind.clone(),
+                };
+            }
+            if !known && self.is_value(field.name()) {
+                let mut column = ValueColumn::new(field.name().as_str().into(), field.data_type())?;
+                column.grow(self.rows.len());
+                self.columns.push(column);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes rows that come in now. Returns the key and the place of each.
+    fn enter(
+        &mut self,
+        rows: &RecordBatch,
+        now_ns: i64,
+    ) -> Result<(Vec<KeyId>, Vec<u32>), ArrowError> {
+        let times = rows
+            .column_by_name(TIME_COLUMN)
+            .and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>())
+            .ok_or_else(|| ArrowError::SchemaError("rows without a time column".to_owned()))?;
+        self.add_columns(rows)?;
+        let names = self.def.keys.clone();
+        let keys = self.keys.resolve(rows, &names, |_| true)?;
+        if self.held.len() < self.keys.capacity() {
+            self.held.resize(self.keys.capacity(), NOTHING);
+            self.order.grow(self.keys.capacity());
+        }
+        let places = keys.iter().zip(times.values()).map(|(key, time_ns)| match *key {
+            NONE => NONE,
+            key => self.place(key, *time_ns, now_ns).unwrap_or(NONE),
+        });
+        let places: Vec<u32> = places.collect();
+        let end = self.rows.len();
+        for column in &mut self.columns {
+            column.grow(end);
+            column.put(&places, rows.column_by_name(&column.name))?;
+        }
+        Ok((keys, places))
+    }
+
+    /// The place that a row of `key` takes, if it enters.
+    fn place(&mut self, key: KeyId, time_ns: i64, now_ns: i64) -> Option<u32> {
+        let mut held = self.held[key as usize];
+        if held.rows == 0 {
+            let place = self.free_place();
+            self.rows[place as usize] =
+                Row { time_ns, entered_ns: now_ns, older: NONE, newer: NONE };
+            self.held[key as usize] =
+                Held { newest: place, oldest: place, rows: 1, is_mixed: false };
+            self.order.add(key, now_ns);
+            return Some(place);
+        }
+        if held.is_mixed || time_ns <= self.rows[held.newest as usize].time_ns {
+            // What is over must not keep others out, nor push them out.
+            self.drop_over(key, now_ns);
+            held = self.held[key as usize];
+            if held.rows == 0 {
+                self.order.remove(key);
+                return self.place(key, time_ns, now_ns);
+            }
+        }
+        // The neighbours of the new row: nearly always it is the newest.
+        let (mut newer, mut older) = (NONE, held.newest);
+        while older != NONE && self.rows[older as usize].time_ns > time_ns {
+            newer = older;
+            older = self.rows[older as usize].older;
+        }
+        if older != NONE && self.rows[older as usize].time_ns == time_ns {
+            return None;
+        }
+        let place = if u64::from(held.rows) < self.def.count {
+            self.held[key as usize].rows += 1;
+            self.free_place()
+        } else if older == NONE {
+            return None; // older than all that are kept
+        } else {
+            let place = held.oldest;
+            self.unlink(key, place);
+            if older == place {
+                older = NONE;
+            }
+            place
+        };
+        self.rows[place as usize] = Row { time_ns, entered_ns: now_ns, older, newer };
+        match newer {
+            NONE => self.held[key as usize].newest = place,
+            newer => {
+                self.rows[newer as usize].older = place;
+                self.held[key as usize].is_mixed = true;
+            }
+        }
+        match older {
+            NONE => self.held[key as usize].oldest = place,
+            older => self.rows[older as usize].newer = place,
+        }
+        self.order.touch(key, now_ns);
+        Some(place)
+    }
+
+    /// Takes a row out of the list of its key.
+    fn unlink(&mut self, key: KeyId, place: u32) {
+        let Row { older, newer, .. } = self.rows[place as usize];
+        match newer {
+            NONE => self.held[key as usize].newest = older,
+            newer => self.rows[newer as usize].older = older,
+        }
+        match older {
+            NONE => self.held[key as usize].oldest = newer,
+            older => self.rows[older as usize].newer = newer,
+        }
+    }
+
+    /// Removes the rows of a key whose time is over.
+    fn drop_over(&mut self, key: KeyId, now_ns: i64) {
+        let mut place = self.held[key as usize].newest;
+        while place != NONE {
+            let row = self.rows[place as usize];
+            if self.is_over(row.entered_ns, now_ns) {
+                self.unlink(key, place);
+                self.held[key as usize].rows -= 1;
+                self.give_back(place);
+            }
+            place = row.older;
+        }
+    }
+
+    fn free_place(&mut self) -> u32 {
+        if let Some(place) = self.free.pop() {
+            return place;
+        }
+        self.rows.push(Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE });
+        (self.rows.len() - 1) as u32
+    }
+
+    fn give_back(&mut self, place: u32) {
+        self.columns.iter_mut().for_each(|column| column.clear(place));
+        self.free.push(place);
+    }
+
+    /// Removes a key with all its rows.
+    fn remove(&mut self, key: KeyId) {
+        let held = std::mem::replace(&mut self.held[key as usize], NOTHING);
+        let mut place = held.newest;
+        while place != NONE {
+            let older = self.rows[place as usize].older;
+            self.give_back(place);
+            place = older;
+        }
+        self.order.remove(key);
+        self.keys.remove(key);
+    }
+
+    /// Removes the keys of the longest ago while `goes` says so.
+    fn remove_while(&mut self, goes: impl Fn(&Self, i64) -> bool) -> usize {
+        let mut removed = 0;
+        while let Some((key, touched_ns)) = self.order.oldest()
+            && goes(self, touched_ns)
+        {
+            self.remove(key);
+            removed += 1;
+        }
+        if removed > 0 && self.keys.count() == 0 {
+            self.clear(); // gives the memory back
+        } else if removed > 0 && self.keys.is_sparse() {
+            self.compact();
+        }
+        removed
+    }
+
+    /// Moves what is left into tables of its size.
+    fn compact(&mut self) {
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        for (key, _) in self.order.iter() {
+            let mut place = self.held[key as usize].oldest;
+            while place != NONE {
+                keys.push(key);
+                places.push(place);
+                place = self.rows[place as usize].newer;
+            }
+        }
+        let mut fresh = Self { now_ns: self.now_ns, ..Self::new(Arc::clone(&self.def)) };
+        let moved = self.as_rows(&keys, &places).and_then(|rows| fresh.enter(&rows, self.now_ns));
+        let Ok((new_keys, new_places)) = moved else { return };
+        for (old, new) in places.iter().zip(&new_places) {
+            fresh.rows[*new as usize].entered_ns = self.rows[*old as usize].entered_ns;
+        }
+        let mut moved: Vec<(KeyId, KeyId)> = keys.into_iter().zip(new_keys).collect();
+        moved.dedup();
+        for ((old, new), (_, touched_ns)) in moved.into_iter().zip(self.order.iter()) {
+            fresh.held[new as usize].is_mixed = self.held[old as usize].is_mixed;
+            fresh.order.touch(new, touched_ns);
+        }
+        *self = fresh;
+    }
+
+    /// The rows at these places as they could have been written.
+    fn as_rows(&self, keys: &[KeyId], places: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let mut fields = Vec::new();
+        let mut columns = Vec::new();
+        for (at, (name, kind)) in self.def.keys.iter().zip(&self.key_kinds).enumerate() {
+            let words = keys.iter().map(|key| self.keys.word(*key, at));
+            fields.push(Field::new(name.as_ref(), kind.clone(), true));
+            columns.push(self.keys.dictionary(at).column(words, kind));
+        }
+        for column in &self.columns {
+            let values = column.gather(places);
+            fields.push(Field::new(column.name.as_ref(), values.data_type().clone(), true));
+            columns.push(values);
+        }
+        let times = places.iter().map(|place| self.rows[*place as usize].time_ns);
+        fields.push(time_field());
+        columns.push(Arc::new(TimestampNanosecondArray::from_iter_values(times)));
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+    }
+
+    /// The rows that are asked for: key and place of each.
+    fn select(&self, question: &LookUpCache, now_ns: i64) -> (Vec<KeyId>, Vec<u32>) {
+        let limit = question.limit.unwrap_or(usize::MAX);
+        let (mut keys, mut places) = (Vec::new(), Vec::new());
+        for key in self.keys.select(&question.tests) {
+            let mut place = self.held[key as usize].newest;
+            while place != NONE {
+                let row = &self.rows[place as usize];
+                if !self.is_over(row.entered_ns, now_ns) {
+                    if places.len() >= limit {
+                        return (keys, places);
+                    }
+                    keys.push(key);
+                    places.push(place);
+                }
+                place = row.older;
+            }
+        }
+        (keys, places)
+    }
+
+    fn column(&self, schema: &Schema, at: usize, keys: &[KeyId], places: &[u32]) -> ArrayRef {
+        let field = schema.field(at);
+        let name = field.name().as_str();
+        if name == TIME_COLUMN {
+            let times = places.iter().map(|place| self.rows[*place as usize].time_ns);
+            return Arc::new(TimestampNanosecondArray::from_iter_values(times));
+        }
+        if let Some(column) = self.def.keys.iter().position(|key| key.as_ref() == name) {
+            let words = keys.iter().map(|key| self.keys.word(*key, column));
+            return self.keys.dictionary(column).column(words, field.data_type());
+        }
+        match self.columns.iter().find(|column| column.name.as_ref() == name) {
+            Some(column) => column.gather(places),
+            None => new_null_array(field.data_type(), places.len()),
+        }
+    }
+}
+
+impl Content for LastValues {
+    fn apply(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError> {
+        if self.ttl_ns == 0 {
+            return Ok(()); // no row would ever be shown
+        }
+        self.now_ns = self.now_ns.max(now_ns);
+        self.enter(rows, self.now_ns).map(drop)
+    }
+
+    fn look_up(&self, question: &LookUpCache, now_ns: i64) -> Result<RecordBatch, ArrowError> {
+        let (keys, places) = self.select(question, now_ns.max(self.now_ns));
+        let schema = &question.schema;
+        let columns = (0..schema.fields().len()).map(|at| self.column(schema, at, &keys, &places));
+        let options = RecordBatchOptions::new().with_row_count(Some(places.len()));
+        RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)
+    }
+
+    fn evict(&mut self, now_ns: i64) -> usize {
+        self.now_ns = self.now_ns.max(now_ns);
+        let now_ns = self.now_ns;
+        self.remove_while(|cache, touched_ns| cache.is_over(touched_ns, now_ns))
+    }
+
+    fn shrink(&mut self, max_bytes: usize) -> usize {
+        self.remove_while(|cache, _| cache.bytes() > max_bytes)
+    }
+
+    fn clear(&mut self) {
+        *self = Self { now_ns: self.now_ns, ..Self::new(Arc::clone(&self.def)) };
+    }
+
+    fn keys(&self) -> usize {
+        self.keys.count()
+    }
+
+    fn rows(&self) -> usize {
+        self.rows.len() - self.free.len()
+    }
+
+    fn bytes(&self) -> usize {
+        let values: usize = self.columns.iter().map(ValueColumn::value_bytes).sum();
+        let texts: usize = self.columns.iter().map(ValueColumn::text_bytes).sum();
+        let key = self.keys.key_bytes() + size_of::<Held>() + 16;
+        let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values);
+        // Vectors grow by doubling: on average a third of their room is empty.
+        exact + exact / 3 + texts + self.keys.text_bytes()
+    }
+}

@@ -1,0 +1,292 @@
+//! The content against a naive model under random writes, evictions and questions.
+
+use super::LastValues;
+use crate::cache_kit::Content;
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
+    TimestampNanosecondArray,
+};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampNanosecondType,
+};
+use proptest::prelude::*;
+use protocols::caches::LastCacheDef;
+use protocols::ids::CacheId;
+use protocols::messages::caches::{KeyTest, KeyValue, LookUpCache};
+use protocols::schema::time_field;
+use std::sync::Arc;
+
+const SECOND_NS: i64 = 1_000_000_000;
+const TTL_SECONDS: u64 = 10;
+
+/// A written row: a tag and a number as key, a float and a text as values.
+type Written = (Option<u8>, Option<i64>, i64, Option<i64>, Option<u8>);
+/// A row as it is shown: tag, number, time, float, text.
+type Shown = (String, i64, i64, Option<i64>, Option<String>);
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write { rows: Vec<Written>, has_text: bool },
+    Wait(u64),
+    Evict,
+    Ask(Vec<(usize, bool, Vec<u8>)>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let row = (
+        prop::option::weighted(0.9, 0..4_u8),
+        prop::option::weighted(0.9, 0..3_i64),
+        0..12_i64,
+        prop::option::of(0..5_i64),
+        prop::option::of(0..3_u8),
+    );
+    let test = (0..2_usize, any::<bool>(), prop::collection::vec(0..5_u8, 0..4));
+    let step = prop_oneof![
+        4 => (prop::collection::vec(row, 1..8), any::<bool>())
+            .prop_map(|(rows, has_text)| Step::Write { rows, has_text }),
+        2 => (0..7_u64).prop_map(Step::Wait),
+        1 => Just(Step::Evict),
+        3 => prop::collection::vec(test, 0..4).prop_map(Step::Ask),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+fn batch(rows: &[Written], has_text: bool) -> RecordBatch {
+    let text = |n: u8| format!("v{n}");
+    let tags: Vec<Option<String>> = rows.iter().map(|r| r.0.map(text)).collect();
+    let tags: DictionaryArray<Int32Type> = tags.iter().map(Option::as_deref).collect();
+    let mut fields = vec![
+        Field::new("tag", tags.data_type().clone(), true),
+        Field::new("number", DataType::Int64, true),
+        Field::new("float", DataType::Float64, true),
+    ];
+    let floats = rows.iter().map(|r| r.3.map(|n| n as f64));
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(tags),
+        Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
+        Arc::new(floats.collect::<Float64Array>()),
+    ];
+    if has_text {
+        let texts: Vec<Option<String>> = rows.iter().map(|r| r.4.map(text)).collect();
+        let texts: DictionaryArray<Int32Type> = texts.iter().map(Option::as_deref).collect();
+        fields.push(Field::new("text", texts.data_type().clone(), true));
+        columns.push(Arc::new(texts));
+    }
+    fields.push(time_field());
+    columns.push(Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|r| r.2))));
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+fn def(count: u64) -> Arc<LastCacheDef> {
+    Arc::new(LastCacheDef {
+        id: CacheId(0),
+        name: "c".into(),
+        keys: vec!["tag".into(), "number".into()],
+        values: None,
+        count,
+        ttl_seconds: TTL_SECONDS,
+        starts_empty: false,
+    })
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("tag", DataType::Utf8, false),
+        Field::new("number", DataType::Int64, false),
+        time_field(),
+        Field::new("float", DataType::Float64, true),
+        Field::new("text", DataType::Utf8, true),
+    ]))
+}
+
+fn shown(rows: &RecordBatch) -> Vec<Shown> {
+    let texts = |at: usize| rows.column(at).as_string::<i32>();
+    (0..rows.num_rows())
+        .map(|row| {
+            let float = rows.column(3).as_primitive::<Float64Type>();
+            (
+                texts(0).value(row).to_owned(),
+                rows.column(1).as_primitive::<Int64Type>().value(row),
+                rows.column(2).as_primitive::<TimestampNanosecondType>().value(row),
+                float.is_valid(row).then(|| float.value(row) as i64),
+                texts(4).is_valid(row).then(|| texts(4).value(row).to_owned()),
+            )
+        })
+        .collect()
+}
+
+/// All rows of all keys in a list.
+#[derive(Default)]
+struct Model {
+    count: usize,
+    rows: Vec<(Shown, i64)>,
+}
+
+impl Model {
+    fn is_over(entered_ns: i64, now_ns: i64) -> bool {
+        entered_ns + TTL_SECONDS as i64 * SECOND_NS <= now_ns
+    }
+
+    fn write(&mut self, row: &Written, has_text: bool, now_ns: i64) {
+        let (Some(tag), Some(number)) = (row.0, row.1) else { return };
+        self.rows.retain(|(_, entered_ns)| !Self::is_over(*entered_ns, now_ns));
+        let text = row.4.filter(|_| has_text).map(|n| format!("v{n}"));
+        let row: Shown = (format!("v{tag}"), number, row.2, row.3, text);
+        let same_key = |other: &Shown| (&other.0, other.1) == (&row.0, row.1);
+        let mut times: Vec<i64> =
+            self.rows.iter().filter(|(r, _)| same_key(r)).map(|(r, _)| r.2).collect();
+        if times.contains(&row.2) {
+            return;
+        }
+        times.push(row.2);
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        times.truncate(self.count);
+        let oldest = times[times.len() - 1];
+        self.rows.retain(|(r, _)| !same_key(r) || r.2 >= oldest);
+        if row.2 >= oldest {
+            self.rows.push((row, now_ns));
+        }
+    }
+
+    fn ask(&self, tests: &[(usize, bool, Vec<u8>)], now_ns: i64) -> Vec<Shown> {
+        let holds = |row: &Shown| {
+            tests.iter().all(|(column, among, values)| {
+                let has = values.iter().any(|value| match column {
+                    0 => row.0 == format!("v{value}"),
+                    _ => row.1 == i64::from(*value),
+                });
+                has == *among
+            })
+        };
+        let live = self.rows.iter().filter(|(_, entered)| !Self::is_over(*entered, now_ns));
+        let mut found: Vec<Shown> = live.map(|(row, _)| row.clone()).filter(holds).collect();
+        found.sort_by(|a, b| (&a.0, a.1, b.2).cmp(&(&b.0, b.1, a.2)));
+        found
+    }
+}
+
+fn question(tests: &[(usize, bool, Vec<u8>)], limit: Option<usize>) -> LookUpCache {
+    let test = |(column, among, values): &(usize, bool, Vec<u8>)| {
+        let value = |n: &u8| match column {
+            0 => KeyValue::Text(format!("v{n}").into()),
+            _ => KeyValue::Integer(i64::from(*n)),
+        };
+        let values = values.iter().map(value).collect();
+        (*column, if *among { KeyTest::In(values) } else { KeyTest::NotIn(values) })
+    };
+    LookUpCache { tests: tests.iter().map(test).collect(), schema: schema(), limit }
+}
+
+fn check(steps: &[Step], count: u64) {
+    let mut cache = LastValues::new(def(count));
+    let mut model = Model { count: count as usize, rows: Vec::new() };
+    let mut now_ns = 1_000 * SECOND_NS;
+    for step in steps {
+        match step {
+            Step::Write { rows, has_text } => {
+                cache.apply(&batch(rows, *has_text), now_ns).unwrap();
+                rows.iter().for_each(|row| model.write(row, *has_text, now_ns));
+            }
+            Step::Wait(seconds) => now_ns += *seconds as i64 * SECOND_NS,
+            Step::Evict => {
+                cache.evict(now_ns);
+                let mut keys: Vec<_> =
+                    model.ask(&[], now_ns).into_iter().map(|r| (r.0, r.1)).collect();
+                keys.dedup();
+                assert_eq!(cache.keys(), keys.len());
+                assert!(cache.keys() > 0 || cache.bytes() == 0, "{}", cache.bytes());
+            }
+            Step::Ask(tests) => {
+                let found = shown(&cache.look_up(&question(tests, None), now_ns).unwrap());
+                let mut sorted = found.clone();
+                // Stable: rows of one key stay in the order in which they came.
+                sorted.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+                assert_eq!(sorted, model.ask(tests, now_ns), "{tests:?}");
+                let two = shown(&cache.look_up(&question(tests, Some(2)), now_ns).unwrap());
+                assert_eq!(two, found[..found.len().min(2)]);
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_last_row_of_each_key(steps in steps()) {
+        check(&steps, 1);
+    }
+
+    #[test]
+    fn the_last_rows_of_each_key(steps in steps()) {
+        check(&steps, 3);
+    }
+}
+
+#[test]
+fn a_shrinking_cache_keeps_what_came_last() {
+    let mut cache = LastValues::new(def(2));
+    for number in 0..1_000 {
+        let row = (Some(1), Some(number), number, Some(1), Some(1));
+        cache.apply(&batch(&[row], true), number).unwrap();
+    }
+    cache.apply(&batch(&[(Some(1), Some(0), 5_000, None, None)], true), 2_000).unwrap();
+    let half = cache.bytes() / 2;
+    let removed = cache.shrink(half);
+    assert!(cache.bytes() <= half && removed > 400, "{removed}");
+    let rows = shown(&cache.look_up(&question(&[], None), 2_000).unwrap());
+    let mut numbers: Vec<i64> = rows.iter().map(|row| row.1).collect();
+    numbers.dedup();
+    numbers.sort_unstable();
+    let kept = numbers.len() as i64;
+    let mut expected: Vec<i64> = (1_001 - kept..1_000).collect();
+    expected.insert(0, 0);
+    assert_eq!(numbers, expected);
+}
+
+#[test]
+fn a_cache_that_lost_most_keys_is_as_if_it_never_had_them() {
+    let mut cache = LastValues::new(def(2));
+    let write = |cache: &mut LastValues, number: i64, time: i64| {
+        let row = (Some((number % 3) as u8), Some(number), time, Some(number), Some(2));
+        cache.apply(&batch(&[row], number % 2 == 0), time * SECOND_NS).unwrap();
+    };
+    for number in 0..3_000 {
+        write(&mut cache, number, 1);
+    }
+    for number in 0..500 {
+        write(&mut cache, number, 2);
+        write(&mut cache, number, 4);
+        write(&mut cache, number, 3);
+    }
+    let now_ns = 11 * SECOND_NS;
+    let before = shown(&cache.look_up(&question(&[], None), now_ns).unwrap());
+    assert_eq!(cache.evict(now_ns), 2_500);
+    let mut after = shown(&cache.look_up(&question(&[], None), now_ns).unwrap());
+    assert_eq!((cache.keys(), cache.rows()), (500, 1_000));
+    after.sort_by_key(|row| row.1); // stable
+    assert_eq!(after, before);
+    write(&mut cache, 7, 12);
+    assert_eq!(cache.evict(14 * SECOND_NS), 499, "when rows came in is still known");
+    let rows = shown(&cache.look_up(&question(&[], None), 14 * SECOND_NS).unwrap());
+    assert_eq!(rows.iter().map(|row| row.2).collect::<Vec<_>>(), [12]);
+}
+
+#[test]
+fn without_keys_the_table_is_one_series() {
+    let one = LastCacheDef { keys: vec![], ..LastCacheDef::clone(&def(1)) };
+    let mut cache = LastValues::new(Arc::new(one));
+    cache
+        .apply(
+            &batch(&[(None, None, 1, Some(1), None), (Some(1), Some(1), 2, Some(2), None)], false),
+            0,
+        )
+        .unwrap();
+    let schema = Arc::new(Schema::new(vec![Field::new("float", DataType::Float64, true)]));
+    let question = LookUpCache { tests: vec![], schema, limit: None };
+    let rows = cache.look_up(&question, 0).unwrap();
+    assert_eq!(rows.num_rows(), 1);
+    assert_eq!(rows.column(0).as_primitive::<Float64Type>().value(0) as i64, 2);
+    let nothing = LastCacheDef { ttl_seconds: 0, ..LastCacheDef::clone(&def(1)) };
+    let mut cache = LastValues::new(Arc::new(nothing));
+    cache.apply(&batch(&[(Some(1), Some(1), 2, Some(2), None)], false), 0).unwrap();
+    assert_eq!(cache.rows(), 0);
+}

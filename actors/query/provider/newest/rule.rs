@@ -1,0 +1,98 @@
+//! Finds the queries that need only the newest row of each group.
+
+use super::NewestRows;
+use crate::query::provider::StoredTable;
+use datafusion::common::Column;
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::DefaultTableSource;
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, Sort};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, TableScan};
+use datafusion::optimizer::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
+use protocols::schema::{ColumnKind, TIME_COLUMN};
+use std::sync::Arc;
+
+/// Replaces the scan below an aggregate that only looks at the newest rows of its groups:
+/// `DISTINCT ON (tags) … ORDER BY tags, time DESC`, `last_value(… ORDER BY time)`,
+/// `first_value(… ORDER BY time DESC)` and `max(time)`, each grouped by tags or not at all.
+#[derive(Debug)]
+pub(in crate::query) struct ReadNewest;
+
+impl OptimizerRule for ReadNewest {
+    fn name(&self) -> &'static str {
+        "read_newest"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(
+        &self,
+        plan: LogicalPlan,
+        _: &dyn OptimizerConfig,
+    ) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
+        let Some(scan) = newest_scan(aggregate) else { return Ok(Transformed::no(plan)) };
+        let input = Arc::new(LogicalPlan::TableScan(scan));
+        let aggregate = Aggregate::try_new_with_schema(
+            input,
+            aggregate.group_expr.clone(),
+            aggregate.aggr_expr.clone(),
+            Arc::clone(&aggregate.schema),
+        )?;
+        Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+    }
+}
+
+/// The scan of the newest rows that `aggregate` can do with, if it can.
+fn newest_scan(aggregate: &Aggregate) -> Option<TableScan> {
+    let LogicalPlan::TableScan(scan) = aggregate.input.as_ref() else { return None };
+    let source = scan.source.downcast_ref::<DefaultTableSource>()?;
+    let table = source.table_provider.downcast_ref::<StoredTable>()?;
+    let is_tag = |column: &Column| {
+        table.table.column(&column.name).is_some_and(|c| c.kind == ColumnKind::Tag)
+    };
+    let key = aggregate.group_expr.iter().map(|expr| match expr {
+        Expr::Column(column) if is_tag(column) => Some(column),
+        _ => None,
+    });
+    let key: Vec<&Column> = key.collect::<Option<_>>()?;
+    let newest = |expr: &Expr| match expr.clone().unalias() {
+        Expr::AggregateFunction(function) => is_of_newest(&function, &key),
+        _ => false,
+    };
+    if scan.fetch.is_some() || !aggregate.aggr_expr.iter().all(newest) {
+        return None;
+    }
+    // The largest time of all rows is known without reading any.
+    let is_max = |expr: &Expr| matches!(expr, Expr::AggregateFunction(f) if f.func.name() == "max");
+    if key.is_empty() && aggregate.aggr_expr.iter().all(is_max) {
+        return None;
+    }
+    let key = key.iter().map(|column| column.name.clone()).collect();
+    let newest = NewestRows::new(table.clone(), key);
+    let source = Arc::new(DefaultTableSource::new(Arc::new(newest)));
+    Some(TableScan { source, ..scan.clone() })
+}
+
+/// True if no row but those of the newest time of a group matters to `function`.
+fn is_of_newest(function: &AggregateFunction, key: &[&Column]) -> bool {
+    let params = &function.params;
+    if params.filter.is_some()
+        || params.distinct
+        || params.null_treatment == Some(NullTreatment::IgnoreNulls)
+    {
+        return false;
+    }
+    let is_time = |expr: &Expr| matches!(expr, Expr::Column(c) if c.name == TIME_COLUMN);
+    // Within a group the tags of its key are equal, so that they order nothing.
+    let is_key = |sort: &&Sort| matches!(&sort.expr, Expr::Column(c) if key.contains(&c));
+    let order = params.order_by.iter().find(|sort| !is_key(sort)).filter(|s| is_time(&s.expr));
+    match (function.func.name(), order) {
+        ("first_value", Some(order)) => !order.asc,
+        ("last_value", Some(order)) => order.asc,
+        ("max", _) => params.order_by.is_empty() && params.args.iter().all(is_time),
+        _ => false,
+    }
+}

@@ -1,0 +1,187 @@
+//! How large each measurement is in each profile.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::queries::measure::Plan;
+
+/// A set of measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Profile {
+    /// Every step with little data, in less than a minute: to see that all of it works
+    Smoke,
+    /// About a quarter of an hour
+    Standard,
+    /// More data, more rounds and a long soak: about an hour and a half
+    Full,
+}
+
+/// A measurement. Those of a profile run in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Step {
+    /// Closed loop against the peers, one table and nine
+    Ingest,
+    /// A lone writer, and an open loop
+    Latency,
+    /// Standard queries against the peers, in memory and in Parquet files
+    Queries,
+    /// Ingest and queries while snapshots run, and how fast these are
+    Snapshots,
+    /// Start after a kill
+    Restart,
+    /// Last-value and distinct-value caches
+    Caches,
+    /// The same over 1 hour to 72 hours of data, and bytes on disk
+    Sweep,
+    /// Minutes of ingest under a limit of memory
+    Soak,
+}
+
+pub(super) struct Sizes {
+    pub(super) steps: &'static [Step],
+    /// How often a load is repeated.
+    pub(super) rounds: usize,
+    /// How often it is with the larger data sets.
+    pub(super) other_rounds: usize,
+    pub(super) cpu_hosts: u32,
+    pub(super) cpu_rows: u64,
+    pub(super) devops_hosts: u32,
+    pub(super) devops_seconds: u64,
+    /// What a load may take longer than its rows let expect, before a snapshot is due.
+    pub(super) load_seconds: u64,
+    pub(super) lone_requests: u32,
+    pub(super) open_rate: u64,
+    pub(super) open_seconds: u64,
+    pub(super) query_hosts: u32,
+    pub(super) query_hours: u64,
+    pub(super) plan: Plan,
+    pub(super) snapshot_hosts: u32,
+    pub(super) snapshot_ingest_rows: u64,
+    pub(super) snapshot_rows: u64,
+    /// Queries at rest, to compare with those during a snapshot.
+    pub(super) rest_queries: usize,
+    pub(super) restart_rows: u64,
+    pub(super) cache_hosts: u32,
+    pub(super) cache_series: u32,
+    pub(super) cache_rate: u64,
+    /// How long rows are written while a cache is asked.
+    pub(super) cache_seconds: u64,
+    pub(super) cache_requests: usize,
+    pub(super) sweep_hosts: u32,
+    pub(super) sweep_hours: &'static [u64],
+    pub(super) soak_seconds: u64,
+    pub(super) soak_memory_bytes: u64,
+}
+
+const ALL: &[Step] = &[
+    Step::Ingest,
+    Step::Latency,
+    Step::Queries,
+    Step::Snapshots,
+    Step::Restart,
+    Step::Caches,
+    Step::Sweep,
+    Step::Soak,
+];
+
+impl Profile {
+    pub(super) fn sizes(self) -> Sizes {
+        match self {
+            Self::Smoke => smoke(),
+            Self::Standard => standard(),
+            Self::Full => full(),
+        }
+    }
+}
+
+fn smoke() -> Sizes {
+    Sizes {
+        // A control group needs rights that a test run need not have.
+        steps: &ALL[..ALL.len() - 1],
+        rounds: 1,
+        other_rounds: 1,
+        cpu_hosts: 20,
+        cpu_rows: 20_000,
+        devops_hosts: 10,
+        devops_seconds: 300,
+        load_seconds: 1,
+        lone_requests: 50,
+        open_rate: 10_000,
+        open_seconds: 1,
+        query_hosts: 10,
+        query_hours: 2,
+        plan: Plan { runs_max: 1, runs_min: 1, time_max: Duration::ZERO, compared: 1 },
+        snapshot_hosts: 20,
+        snapshot_ingest_rows: 20_000,
+        snapshot_rows: 20_000,
+        rest_queries: 10,
+        restart_rows: 10_000,
+        cache_hosts: 100,
+        cache_series: 500,
+        cache_rate: 5_000,
+        cache_seconds: 1,
+        cache_requests: 5,
+        sweep_hosts: 5,
+        sweep_hours: &[1, 2],
+        soak_seconds: 3,
+        soak_memory_bytes: 512 << 20,
+    }
+}
+
+fn standard() -> Sizes {
+    Sizes {
+        steps: &ALL[..ALL.len() - 1],
+        rounds: 3,
+        other_rounds: 1,
+        cpu_hosts: 4000,
+        cpu_rows: 1_200_000,
+        devops_hosts: 400,
+        devops_seconds: 900,
+        load_seconds: 4,
+        lone_requests: 2000,
+        open_rate: 50_000,
+        open_seconds: 60,
+        query_hosts: 400,
+        query_hours: 12,
+        plan: Plan {
+            runs_max: 100,
+            runs_min: 3,
+            time_max: Duration::from_millis(2000),
+            compared: 1,
+        },
+        snapshot_hosts: 400,
+        snapshot_ingest_rows: 4_000_000,
+        snapshot_rows: 1_728_000,
+        rest_queries: 1000,
+        restart_rows: 2_000_000,
+        cache_hosts: 10_000,
+        cache_series: 100_000,
+        cache_rate: 100_000,
+        cache_seconds: 10,
+        cache_requests: 500,
+        sweep_hosts: 100,
+        sweep_hours: &[1, 6, 24, 72],
+        soak_seconds: 60,
+        soak_memory_bytes: 512 << 20,
+    }
+}
+
+fn full() -> Sizes {
+    Sizes {
+        steps: ALL,
+        rounds: 5,
+        other_rounds: 3,
+        cpu_rows: 4_000_000,
+        devops_seconds: 1800,
+        open_seconds: 600,
+        plan: Plan { runs_max: 300, runs_min: 5, time_max: Duration::from_secs(15), compared: 4 },
+        restart_rows: 5_000_000,
+        snapshot_ingest_rows: 10_368_000,
+        snapshot_rows: 10_368_000,
+        cache_requests: 2000,
+        sweep_hosts: 400,
+        soak_seconds: 600,
+        ..standard()
+    }
+}

@@ -1,0 +1,42 @@
+//! The options that the server was started with, for `system.nodes`.
+
+use serde_json::{Map, Value};
+
+/// What is shown of a secret.
+const HIDDEN: &str = "*******";
+/// Parts of the names of options whose values are secrets.
+const SECRET_WORDS: [&str; 6] = ["key", "license", "password", "secret", "token", "credential"];
+
+/// The options as a JSON object: names without dashes, values as text.
+pub(super) fn given(arguments: impl Iterator<Item = String>) -> String {
+    let mut options = Map::new();
+    let mut arguments = arguments.peekable();
+    while let Some(argument) = arguments.next() {
+        let Some(option) = argument.strip_prefix("--") else { continue };
+        let (name, value) = match option.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                let value = arguments.next_if(|next| !next.starts_with("--"));
+                (option, value.unwrap_or_else(|| "true".to_owned()))
+            }
+        };
+        let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word));
+        let value = if is_secret { HIDDEN.to_owned() } else { value };
+        options.insert(name.to_owned(), Value::String(value));
+    }
+    Value::Object(options).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden() {
+        let arguments = "serve --node-id n1 --without-auth --aws-secret-access-key=abc \
+                         --aws-access-key-id k --object-store=file --data-dir /d";
+        let options = given(arguments.split_whitespace().map(str::to_owned));
+        let expected = r#"{"aws-access-key-id":"*******","aws-secret-access-key":"*******","data-dir":"/d","node-id":"n1","object-store":"file","without-auth":"true"}"#;
+        assert_eq!(options, expected);
+    }
+}

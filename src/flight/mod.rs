@@ -1,0 +1,138 @@
+//! Flight and Flight SQL: queries over gRPC. A call is decoded, sent to the `Query` actor, and its
+//! rows are written as Arrow messages. Nothing is kept between calls.
+
+mod access;
+mod encode;
+mod headers;
+mod metadata;
+mod prepared;
+mod query;
+mod sql_info;
+mod status;
+mod wire_types;
+mod xdbc;
+
+use crate::http::state::ServerState;
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::{
+    Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,
+    HandshakeRequest, HandshakeResponse, PollInfo, PutResult, SchemaResult, Ticket,
+};
+use futures::stream::BoxStream;
+use http_body::Body;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::Service;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What the paths of all calls begin with.
+pub(crate) const PATH: &str = "/arrow.flight.protocol.FlightService/";
+
+/// Where a call came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+
+/// The service with its codecs.
+pub(crate) type FlightServer = FlightServiceServer<Flight>;
+
+/// The methods of the service.
+pub(crate) struct Flight {
+    state: Arc<ServerState>,
+}
+
+/// The service as a connection takes it.
+pub(crate) fn server(state: Arc<ServerState>) -> FlightServer {
+    let request_bytes_max = state.max_body_bytes;
+    FlightServiceServer::new(Flight { state })
+        .max_decoding_message_size(request_bytes_max)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .accept_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip)
+}
+
+/// Answers one call.
+pub(crate) async fn call<B>(
+    mut server: FlightServer,
+    mut request: http::Request<B>,
+) -> http::Response<tonic::body::Body>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    headers::choose_compression(&mut request);
+    match server.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+type Messages<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl FlightService for Flight {
+    type HandshakeStream = Messages<HandshakeResponse>;
+    type ListFlightsStream = Messages<FlightInfo>;
+    type DoGetStream = Messages<FlightData>;
+    type DoPutStream = Messages<PutResult>;
+    type DoExchangeStream = Messages<FlightData>;
+    type DoActionStream = Messages<arrow_flight::Result>;
+    type ListActionsStream = Messages<ActionType>;
+
+    async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
+        access::check(&self.state, &request)?;
+        query::read(&self.state, request).await.map(Response::new)
+    }
+
+    async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
+        access::check(&self.state, &request)?;
+        query::info(&self.state, request).await.map(Response::new)
+    }
+
+    async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
+        access::check(&self.state, &request)?;
+        prepared::act(&self.state, request).await.map(Response::new)
+    }
+
+    async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
+        access::check(&self.state, &request)?;
+        prepared::bind(&self.state, request).await.map(Response::new)
+    }
+
+    async fn handshake(
+        &self,
+        request: Request<Streaming<HandshakeRequest>>,
+    ) -> Answer<Self::HandshakeStream> {
+        access::check(&self.state, &request)?;
+        access::handshake(request).await
+    }
+
+    async fn get_schema(&self, _: Request<FlightDescriptor>) -> Answer<SchemaResult> {
+        Err(not_implemented("get_schema"))
+    }
+
+    async fn list_flights(&self, _: Request<Criteria>) -> Answer<Self::ListFlightsStream> {
+        Err(not_implemented("list_flights"))
+    }
+
+    async fn list_actions(&self, _: Request<Empty>) -> Answer<Self::ListActionsStream> {
+        Err(not_implemented("list_actions"))
+    }
+
+    async fn poll_flight_info(&self, _: Request<FlightDescriptor>) -> Answer<PollInfo> {
+        Err(not_implemented("poll_flight_info"))
+    }
+
+    async fn do_exchange(
+        &self,
+        _: Request<Streaming<FlightData>>,
+    ) -> Answer<Self::DoExchangeStream> {
+        Err(not_implemented("do_exchange"))
+    }
+}
+
+fn not_implemented(method: &str) -> Status {
+    Status::unimplemented(format!("Not yet implemented: {method}"))
+}

@@ -1,0 +1,156 @@
+//! Rows of a ticket, and what is known about them before they are asked for.
+
+use super::status::{invalid, of_arrow, of_ask, of_command, of_planning, of_ticket, status};
+use super::wire_types::wire_schema;
+use super::{Messages, encode, headers, metadata};
+use crate::http::limits::QUERY_START_MS_MAX;
+use crate::http::state::ServerState;
+use arrow::array::RecordBatch;
+use arrow_flight::flight_descriptor::DescriptorType;
+use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo};
+use futures::StreamExt;
+use futures::stream;
+use protocols::error::ErrorKind;
+use protocols::flight::command::Command;
+use protocols::flight::ticket::{Read, Ticket};
+use protocols::messages;
+use protocols::messages::query::{PlanSql, PlannedSql, QueryError, QueryResult, RunSql, StreamSql};
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::metadata::MetadataMap;
+use tonic::{Code, Request, Status};
+
+/// What was tried, in front of an error's text.
+const RUNNING: &str = "Error while logically planning query";
+const DESCRIBING: &str = "Error while planning query";
+
+/// The messages that a ticket stands for.
+pub(super) async fn read(
+    state: &ServerState,
+    request: Request<arrow_flight::Ticket>,
+) -> Result<Messages<FlightData>, Status> {
+    let deadline = headers::deadline(request.metadata());
+    let ticket = Ticket::decode(&request.get_ref().ticket).map_err(|e| of_ticket(&e))?;
+    let Ticket { db, read } = ticket;
+    let result = match read {
+        Read::Sql(text, params) => run(state, RunSql { db, text, params }, None, deadline).await?,
+        Read::InfluxQl(..) => return Err(no_influxql()),
+        Read::FlightSql(command) => {
+            let name = command.name();
+            match statement(request.metadata(), db, command)? {
+                Ok(query) => run(state, query, Some(name), deadline).await?,
+                Err((db, command)) => {
+                    let batch = describe(state, request.metadata(), db, command).await?;
+                    let (schema, batches) = (batch.schema(), stream::iter([Ok(batch)]).boxed());
+                    QueryResult { schema, batches }
+                }
+            }
+        }
+    };
+    Ok(encode::messages(result, deadline))
+}
+
+/// What a Flight SQL command will answer, and the ticket for it.
+pub(super) async fn info(
+    state: &ServerState,
+    request: Request<FlightDescriptor>,
+) -> Result<FlightInfo, Status> {
+    let descriptor = request.get_ref().clone();
+    match descriptor.r#type() {
+        DescriptorType::Cmd => {}
+        DescriptorType::Path => {
+            let text = "Unsupported message type: FlightInfo with Path";
+            return Err(Status::unimplemented(text));
+        }
+        DescriptorType::Unknown => return Err(invalid("the descriptor has no type")),
+    }
+    let db = headers::database(request.metadata())?;
+    let command = Command::decode(&descriptor.cmd).map_err(|e| of_command(&e))?;
+    let schema = match statement(request.metadata(), db.clone(), command)? {
+        Ok(query) => plan(state, query, false).await?.schema,
+        Err((db, command)) => describe(state, request.metadata(), db, command).await?.schema(),
+    };
+    let ticket = Ticket::for_command(db, descriptor.cmd.to_vec());
+    let endpoint = FlightEndpoint::new().with_ticket(arrow_flight::Ticket::new(ticket));
+    let info = FlightInfo::new()
+        .try_with_schema(&wire_schema(&schema))
+        .map_err(|e| of_arrow(&e))?
+        .with_endpoint(endpoint)
+        .with_descriptor(descriptor);
+    Ok(info)
+}
+
+/// The statement of a command; or the command again, if it asks for something else.
+#[expect(clippy::type_complexity, reason = "either, without a type for one caller")]
+fn statement(
+    metadata: &MetadataMap,
+    db: String,
+    command: Command,
+) -> Result<Result<RunSql, (String, Command)>, Status> {
+    match command {
+        Command::Statement(_) if headers::is_influxql(metadata) => Err(no_influxql()),
+        Command::Statement(text) => Ok(Ok(RunSql { db, text, params: Vec::new() })),
+        Command::Prepared(prepared) => {
+            Ok(Ok(RunSql { db, text: prepared.text, params: prepared.params }))
+        }
+        other => Ok(Err((db, other))),
+    }
+}
+
+/// What is known without running anything.
+async fn describe(
+    state: &ServerState,
+    headers: &MetadataMap,
+    db: String,
+    command: Command,
+) -> Result<RecordBatch, Status> {
+    let table_word = headers::table_word(headers)?;
+    if state.snapshot.load().database(&db).is_none() {
+        let message = format!("database not found: {db}");
+        return Err(status(Code::NotFound, message));
+    }
+    metadata::rows(state, db, command, table_word).await
+}
+
+async fn run(
+    state: &ServerState,
+    query: RunSql,
+    command: Option<&'static str>,
+    deadline: Option<Instant>,
+) -> Result<QueryResult, Status> {
+    let stream = StreamSql { query, command };
+    ask(state, stream, deadline).await?.map_err(|error| of_planning(RUNNING, &error))
+}
+
+/// Columns and placeholders of a statement.
+pub(super) async fn plan(
+    state: &ServerState,
+    query: RunSql,
+    to_prepare: bool,
+) -> Result<PlannedSql, Status> {
+    let plan = PlanSql { query, to_prepare };
+    ask(state, plan, None).await?.map_err(|error| of_planning(DESCRIBING, &error))
+}
+
+/// Asks the `Query` actor, as long as the server runs and the client waits.
+pub(super) async fn ask<M, T>(
+    state: &ServerState,
+    message: M,
+    deadline: Option<Instant>,
+) -> Result<Result<T, QueryError>, Status>
+where
+    M: messages::Command<Reply = Result<T, QueryError>>,
+    actors::query::Query: actors::runtime::actor::Receive<M>,
+{
+    if *state.stopping.borrow() {
+        return Err(status(Code::Unavailable, "the server is shutting down"));
+    }
+    let start = Instant::now() + Duration::from_millis(QUERY_START_MS_MAX);
+    let deadline = deadline.map_or(start, |deadline| deadline.min(start));
+    state.query.ask_from_edge(message, deadline).await.map_err(of_ask)
+}
+
+fn no_influxql() -> Status {
+    let message = "InfluxQL is not supported yet, use SQL".to_owned();
+    of_planning(RUNNING, &QueryError { kind: ErrorKind::NotImplemented, message })
+}

@@ -1,0 +1,178 @@
+//! Filling, restarts, visibility, memory and failures.
+
+use super::{DISTINCT, LAST, create, csv, must_create, now, sorted, write_at};
+use crate::support::client::Client;
+use crate::support::eventually;
+use crate::support::server::{Server, Setup};
+use serde_json::json;
+
+#[test]
+fn a_new_cache_has_what_is_there() {
+    let server = Setup::disk().with(&["--gen1-duration", "1m"]).start();
+    let client = &server.client;
+    let (old, recent) = (now() - 100_000, now() - 10);
+    client.must_write("x", &format!("m,h=a f=1 {old}000000000\nm,h=a f=2 {recent}000000000"));
+    client.must_write("x", &format!("m,h=a g=3i {recent}000000000\nm,h=b f=4 {recent}000000000"));
+    must_create(client, LAST, &json!({"table": "m", "name": "full", "count": 5}));
+    let body = json!({"table": "m", "name": "empty", "start_empty": true});
+    must_create(client, LAST, &body);
+    must_create(client, DISTINCT, &json!({"table": "m", "columns": ["h"]}));
+    let rows = sorted(client, "SELECT h, f, g FROM last_cache('m','full')");
+    assert_eq!(rows, ["a,1.0,", "a,2.0,3", "b,4.0,"], "rows are merged as in the table");
+    assert!(csv(client, "SELECT * FROM last_cache('m','empty')").is_empty());
+    assert_eq!(csv(client, "SELECT * FROM distinct_cache('m')"), ["a", "b"]);
+    client.must_write("x", "m,h=c f=5");
+    assert_eq!(csv(client, "SELECT h FROM last_cache('m','empty')"), ["c"]);
+    let sql = "SELECT name, kind, state, keys, rows FROM system.cache_states ORDER BY name";
+    let state = |name: &str, kind: &str, keys: u32, rows: u32| json!({"name": name, "kind": kind, "state": "running", "keys": keys, "rows": rows});
+    let states = [
+        state("empty", "last", 1, 1),
+        state("full", "last", 3, 4),
+        state("m_h_distinct_cache", "distinct", 3, 3),
+    ];
+    assert_eq!(client.rows("x", sql), json!(states));
+    let listed = client.rows("x", "SHOW TABLES").to_string();
+    assert!(!listed.contains("cache_states") && listed.contains("last_caches"), "{listed}");
+    assert!(client.metric("cache_bytes", &["cache=\"full\""]).is_some_and(|bytes| bytes > 0.0));
+}
+
+#[test]
+fn a_restart_keeps_what_was_cached() {
+    let setup = Setup::disk();
+    let mut server = setup.start();
+    let client = &server.client;
+    write_at(client, "cpu,region=us-east,host=a load=1", 0);
+    must_create(client, LAST, &json!({"table": "cpu"}));
+    must_create(client, DISTINCT, &json!({"table": "cpu", "columns": ["region", "host"]}));
+    must_create(client, LAST, &json!({"table": "cpu", "name": "gone"}));
+    assert_eq!(client.delete(&format!("{LAST}?db=x&table=cpu&name=gone")).status, 200);
+    write_at(client, "cpu,region=us-east,host=b load=2", 1);
+    write_at(client, "cpu,region=us-west,host=a load=3", 2);
+    write_at(client, "cpu,region=us-east,host=a load=4", 3);
+    let all = |client: &Client| {
+        ["SELECT * FROM last_cache('cpu')", "SELECT * FROM distinct_cache('cpu')"]
+            .map(|sql| sorted(client, sql))
+    };
+    let before = all(client);
+    assert_eq!((before[0].len(), before[1].len()), (3, 3));
+    for _ in 0..2 {
+        server.kill();
+        server = setup.start();
+        assert_eq!(all(&server.client), before);
+    }
+    server.client.must_write("x", "cpu,region=us-east,host=z load=5");
+    assert_eq!(all(&server.client)[0].len(), 4, "it takes new rows");
+}
+
+#[test]
+fn an_acknowledged_row_is_in_the_next_answer() {
+    let server = Server::memory();
+    let client = &server.client;
+    client.must_write("x", "m,h=a f=0 0");
+    must_create(client, LAST, &json!({"table": "m"}));
+    must_create(
+        client,
+        DISTINCT,
+        &json!({"table": "m", "columns": ["h"], "max_age": 10_000_000_000_u64}),
+    );
+    for n in 1..200 {
+        client.must_write("x", &format!("m,h=a f={n} {n}\nm,h=h{n} f=1 {n}"));
+        let rows = csv(client, "SELECT f FROM last_cache('m') WHERE h = 'a'");
+        assert_eq!(rows, [format!("{n}.0")]);
+        let sql = format!("SELECT h FROM distinct_cache('m') WHERE h = 'h{n}'");
+        assert_eq!(csv(client, &sql).len(), 1);
+    }
+}
+
+#[test]
+fn many_keys_use_up_the_budget_and_not_the_memory() {
+    let setup = Setup::memory().with(&[
+        "--cache-memory-limit",
+        "2000000b",
+        "--last-cache-eviction-interval",
+        "1h",
+    ]);
+    let server = setup.start();
+    let client = &server.client;
+    client.must_write("x", "m,h=first f=1 1");
+    must_create(client, LAST, &json!({"table": "m"}));
+    for part in 0..10 {
+        let lines: Vec<String> =
+            (0..5_000).map(|n| format!("m,h=host-{part}-{n} f={n} {n}")).collect();
+        client.must_write("x", &lines.join("\n"));
+    }
+    let state = client.rows("x", "SELECT state, keys, bytes FROM system.cache_states");
+    assert_eq!(state[0]["state"], "full");
+    assert!(state[0]["bytes"].as_u64().is_some_and(|bytes| bytes <= 2_000_000), "{state}");
+    let keys = state[0]["keys"].as_u64().expect("a number");
+    assert!((1_000..50_000).contains(&keys), "{keys}");
+    assert!(server.log().contains("the memory for caches is used up"), "{}", server.log());
+    let last = csv(client, "SELECT f FROM last_cache('m') WHERE h = 'host-9-4999'");
+    assert_eq!(last, ["4999.0"], "what came last is there");
+    assert!(csv(client, "SELECT f FROM last_cache('m') WHERE h = 'first'").is_empty());
+    let evicted = client.metric("cache_evicted_keys_total", &["reason=\"memory\""]);
+    assert_eq!(evicted, Some((50_001 - keys) as f64));
+}
+
+/// A panic in an actor, wherever it comes, costs no row: the cache is filled again.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_cache_that_fails_is_filled_again() {
+    for point in [
+        "last-cache-0-0:CacheRows",
+        "last-cache-0-0:FillRows",
+        "last-cache-0-0:FillEnded",
+        "last-cache-0-0:LookUpCache",
+        "last-cache-0-0:EvictDue",
+        "cache-keeper:SyncCaches",
+        "cache-keeper:LookAfterCaches",
+        "cache-keeper:EvictCaches",
+    ] {
+        let server = Setup::memory()
+            .with(&["--last-cache-eviction-interval", "200ms"])
+            .with_variable("INFLUXDB3_FAILPOINTS", &format!("{point}=panic(1)"))
+            .start();
+        let client = &server.client;
+        client.must_write("x", "m,h=a f=1 1");
+        let created = create(client, LAST, &json!({"table": "m"}));
+        assert!(created.status == 201 || created.status >= 500, "{point}: {}", created.status);
+        client.must_write("x", "m,h=b f=2 2");
+        let sql = "SELECT h, f FROM last_cache('m')";
+        eventually(&format!("{point}: the cache has both rows"), || {
+            let answer = client.sql("x", sql);
+            assert!(answer.status == 200 || answer.status >= 400, "{point}");
+            let rows = if answer.status == 200 { answer.json() } else { json!([]) };
+            (rows.as_array().map(Vec::len) == Some(2)).then_some(())
+        });
+        client.must_write("x", "m,h=c f=3 3");
+        assert_eq!(csv(client, sql).len(), 3, "{point}");
+        eventually(&format!("{point} was reached"), || {
+            server.log().contains("planted panic").then_some(())
+        });
+    }
+}
+
+/// Writers wait for one message at most, and what a cache misses it is filled with.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_cache_that_does_not_keep_up_begins_anew() {
+    let setup = Setup::memory()
+        .with_variable("INFLUXDB3_FAILPOINTS", "last-cache-0-0:CacheRows=sleep(6000)");
+    let server = setup.start();
+    let client = &server.client;
+    client.must_write("x", "m,h=a f=1 1");
+    must_create(client, LAST, &json!({"table": "m"}));
+    client.must_write("x", "m,h=b f=2 2");
+    let late = client.metric("cache_overruns_total", &["table=\"m\""]);
+    assert_eq!(late, Some(1.0), "the writer went on without the cache");
+    assert!(server.log().contains("cache cannot keep up"), "{}", server.log());
+    eventually("the cache has all rows", || {
+        let answer = client.sql("x", "SELECT h, f FROM last_cache('m')");
+        assert!(matches!(answer.status, 200 | 503), "{} {}", answer.status, answer.text());
+        (answer.status == 200 && answer.json().as_array()?.len() == 2).then_some(())
+    });
+    eventually("it is well again", || {
+        let state = client.value("x", "SELECT state FROM system.cache_states");
+        (state == "running").then_some(())
+    });
+}

@@ -1,0 +1,105 @@
+//! Client libraries as their users have them, unmodified. `deploy/test` installs them beside the
+//! binary under test. What each one does stands in its script; a script that is content says so.
+
+use crate::support::server::{BINARY, Server, Setup};
+use crate::tls::Identity;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the libraries are installed.
+fn folder() -> PathBuf {
+    let target = Path::new(BINARY).ancestors().nth(2).expect("target/debug/influxdb3");
+    let folder = target.join("clients");
+    assert!(folder.join("versions").exists(), "no clients in {folder:?}: run deploy/test once");
+    folder
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(name)
+}
+
+#[track_caller]
+fn passes(mut command: Command, arguments: &[&str]) {
+    // Loopback is reached directly, whatever the machine is set up for.
+    let command = command.args(arguments).env("NO_PROXY", "*").env("no_proxy", "*");
+    let output = command.output().expect("the program runs");
+    let (said, complaint) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim() == "passed", "{said}\n{complaint}");
+}
+
+#[track_caller]
+fn python(name: &str, arguments: &[&str]) {
+    let mut command = Command::new(folder().join("python/bin/python"));
+    command.arg(script(name));
+    passes(command, arguments);
+}
+
+#[track_caller]
+fn node(name: &str, arguments: &[&str]) {
+    // Modules are looked for beside the script, so it is run from where they are.
+    let folder = folder().join("npm");
+    let copy = folder.join(name);
+    std::fs::copy(script(name), &copy).expect("copied");
+    let mut command = Command::new("node");
+    command.arg(copy).current_dir(folder);
+    passes(command, arguments);
+}
+
+fn address(server: &Server) -> &str {
+    server.client.base().strip_prefix("http://").expect("a URL")
+}
+
+fn host_and_port(server: &Server) -> (&str, &str) {
+    address(server).split_once(':').expect("host:port")
+}
+
+#[test]
+fn the_python_library_for_v3_and_the_adbc_driver_write_and_query() {
+    let server = Setup::memory().start();
+    python("v3.py", &[server.client.base()]);
+    python("adbc.py", &[&format!("grpc://{}", address(&server))]);
+}
+
+#[test]
+fn the_python_library_for_v3_does_the_same_over_tls() {
+    let identity = Identity::new();
+    let server = identity.setup().start();
+    let certificate = identity.certificate_file();
+    let url = format!("https://{}", address(&server));
+    python("v3.py", &[&url, certificate.to_str().expect("UTF-8")]);
+}
+
+#[test]
+fn the_python_library_for_v2_writes() {
+    let server = Setup::memory().start();
+    python("v2.py", &[server.client.base()]);
+    let rows = server.client.rows("v2", "SELECT temp FROM home ORDER BY time");
+    assert_eq!(rows, json!([{"temp": 20.5}, {"temp": 1.5}, {"temp": 2.0}]));
+    assert_eq!(server.client.count("v2", "many"), 10_000);
+}
+
+#[test]
+fn the_python_library_for_v1_writes() {
+    let server = Setup::memory().start();
+    let (host, port) = host_and_port(&server);
+    python("v1.py", &[host, port]);
+    let rows = server.client.rows("v1", "SELECT room, temp FROM home ORDER BY time");
+    assert_eq!(rows, json!([{"room": "Bath", "temp": 20.5}, {"room": "Hall", "temp": 2.0}]));
+}
+
+#[test]
+fn the_javascript_library_for_v3_writes_and_queries() {
+    let server = Setup::memory().start();
+    node("v3.mjs", &[server.client.base()]);
+}
+
+#[test]
+fn the_javascript_library_for_v1_writes() {
+    let server = Setup::memory().start();
+    let (host, port) = host_and_port(&server);
+    node("v1.mjs", &[host, port]);
+    let rows = server.client.rows("v1js", "SELECT room, temp FROM home");
+    assert_eq!(rows, json!([{"room": "Bath", "temp": 20.5}]));
+}
