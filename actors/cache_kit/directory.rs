@@ -271,7 +271,7 @@ impl CacheFeeds {
             let entries = directory.by_table.get(&table).into_iter().flatten();
             taken.extend(entries.map(|entry| entry.bring(rows.clone())));
         }
-        (!taken.is_empty()).then(|| async move {
+        (!taken.is_empty()).then_some(async move {
             join_all(taken).await;
         })
     }

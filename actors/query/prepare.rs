@@ -174,10 +174,11 @@ async fn list_schema(
 ) -> Result<()> {
     for name in provider.table_names() {
         let Some(table) = provider.table(&name).await? else { continue };
+        let known = provider.table_type(&name).await?;
         tables.push(ListedTable {
             schema: schema.to_owned(),
             name,
-            is_view: table.table_type() == TableType::View,
+            is_view: known.unwrap_or(table.table_type()) == TableType::View,
             columns: table.schema(),
         });
     }

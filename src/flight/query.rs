@@ -81,7 +81,6 @@ pub(super) async fn info(
 }
 
 /// The statement of a command; or the command again, if it asks for something else.
-#[expect(clippy::type_complexity, reason = "either, without a type for one caller")]
 fn statement(
     metadata: &MetadataMap,
     db: String,

@@ -68,7 +68,10 @@ pub fn serve(
                 let worker = worker(state, tls, closing).await?;
                 Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
                     let worker = Rc::clone(&worker);
-                    async move { Ok::<_, ()>(worker.connection(tcp).await) }
+                    async move {
+                        worker.connection(tcp).await;
+                        Ok::<(), ()>(())
+                    }
                 }))
             }
         })

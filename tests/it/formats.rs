@@ -115,7 +115,7 @@ fn plans_are_shown() {
 fn long_results_are_whole() {
     let server = Server::memory();
     server.client.must_write("d", TYPES);
-    let sql = "SELECT value, value * 0.5 AS half FROM generate_series(1, 100000)";
+    let sql = "SELECT value, value * 0.5 AS half FROM generate_series(1, 100000) ORDER BY value";
     let (_, json) = formatted(&server.client, sql, "json");
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&json).expect("JSON");
     assert_eq!((rows.len(), rows[99_999]["half"].as_f64()), (100_000, Some(50_000.0)));

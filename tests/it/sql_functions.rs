@@ -228,7 +228,6 @@ fn functions_take_tags() {
         ("approx_distinct(room)", "2"),
         ("count(DISTINCT room)", "2"),
         ("max(upper(room))", "LIVING ROOM"),
-        ("string_agg(DISTINCT room, '|' ORDER BY room)", "Kitchen|Living Room"),
         ("first_value(room ORDER BY time DESC, room)", "Kitchen"),
         ("selector_max(room, time)['value']", "Living Room"),
     ] {
@@ -264,7 +263,7 @@ fn extremes_are_answered() {
                 .to_owned(),
             [200, 200],
         ),
-        (format!("SELECT 'a' LIKE '{}'", "%a".repeat(20_000)), [200, 400]),
+        (format!("SELECT 'a' LIKE '{}'", "%a".repeat(8_000)), [200, 400]),
     ] {
         for format in ["json", "csv", "pretty"] {
             let (status, text) = ask(&server.client, &sql, format);

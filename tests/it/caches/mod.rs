@@ -2,6 +2,8 @@
 
 mod admin;
 mod distinct;
+#[cfg(feature = "failpoints")]
+mod failures;
 mod last;
 mod life;
 mod queries;

@@ -1,4 +1,8 @@
-"""Writes with influxdb, the library for v1: `v1.py HOST PORT`. Queries are InfluxQL there."""
+"""Writes with influxdb, the library for v1: `v1.py HOST PORT`. Queries are InfluxQL there.
+
+Its `ping()` insists on status 204, where version 3 answers 200: nothing that a server of version 3
+can mend.
+"""
 
 import sys
 
@@ -6,7 +10,6 @@ from influxdb import InfluxDBClient
 from influxdb.exceptions import InfluxDBClientError
 
 client = InfluxDBClient(host=sys.argv[1], port=int(sys.argv[2]), database="v1")
-assert client.ping(), "a version"
 points = [
     {
         "measurement": "home",
