@@ -310,3 +310,17 @@ fn the_query_timeout_is_an_option() {
     assert!(answer.status >= 400, "{}", answer.text());
     assert_eq!(server.client.count("d", "m"), 1);
 }
+
+#[test]
+fn the_newest_rows_by_a_tag_that_older_rows_do_not_know() {
+    let server = Server::memory();
+    let client = &server.client;
+    client.must_write("d", "m,a=x f=1 1");
+    let by_a = "SELECT DISTINCT ON (a) f FROM m ORDER BY a, time DESC";
+    assert_eq!(client.rows("d", by_a), json!([{"f": 1.0}])); // these rows are sorted now
+    client.must_write("d", "m,a=y,b=z f=2 100000000000000");
+    let by_b = "SELECT DISTINCT ON (b) f FROM m ORDER BY b, time DESC";
+    for _ in 0..2 {
+        assert_eq!(client.rows("d", by_b), json!([{"f": 2.0}, {"f": 1.0}]));
+    }
+}

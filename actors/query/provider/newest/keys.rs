@@ -3,7 +3,7 @@
 use crate::query::provider::files::file_plan;
 use crate::query::provider::group::{Group, file_times};
 use crate::query::provider::plan::Scan;
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
 use datafusion::arrow::compute::{partition, take, take_record_batch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
 use datafusion::arrow::row::{RowConverter, SortField};
@@ -105,7 +105,7 @@ impl Groups {
             }
         }
         for file in &older.files {
-            if !self.have_met(&self.of_file(file, scan, context).await?.0) {
+            if !self.have_met_file(file, scan, context).await? {
                 return Ok(false);
             }
         }
@@ -120,45 +120,45 @@ impl Groups {
         let series = scan.selection.series(sorted)?;
         let heads = UInt32Array::from_iter_values(series.iter().map(|run| run.start as u32));
         let tags = self.schema.fields().iter().map(|field| {
-            let column = sorted.rows.column_by_name(field.name());
-            let column = column.ok_or_else(|| exec_datafusion_err!("rows without a tag"))?;
-            Ok(take(column, &heads, None)?)
+            // A form that was sorted before the table had the tag lacks it.
+            Ok(match sorted.rows.column_by_name(field.name()) {
+                Some(column) => take(column, &heads, None)?,
+                None => new_null_array(field.data_type(), heads.len()),
+            })
         });
         let tags = tags.collect::<Result<Vec<_>>>()?;
         self.of(&RecordBatch::try_new(Arc::clone(&self.schema), tags)?)
     }
 
-    /// The groups of the selected rows of a file. Read once and remembered, unless time cuts the
-    /// file: then the next query wants others.
-    async fn of_file(
+    /// True if the selected rows of a file are all of groups that were met. What groups these are
+    /// is read once and remembered, unless time cuts the file: then the next query wants others.
+    async fn have_met_file(
         &self,
         file: &Arc<ParquetFile>,
         scan: &Scan,
         context: &Arc<TaskContext>,
-    ) -> Result<Arc<FileKeys>> {
-        let known = self.place(file, scan)?;
+    ) -> Result<bool> {
+        let place = self.place(file, scan)?;
         let cache = &scan.access.metadata;
-        if let Some(place) = &known
+        if let Some(place) = &place
             && let Some(entry) = cache.get(place)
             && let Some(keys) = entry.file_metadata.as_any().downcast_ref::<FileKeys>()
         {
-            // A copy of the names: what the cache holds is only seen by reference.
-            return Ok(Arc::new(FileKeys(keys.0.clone())));
+            return Ok(self.have_met(&keys.0));
         }
-        let keys = Arc::new(self.read(file, scan, context).await?);
-        if let Some(location) = known {
-            let last_modified = Default::default();
+        let keys = self.read(file, scan, context).await?;
+        let answer = self.have_met(&keys.0);
+        if let Some(location) = place {
             let meta = ObjectMeta {
                 location: location.clone(),
-                last_modified,
+                last_modified: Default::default(),
                 size: file.size_bytes,
                 e_tag: None,
                 version: None,
             };
-            let entry = CachedFileMetadataEntry::new(meta, Arc::clone(&keys) as _);
-            cache.put(&location, entry);
+            cache.put(&location, CachedFileMetadataEntry::new(meta, Arc::new(keys)));
         }
-        Ok(keys)
+        Ok(answer)
     }
 
     /// Under which name the groups of a file are remembered.
