@@ -2,6 +2,9 @@
 //!
 //! `README.md` beside this file draws who talks to whom.
 
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests look at files themselves"))]
+
+#[expect(clippy::disallowed_methods, reason = "here it is done for all others, see .clippy.toml")]
 pub mod runtime;
 
 pub mod supervisor;
@@ -31,4 +34,5 @@ pub mod query;
 pub mod cache_keeper;
 
 #[cfg(feature = "simulation")]
+#[expect(clippy::disallowed_methods, reason = "it stands outside of what it simulates")]
 pub mod simulation;

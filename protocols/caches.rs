@@ -26,7 +26,8 @@ pub struct LastCacheDef {
     pub count: u64,
     /// Seconds for which a row is shown after it came in.
     pub ttl_seconds: u64,
-    /// Begin with the rows that are written after the creation.
+    /// Whenever the cache begins, at its creation or with the server, it has no rows but those that
+    /// are written from then on.
     pub starts_empty: bool,
 }
 
@@ -44,7 +45,8 @@ pub struct DistinctCacheDef {
     pub max_cardinality: u64,
     /// Combinations are shown as long as their newest row is not older than so many seconds.
     pub max_age_seconds: u64,
-    /// Begin with the rows that are written after the creation.
+    /// Whenever the cache begins, at its creation or with the server, it has no rows but those that
+    /// are written from then on.
     pub starts_empty: bool,
 }
 

@@ -4,6 +4,8 @@
 //! `cargo bench --bench file_index`. The objects are those that the server itself would have left,
 //! with as many segments behind the newest base as there can be.
 
+#![expect(clippy::disallowed_methods, reason = "it measures from outside")]
+
 use actors::persist::index::{IndexChange, IndexLog, load};
 use actors::runtime::objects::Objects;
 use criterion::{Criterion, criterion_group, criterion_main};

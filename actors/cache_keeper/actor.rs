@@ -22,13 +22,14 @@ use protocols::messages::caches::{
 use protocols::messages::catalog::CacheKind;
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Caches that are filled at the same time.
 const FILLINGS_MAX: usize = 2;
+/// After so long a cache that was given up gets another life.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// How long a cache may take to begin anew.
 const START_OVER_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -60,10 +61,10 @@ pub struct CacheKeeper {
     /// The catalog has to be compared once more.
     again: bool,
     waiting: Vec<Responder<SyncCaches>>,
-    /// The first comparison of this process has been made: caches that come later are new.
-    is_settled: Arc<AtomicBool>,
     fillings: usize,
     starting_over: HashSet<CacheRef>,
+    /// Caches that were given up, and since when that is known.
+    failed: HashMap<CacheRef, Instant>,
 }
 
 /// The running caches, for those who end them.
@@ -72,7 +73,7 @@ type Births = Arc<Mutex<HashMap<CacheRef, Birth>>>;
 impl CacheKeeper {
     /// What births the keeper, now and after each death.
     pub fn factory(config: KeeperConfig, directory: Publisher<Directory>) -> Factory<Self> {
-        let (births, is_settled) = (Births::default(), Arc::<AtomicBool>::default());
+        let births = Births::default();
         let directory = Arc::new(directory);
         Arc::new(move || {
             let keeper = Self {
@@ -82,9 +83,9 @@ impl CacheKeeper {
                 busy: false,
                 again: false,
                 waiting: Vec::new(),
-                is_settled: Arc::clone(&is_settled),
                 fillings: 0,
                 starting_over: HashSet::new(),
+                failed: HashMap::new(),
             };
             async move { Ok(keeper) }.boxed_local()
         })
@@ -101,23 +102,23 @@ impl CacheKeeper {
         let mut ending = Vec::new();
         let mut kept: Vec<Arc<CacheEntry>> = Vec::new();
         for entry in running.all() {
-            if wanted.contains_key(&entry.cache) {
+            if wanted.contains_key(&entry.cache) && !self.is_to_be_born_again(entry) {
                 kept.push(Arc::clone(entry));
             } else {
                 let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
                 ending.extend(births.remove(&entry.cache));
             }
         }
-        let is_new = self.is_settled.swap(true, Ordering::Relaxed);
-        let missing = wanted.into_iter().filter(|(cache, _)| running.find(*cache).is_none());
+        let kept = Directory::new(kept.into_iter());
+        let missing = wanted.iter().filter(|(cache, _)| kept.find(**cache).is_none());
         let births: Vec<_> =
-            missing.map(|(cache, wanted)| self.birth(cache, &wanted, is_new, cx)).collect();
+            missing.map(|(cache, wanted)| self.birth(*cache, wanted, cx)).collect();
         if births.is_empty() && ending.is_empty() {
             self.waiting.drain(..).for_each(|reply| reply.answer(()));
             return;
         }
         self.busy = true;
-        self.directory.publish(Arc::new(Directory::new(kept.into_iter())));
+        self.directory.publish(Arc::new(kept));
         let work = async move {
             for birth in ending {
                 birth.end().await;
@@ -127,35 +128,42 @@ impl CacheKeeper {
         cx.then(work, |keeper, born, cx| keeper.born(born.into_iter().flatten().collect(), cx));
     }
 
+    /// Whether the cache was given up so long ago that it gets another life.
+    fn is_to_be_born_again(&mut self, entry: &CacheEntry) -> bool {
+        if entry.state() != CacheState::Failed {
+            self.failed.remove(&entry.cache);
+            return false;
+        }
+        let now = Instant::now();
+        let since = *self.failed.entry(entry.cache).or_insert(now);
+        let is_due = now.duration_since(since) >= RETRY_PAUSE;
+        if is_due {
+            self.failed.remove(&entry.cache);
+            tracing::warn!(table = %entry.table_name, cache = %entry.name, "trying a failed cache anew");
+        }
+        is_due
+    }
+
     /// Begins the birth of a cache.
     fn birth(
         &self,
         cache: CacheRef,
         wanted: &Wanted,
-        is_new: bool,
         cx: &mut Cx<'_, Self>,
     ) -> impl Future<Output = Option<(Arc<CacheEntry>, Birth)>> + use<> {
         let (kind, birth) = match &wanted.def {
             Def::Last(def) => {
                 let def = Arc::clone(def);
                 let content = move || LastValues::new(Arc::clone(&def));
-                let birth = self.birth_of(
-                    cache,
-                    wanted,
-                    "last-cache",
-                    CacheAddress::Last,
-                    content,
-                    is_new,
-                    cx,
-                );
+                let address = CacheAddress::Last;
+                let birth = self.birth_of(cache, wanted, "last-cache", address, content, cx);
                 ("last-cache", birth.boxed_local())
             }
             Def::Distinct(def) => {
                 let def = Arc::clone(def);
                 let content = move || DistinctValues::new(Arc::clone(&def));
                 let address = CacheAddress::Distinct;
-                let birth =
-                    self.birth_of(cache, wanted, "distinct-cache", address, content, is_new, cx);
+                let birth = self.birth_of(cache, wanted, "distinct-cache", address, content, cx);
                 ("distinct-cache", birth.boxed_local())
             }
         };
@@ -170,7 +178,6 @@ impl CacheKeeper {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "called at one place, once for each kind")]
     fn birth_of<C: Content, F: Fn() -> C + Send + Sync + 'static>(
         &self,
         cache: CacheRef,
@@ -178,7 +185,6 @@ impl CacheKeeper {
         kind: &'static str,
         address: fn(Mailbox<Cache<C>>) -> CacheAddress,
         content: F,
-        is_new: bool,
         cx: &mut Cx<'_, Self>,
     ) -> impl Future<Output = anyhow::Result<(Arc<CacheEntry>, Birth)>> + use<C, F> {
         let config = ActorConfig {
@@ -196,12 +202,10 @@ impl CacheKeeper {
             budget: self.config.budget.clone(),
             clock: self.config.clock.clone(),
             keeper: cx.mailbox(),
-            fill: true,
+            fill: !wanted.def.starts_empty(),
         };
-        let starts_empty = AtomicBool::new(is_new && wanted.def.starts_empty());
         let factory: Factory<Cache<C>> = Arc::new(move || {
-            let fill = !starts_empty.swap(false, Ordering::Relaxed);
-            let cache = Cache::new(content(), CacheParts { fill, ..parts.clone() });
+            let cache = Cache::new(content(), parts.clone());
             async move { Ok(cache) }.boxed_local()
         });
         let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
@@ -232,7 +236,7 @@ impl CacheKeeper {
 
     /// Begins the fillings that are due, and has caches begin anew that missed rows.
     fn look_after(&mut self, cx: &mut Cx<'_, Self>) {
-        for entry in self.directory.load().all() {
+        for entry in self.directory.load().all().filter(|e| e.state() != CacheState::Failed) {
             if entry.is_behind() && self.starting_over.insert(entry.cache) {
                 self.start_over(entry, cx);
             }
@@ -249,14 +253,7 @@ impl CacheKeeper {
         let cache = entry.cache;
         let work = async move {
             let deadline = Instant::now() + START_OVER_DEADLINE;
-            match &entry.address {
-                CacheAddress::Last(cache) => {
-                    cache.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await
-                }
-                CacheAddress::Distinct(cache) => {
-                    cache.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await
-                }
-            }
+            entry.address.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await
         };
         cx.then(work, move |keeper, started, _| {
             keeper.starting_over.remove(&cache);

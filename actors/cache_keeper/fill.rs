@@ -1,7 +1,7 @@
 //! Filling a cache with the rows that are there already.
 
 use super::wanted::{Def, Wanted};
-use crate::cache_kit::{Cache, CacheAddress, CacheEntry, Content};
+use crate::cache_kit::{CacheAddress, CacheEntry};
 use crate::query::Query;
 use crate::runtime::mailbox::{AskError, Mailbox};
 use anyhow::Context;
@@ -46,17 +46,10 @@ pub(super) async fn fill(
     };
     let deadline = Instant::now() + STEP_DEADLINE;
     let rows = query.ask::<{ rank::CACHE_KEEPER }, _>(scan, deadline).await??;
-    match &entry.address {
-        CacheAddress::Last(cache) => pour(rows, cache, filling).await,
-        CacheAddress::Distinct(cache) => pour(rows, cache, filling).await,
-    }
+    pour(rows, &entry.address, filling).await
 }
 
-async fn pour<C: Content>(
-    mut rows: QueryResult,
-    cache: &Mailbox<Cache<C>>,
-    filling: u64,
-) -> anyhow::Result<()> {
+async fn pour(mut rows: QueryResult, cache: &CacheAddress, filling: u64) -> anyhow::Result<()> {
     while let Some(rows) = rows.batches.next().await {
         let fill = FillRows { filling, rows: rows? };
         loop {

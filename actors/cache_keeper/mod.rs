@@ -17,13 +17,19 @@
 //! - A cache is in the directory before the rows that it is filled with are read. So each row
 //!   comes to it at least once: brought by the store, or read.
 //! - A cache of a deleted table or database leaves the directory, and then its actor ends.
-//! - A filling that fails is tried again, and so is a birth.
+//! - A filling that fails is tried again, and so is a birth. A cache that died so often that it was
+//!   given up (`failed`) gets another life after a minute.
+//! - A cache that is to start empty is never filled: whenever it begins, at its creation, with the
+//!   server or after a failure, it has only what is written from then on.
 //!
 //! ## On failure
 //! Rebuilt with the same directory; caches that are not filled yet are filled from the beginning.
 
 mod actor;
 mod fill;
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+mod tests;
 mod wanted;
 
 pub use actor::{CacheKeeper, KeeperConfig};

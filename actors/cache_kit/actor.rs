@@ -1,52 +1,19 @@
 //! The actor around the content of a cache.
 
 use super::budget::{CacheBudget, Share};
+use super::content::Content;
 use super::directory::{CacheEntry, CacheState};
 use crate::cache_keeper::CacheKeeper;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use arrow::array::RecordBatch;
-use arrow::error::ArrowError;
 use metrics::{Counter, Gauge};
 use protocols::messages::caches::{
     CacheError, CacheRows, EvictDue, FillEnded, FillRows, LookAfterCaches, LookUpCache, StartOver,
 };
 use protocols::messages::rank;
 use std::sync::Arc;
-
-/// What a cache holds. Pure: no I/O, and the time is an argument.
-pub trait Content: Send + Unpin + 'static {
-    /// Takes rows in order of acceptance.
-    ///
-    /// # Errors
-    /// When a column has a type that it cannot have.
-    fn apply(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError>;
-
-    /// The rows that a question asks for.
-    ///
-    /// # Errors
-    /// When the columns that it asks for cannot be built.
-    fn look_up(&self, question: &LookUpCache, now_ns: i64) -> Result<RecordBatch, ArrowError>;
-
-    /// Removes what is too old or too much. Returns how many keys went.
-    fn evict(&mut self, now_ns: i64) -> usize;
-
-    /// Removes the oldest keys until the rest takes at most so many bytes. Returns how many went.
-    fn shrink(&mut self, max_bytes: usize) -> usize;
-
-    /// Forgets everything.
-    fn clear(&mut self);
-
-    /// How many keys it holds.
-    fn keys(&self) -> usize;
-
-    /// How many rows it holds.
-    fn rows(&self) -> usize;
-
-    /// Memory that it takes.
-    fn bytes(&self) -> usize;
-}
 
 /// What a cache is given at birth.
 #[derive(Clone)]
@@ -59,7 +26,7 @@ pub struct CacheParts {
     pub clock: Clock,
     /// Who fills it.
     pub keeper: Mailbox<CacheKeeper>,
-    /// False when it begins without the rows that are there already.
+    /// False when it always begins without the rows that are there already.
     pub fill: bool,
 }
 
@@ -173,8 +140,11 @@ impl<C: Content> Cache<C> {
         reply.answer(rows.map_err(|error| CacheError::Build(error.to_string())));
     }
 
-    /// Waits for rows that are there already.
+    /// Waits for rows that are there already, if it is to have them.
     fn begin(&mut self) {
+        if !self.parts.fill {
+            return self.runs();
+        }
         self.filling = Some(self.parts.entry.begin());
         // Should there be no room, the keeper's ticker has it look all the same.
         self.parts.keeper.tell(LookAfterCaches);
@@ -194,18 +164,14 @@ impl<C: Content> Service for Cache<C> {
     const RANK: u8 = rank::CACHE;
 
     fn started(&mut self, _: &mut Cx<'_, Self>) {
-        if self.parts.fill {
-            self.begin();
-        } else {
-            self.runs();
-        }
+        self.begin();
         self.measure();
     }
 }
 
 impl<C: Content> Receive<CacheRows> for Cache<C> {
     fn receive(&mut self, rows: CacheRows, reply: Responder<CacheRows>, _: &mut Cx<'_, Self>) {
-        for batch in &rows.batches {
+        for batch in rows.batches.iter() {
             self.take(batch);
         }
         reply.answer(());

@@ -1,8 +1,9 @@
-//! The values of one key column, each under a small number, as long as a key has it.
+//! The values of a column, each under a small number, as long as somebody uses it.
 
+use super::blocks::Blocks;
 use super::keys::{KeyId, NONE};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringBuilder, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, StringBuilder, UInt64Array,
     new_null_array,
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
@@ -14,25 +15,42 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// A value and who has it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     /// `None` is null.
     value: Option<KeyValue>,
     uses: u32,
-    /// The newest key with this value; the others follow by the links of the table.
+    /// In a table of keys the newest key with this value; the others follow by the table's links.
     first: KeyId,
+}
+
+/// A word in the index, with the hash of its value: the index grows without a look at the values.
+#[derive(Debug)]
+struct Indexed {
+    hash: u32,
+    word: u32,
+}
+
+impl Indexed {
+    /// The hash as the index wants it.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Dictionary {
-    entries: Vec<Entry>,
+    entries: Blocks<Entry>,
     free: Vec<u32>,
     /// Entries that came into being since [`Self::forget_unused`].
     fresh: Vec<u32>,
-    index: HashTable<u32>,
+    index: HashTable<Indexed>,
     hasher: DefaultHashBuilder,
     text_bytes: usize,
+    /// The word that came after the last one when the values were new. Writers repeat themselves,
+    /// so mostly this is the next one too, and one comparison finds it.
+    next: u32,
 }
 
 /// A value that is looked for, without a copy of its text.
@@ -76,8 +94,13 @@ fn text_bytes(value: Option<&KeyValue>) -> usize {
 }
 
 impl Dictionary {
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        self.index.len()
+    }
+
     /// Bytes of all texts.
-    pub(super) fn text_bytes(&self) -> usize {
+    pub fn text_bytes(&self) -> usize {
         self.text_bytes
     }
 
@@ -86,16 +109,44 @@ impl Dictionary {
         self.find_sought(Sought::of(value))
     }
 
+    fn hash(&self, sought: Sought<'_>) -> u32 {
+        let hash = match sought {
+            Sought::Text(text) => self.hasher.hash_one(text),
+            other => self.hasher.hash_one(other),
+        };
+        (hash ^ (hash >> 32)) as u32
+    }
+
     fn find_sought(&self, sought: Sought<'_>) -> Option<u32> {
-        let hash = self.hasher.hash_one(sought);
-        let is_it = |word: &u32| Sought::of(self.entries[*word as usize].value.as_ref()) == sought;
-        self.index.find(hash, is_it).copied()
+        self.find_hashed(self.hash(sought), sought)
+    }
+
+    fn find_hashed(&self, hash: u32, sought: Sought<'_>) -> Option<u32> {
+        let is_it = |known: &Indexed| {
+            let value = &self.entries[known.word as usize].value;
+            known.hash == hash && Sought::of(value.as_ref()) == sought
+        };
+        self.index.find(Indexed::spread(hash), is_it).map(|known| known.word)
     }
 
     fn find_or_add(&mut self, sought: Sought<'_>) -> u32 {
-        if let Some(word) = self.find_sought(sought) {
-            return word;
-        }
+        // A forgotten entry has no text, so that only one in use can be the one.
+        let is_next = |entry: &Entry| match (&entry.value, sought) {
+            (Some(KeyValue::Text(known)), Sought::Text(text)) => known.as_ref() == text,
+            _ => false,
+        };
+        let word = match self.entries.get(self.next as usize) {
+            Some(entry) if is_next(entry) => self.next,
+            _ => {
+                let hash = self.hash(sought);
+                self.find_hashed(hash, sought).unwrap_or_else(|| self.add(hash, sought))
+            }
+        };
+        self.next = word + 1;
+        word
+    }
+
+    fn add(&mut self, hash: u32, sought: Sought<'_>) -> u32 {
         let entry = Entry { value: sought.owned(), uses: 0, first: NONE };
         self.text_bytes += text_bytes(entry.value.as_ref());
         let word = match self.free.pop() {
@@ -103,18 +154,97 @@ impl Dictionary {
                 self.entries[word as usize] = entry;
                 word
             }
-            None => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as u32
-            }
+            None => self.entries.push(entry) as u32,
         };
-        let (entries, hasher) = (&self.entries, &self.hasher);
-        let hash = hasher.hash_one(sought);
-        self.index.insert_unique(hash, word, |word| {
-            hasher.hash_one(Sought::of(entries[*word as usize].value.as_ref()))
-        });
+        let rehash = |known: &Indexed| Indexed::spread(known.hash);
+        self.index.insert_unique(Indexed::spread(hash), Indexed { hash, word }, rehash);
         self.fresh.push(word);
         word
+    }
+
+    /// The word of each row of a column; new values are added. Where there is no value, or no
+    /// column, it is that of null, or [`NONE`] if null is no value.
+    ///
+    /// # Errors
+    /// When the column has another type than keys have.
+    pub fn words_of(
+        &mut self,
+        column: Option<&ArrayRef>,
+        row_count: usize,
+        null_counts: bool,
+    ) -> Result<Vec<u32>, ArrowError> {
+        let has_null = column.is_none_or(|c| c.null_count() > 0);
+        let null = if null_counts && has_null { self.find_or_add(Sought::Null) } else { NONE };
+        let Some(column) = column else { return Ok(vec![null; row_count]) };
+        let wrong = || wrong(column);
+        let nulls = column.nulls().filter(|_| has_null);
+        let is_valid = |row: usize| nulls.is_none_or(|nulls| nulls.is_valid(row));
+        let value_at = |row| is_valid(row).then_some(row);
+        let rows = (0..row_count).map(value_at);
+        Ok(match column.data_type() {
+            DataType::Dictionary(..) => {
+                let coded = column.as_dictionary_opt::<Int32Type>().ok_or_else(wrong)?;
+                let texts = coded.values().as_string_opt::<i32>().ok_or_else(wrong)?;
+                let keys = coded.keys().values();
+                if has_null || texts.len() > row_count {
+                    // There may be values that no row has, or none at all.
+                    let mut known = vec![NONE; texts.len()];
+                    let mut word = |at: usize| {
+                        if known[at] == NONE {
+                            known[at] = self.find_or_add(Sought::Text(texts.value(at)));
+                        }
+                        known[at]
+                    };
+                    rows.map(|row| row.map_or(null, |row| word(keys[row] as usize))).collect()
+                } else {
+                    let known = 0..texts.len();
+                    let known = known.map(|at| self.find_or_add(Sought::Text(texts.value(at))));
+                    let known: Vec<u32> = known.collect();
+                    keys.iter().map(|key| known[*key as usize]).collect()
+                }
+            }
+            DataType::Utf8 => {
+                let texts = column.as_string::<i32>();
+                self.each(rows, null, |row| Sought::Text(texts.value(row)))
+            }
+            DataType::Int64 => {
+                let numbers = column.as_primitive::<Int64Type>().values();
+                self.each(rows, null, |row| Sought::Integer(numbers[row]))
+            }
+            DataType::UInt64 => {
+                let numbers = column.as_primitive::<UInt64Type>().values();
+                self.each(rows, null, |row| Sought::UInteger(numbers[row]))
+            }
+            DataType::Boolean => {
+                let truths = column.as_boolean();
+                self.each(rows, null, |row| Sought::Boolean(truths.value(row)))
+            }
+            _ => return Err(wrong()),
+        })
+    }
+
+    /// The words of the values at those rows, `null` where there is none.
+    fn each<'a>(
+        &mut self,
+        rows: impl Iterator<Item = Option<usize>>,
+        null: u32,
+        sought: impl Fn(usize) -> Sought<'a>,
+    ) -> Vec<u32> {
+        rows.map(|row| row.map_or(null, |row| self.find_or_add(sought(row)))).collect()
+    }
+
+    /// Notes one more use of the value.
+    pub fn retain(&mut self, word: u32) {
+        self.entries[word as usize].uses += 1;
+    }
+
+    /// Notes that one use of the value is gone.
+    pub fn release(&mut self, word: u32) {
+        let entry = &mut self.entries[word as usize];
+        entry.uses -= 1;
+        if entry.uses == 0 {
+            self.forget(word);
+        }
     }
 
     /// Notes that a key has the value. Returns the key that had it before.
@@ -126,18 +256,14 @@ impl Dictionary {
 
     /// Notes that a key is gone which stood between `before` and `after`.
     pub(super) fn remove_use(&mut self, word: u32, before: KeyId, after: KeyId) {
-        let entry = &mut self.entries[word as usize];
-        entry.uses -= 1;
         if before == NONE {
-            entry.first = after;
+            self.entries[word as usize].first = after;
         }
-        if entry.uses == 0 {
-            self.forget(word);
-        }
+        self.release(word);
     }
 
-    /// Forgets values that came with rows that have no key.
-    pub(super) fn forget_unused(&mut self) {
+    /// Forgets values that came and of which nobody noted a use.
+    pub fn forget_unused(&mut self) {
         while let Some(word) = self.fresh.pop() {
             if self.entries[word as usize].uses == 0 {
                 self.forget(word);
@@ -148,8 +274,8 @@ impl Dictionary {
     fn forget(&mut self, word: u32) {
         let value = self.entries[word as usize].value.take();
         self.text_bytes -= text_bytes(value.as_ref());
-        let hash = self.hasher.hash_one(Sought::of(value.as_ref()));
-        if let Ok(entry) = self.index.find_entry(hash, |known| *known == word) {
+        let hash = Indexed::spread(self.hash(Sought::of(value.as_ref())));
+        if let Ok(entry) = self.index.find_entry(hash, |known| known.word == word) {
             entry.remove();
             self.free.push(word);
         }
@@ -182,24 +308,11 @@ impl Dictionary {
         }
     }
 
-    /// The values of `words` as a column of that type.
+    /// The values of `words` as a column of that type; no word is null.
     pub fn column(&self, words: impl Iterator<Item = u32> + Clone, kind: &DataType) -> ArrayRef {
-        let values = words.map(|word| self.entries[word as usize].value.as_ref());
+        let values = words.map(|word| self.entries.get(word as usize)?.value.as_ref());
         match kind {
-            DataType::Utf8 => {
-                let bytes = values.clone().map(|value| match value {
-                    Some(KeyValue::Text(text)) => text.len(),
-                    _ => 0,
-                });
-                let mut texts = StringBuilder::with_capacity(values.clone().count(), bytes.sum());
-                for value in values {
-                    match value {
-                        Some(KeyValue::Text(text)) => texts.append_value(text),
-                        _ => texts.append_null(),
-                    }
-                }
-                Arc::new(texts.finish())
-            }
+            DataType::Utf8 => Arc::new(texts(values)),
             DataType::Int64 => Arc::new(
                 values
                     .map(|value| match value {
@@ -229,60 +342,17 @@ impl Dictionary {
     }
 }
 
-/// The word of each row of a column. Where there is no value it is that of null, or [`NONE`] when
-/// null is no value.
-pub(super) fn words_of(
-    rows: &RecordBatch,
-    name: &str,
-    dictionary: &mut Dictionary,
-    null_counts: bool,
-) -> Result<Vec<u32>, ArrowError> {
-    let row_count = rows.num_rows();
-    let column = rows.column_by_name(name);
-    let has_null = column.is_none_or(|c| c.null_count() > 0);
-    let null = match null_counts && has_null {
-        true => dictionary.find_or_add(Sought::Null),
-        false => NONE,
+/// A column of these values. What is no text is null.
+fn texts<'a>(values: impl Iterator<Item = Option<&'a KeyValue>>) -> StringArray {
+    let text = |value: Option<&'a KeyValue>| match value {
+        Some(KeyValue::Text(text)) => Some(text.as_ref()),
+        _ => None,
     };
-    let Some(column) = column else { return Ok(vec![null; row_count]) };
-    let mut words = vec![null; row_count];
-    let mut set = |row: usize, dictionary: &mut Dictionary, sought: Sought<'_>| {
-        words[row] = dictionary.find_or_add(sought);
-    };
-    let valid = (0..row_count).filter(|row| column.is_valid(*row));
-    match column.data_type() {
-        DataType::Dictionary(..) => {
-            let coded = column.as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong(column))?;
-            let texts = coded.values().as_string_opt::<i32>().ok_or_else(|| wrong(column))?;
-            let mut known = vec![NONE; texts.len()];
-            let keys = coded.keys().values();
-            for row in valid {
-                let at = keys[row] as usize;
-                if known[at] == NONE {
-                    known[at] = dictionary.find_or_add(Sought::Text(texts.value(at)));
-                }
-                words[row] = known[at];
-            }
-        }
-        DataType::Utf8 => {
-            let texts = column.as_string::<i32>();
-            valid.for_each(|row| set(row, dictionary, Sought::Text(texts.value(row))));
-        }
-        DataType::Int64 => {
-            let numbers = column.as_primitive::<Int64Type>();
-            valid.for_each(|row| set(row, dictionary, Sought::Integer(numbers.value(row))));
-        }
-        DataType::UInt64 => {
-            let numbers = column.as_primitive::<UInt64Type>();
-            valid.for_each(|row| set(row, dictionary, Sought::UInteger(numbers.value(row))));
-        }
-        DataType::Boolean => {
-            let truths = column.as_boolean();
-            valid.for_each(|row| set(row, dictionary, Sought::Boolean(truths.value(row))));
-        }
-        _ => return Err(wrong(column)),
-    }
-    Ok(words)
+    let texts: Vec<Option<&str>> = values.map(text).collect();
+    let bytes = texts.iter().map(|text| text.map_or(0, str::len)).sum();
+    let mut column = StringBuilder::with_capacity(texts.len(), bytes);
+    texts.iter().for_each(|text| column.append_option(*text));
+    column.finish()
 }
 
 fn wrong(column: &ArrayRef) -> ArrowError {

@@ -2,14 +2,17 @@
 
 use crate::distinct_cache::DistinctCache;
 use crate::last_cache::LastCache;
+use crate::runtime::actor::Receive;
 use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::published::Published;
+use crate::runtime::vitals::Vitals;
+use arrow::array::RecordBatch;
 use futures::future::join_all;
 use hashbrown::HashMap;
 use protocols::ids::TableId;
 use protocols::messages::caches::{CacheRef, CacheRows, LookUpCache};
-use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
+use protocols::messages::{Command, rank};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +30,8 @@ pub enum CacheState {
     Running,
     /// It had to remove rows, because the memory for caches is used up.
     Full,
+    /// It died again and again. Its keeper tries anew after a while.
+    Failed,
 }
 
 impl CacheState {
@@ -36,6 +41,7 @@ impl CacheState {
             Self::Filling => "filling",
             Self::Running => "running",
             Self::Full => "full",
+            Self::Failed => "failed",
         }
     }
 }
@@ -47,6 +53,34 @@ pub enum CacheAddress {
     Last(Mailbox<LastCache>),
     /// Of distinct values.
     Distinct(Mailbox<DistinctCache>),
+}
+
+impl CacheAddress {
+    /// Asks the cache, of whichever kind it is.
+    ///
+    /// # Errors
+    /// As [`Mailbox::ask`].
+    pub async fn ask<const CALLER: u8, M: Command>(
+        &self,
+        message: M,
+        deadline: Instant,
+    ) -> Result<M::Reply, AskError>
+    where
+        LastCache: Receive<M>,
+        DistinctCache: Receive<M>,
+    {
+        match self {
+            Self::Last(cache) => cache.ask::<CALLER, _>(message, deadline).await,
+            Self::Distinct(cache) => cache.ask::<CALLER, _>(message, deadline).await,
+        }
+    }
+
+    fn vitals(&self) -> &Vitals {
+        match self {
+            Self::Last(cache) => cache.vitals(),
+            Self::Distinct(cache) => cache.vitals(),
+        }
+    }
 }
 
 /// A running cache and what it says of itself.
@@ -105,6 +139,9 @@ impl CacheEntry {
 
     /// How it is.
     pub fn state(&self) -> CacheState {
+        if self.address.vitals().state() == "failed" {
+            return CacheState::Failed;
+        }
         match self.state.load(Ordering::Acquire) {
             state if state == CacheState::Running as u8 => CacheState::Running,
             state if state == CacheState::Full as u8 => CacheState::Full,
@@ -201,13 +238,8 @@ impl CacheEntry {
         &self,
         question: LookUpCache,
         deadline: Instant,
-    ) -> Result<<LookUpCache as protocols::messages::Command>::Reply, AskError> {
-        match &self.address {
-            CacheAddress::Last(cache) => cache.ask::<{ rank::QUERY }, _>(question, deadline).await,
-            CacheAddress::Distinct(cache) => {
-                cache.ask::<{ rank::QUERY }, _>(question, deadline).await
-            }
-        }
+    ) -> Result<<LookUpCache as Command>::Reply, AskError> {
+        self.address.ask::<{ rank::QUERY }, _>(question, deadline).await
     }
 }
 
@@ -258,16 +290,15 @@ impl CacheFeeds {
         if directory.by_table.is_empty() {
             return None;
         }
-        let mut tables: HashMap<TableId, CacheRows> = HashMap::new();
+        let mut tables: HashMap<TableId, (Vec<RecordBatch>, usize)> = HashMap::new();
         for batch in batches.iter().filter(|b| directory.by_table.contains_key(&b.table)) {
-            let rows = tables
-                .entry(batch.table)
-                .or_insert_with(|| CacheRows { batches: Vec::new(), size_bytes: 0 });
-            rows.batches.push(batch.rows.clone());
-            rows.size_bytes += batch.size_bytes;
+            let (rows, size_bytes) = tables.entry(batch.table).or_default();
+            rows.push(batch.rows.clone());
+            *size_bytes += batch.size_bytes;
         }
         let mut taken = Vec::new();
-        for (table, rows) in tables {
+        for (table, (batches, size_bytes)) in tables {
+            let rows = CacheRows { batches: batches.into(), size_bytes };
             let entries = directory.by_table.get(&table).into_iter().flatten();
             taken.extend(entries.map(|entry| entry.bring(rows.clone())));
         }

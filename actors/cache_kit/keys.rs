@@ -4,7 +4,8 @@
 //! Each column has a dictionary of the values in use. A key is a row of dictionary words, so that
 //! a batch compares each distinct text once and everything else are integers.
 
-use super::dictionary::{Dictionary, words_of};
+use super::blocks::Blocks;
+use super::dictionary::Dictionary;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use hashbrown::HashTable;
@@ -30,9 +31,11 @@ pub struct KeyTable {
     /// The keys with the same word before and after this one, for each column, key by key.
     links: Vec<[u32; 2]>,
     /// Whether the number stands for a key.
-    live: Vec<bool>,
+    live: Blocks<bool>,
     free: Vec<KeyId>,
+    /// Empty when there is one column: its dictionary knows the key of each value.
     index: HashTable<KeyId>,
+    count: usize,
     /// Rows without a value for a column have no key.
     complete: bool,
 }
@@ -59,16 +62,17 @@ impl KeyTable {
             columns: (0..width).map(|_| Dictionary::default()).collect(),
             words: Vec::new(),
             links: Vec::new(),
-            live: Vec::new(),
+            live: Blocks::default(),
             free: Vec::new(),
             index: HashTable::new(),
+            count: 0,
             complete,
         }
     }
 
     /// How many keys there are.
     pub fn count(&self) -> usize {
-        self.index.len()
+        self.count
     }
 
     /// Numbers of keys are below this.
@@ -106,9 +110,12 @@ impl KeyTable {
     ) -> Result<Vec<KeyId>, ArrowError> {
         let mut words = Vec::with_capacity(names.len());
         for (name, dictionary) in names.iter().zip(&mut self.columns) {
-            words.push(words_of(rows, name, dictionary, !self.complete)?);
+            let column = rows.column_by_name(name);
+            words.push(dictionary.words_of(column, rows.num_rows(), !self.complete)?);
         }
         let mut key = vec![0; names.len()];
+        // Writers repeat themselves: after a key comes mostly the one that came after it before.
+        let mut next = NONE;
         let ids = (0..rows.num_rows()).map(|row| {
             if !wanted(row) {
                 return NONE;
@@ -119,30 +126,37 @@ impl KeyTable {
                     return NONE;
                 }
             }
-            self.find_or_add(&key)
+            let id = if self.is(next, &key) { next } else { self.find_or_add(&key) };
+            next = id + 1;
+            id
         });
         let ids = ids.collect();
         self.columns.iter_mut().for_each(Dictionary::forget_unused);
         Ok(ids)
     }
 
+    /// Whether the number stands for that key.
+    fn is(&self, id: KeyId, key: &[u32]) -> bool {
+        self.live.get(id as usize).is_some_and(|live| *live) && self.words(id) == key
+    }
+
     fn find_or_add(&mut self, key: &[u32]) -> KeyId {
-        let hash = hash_words(key);
-        if let Some(id) = self.find(hash, key) {
-            return id;
-        }
+        self.find(key).unwrap_or_else(|| self.add(key))
+    }
+
+    fn add(&mut self, key: &[u32]) -> KeyId {
         let width = self.columns.len();
         let id = match self.free.pop() {
             Some(id) => id,
             None => {
-                let id = self.live.len() as KeyId;
-                self.live.push(false);
+                let id = self.live.push(false) as KeyId;
                 self.words.resize(self.words.len() + width, NONE);
                 self.links.resize(self.links.len() + width, [NONE; 2]);
                 id
             }
         };
         self.live[id as usize] = true;
+        self.count += 1;
         let first = id as usize * width;
         self.words[first..first + width].copy_from_slice(key);
         for (column, word) in key.iter().enumerate() {
@@ -152,15 +166,20 @@ impl KeyTable {
                 self.links[head as usize * width + column][0] = id;
             }
         }
-        let words = &self.words;
-        self.index.insert_unique(hash, id, |id| {
-            hash_words(&words[*id as usize * width..(*id as usize + 1) * width])
-        });
+        if width != 1 {
+            let words = &self.words;
+            self.index.insert_unique(hash_words(key), id, |id| {
+                hash_words(&words[*id as usize * width..(*id as usize + 1) * width])
+            });
+        }
         id
     }
 
-    fn find(&self, hash: u64, key: &[u32]) -> Option<KeyId> {
-        self.index.find(hash, |id| self.words(*id) == key).copied()
+    fn find(&self, key: &[u32]) -> Option<KeyId> {
+        match key {
+            [word] => Some(self.columns[0].first_use(*word)).filter(|id| *id != NONE),
+            _ => self.index.find(hash_words(key), |id| self.words(*id) == key).copied(),
+        }
     }
 
     fn words(&self, id: KeyId) -> &[u32] {
@@ -181,9 +200,16 @@ impl KeyTable {
     /// Removes a key. Its number may be given out again at once.
     pub fn remove(&mut self, id: KeyId) {
         let width = self.columns.len();
-        let hash = hash_words(self.words(id));
-        let Ok(entry) = self.index.find_entry(hash, |known| *known == id) else { return };
-        entry.remove();
+        if !std::mem::take(&mut self.live[id as usize]) {
+            return;
+        }
+        if width != 1 {
+            let hash = hash_words(self.words(id));
+            if let Ok(entry) = self.index.find_entry(hash, |known| *known == id) {
+                entry.remove();
+            }
+        }
+        self.count -= 1;
         let first = id as usize * width;
         for column in 0..width {
             let [before, after] = self.links[first + column];
@@ -195,7 +221,6 @@ impl KeyTable {
             }
             self.columns[column].remove_use(self.words[first + column], before, after);
         }
-        self.live[id as usize] = false;
         self.free.push(id);
     }
 
@@ -244,7 +269,7 @@ impl KeyTable {
                 rest /= list.len();
             }
             let holds = || tests.iter().all(|test| test.holds(key[test.column]));
-            found.extend(self.find(hash_words(&key), &key).filter(|_| holds()));
+            found.extend(self.find(&key).filter(|_| holds()));
         }
         Some(found)
     }

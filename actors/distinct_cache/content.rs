@@ -1,12 +1,12 @@
 //! The combinations of a distinct-value cache.
 
-use crate::cache_kit::{Content, Dictionary, KeyId, KeyTable, NONE};
-use arrow::array::{ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampNanosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimestampNanosecondType};
+use crate::cache_kit::{Blocks, Content, Dictionary, KeyId, KeyTable, NONE, times_of};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray};
+use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use protocols::caches::DistinctCacheDef;
 use protocols::messages::caches::LookUpCache;
-use protocols::schema::{TIME_COLUMN, time_field};
+use protocols::schema::time_field;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub struct DistinctValues {
     max_age_ns: i64,
     cardinality_max: usize,
     keys: KeyTable,
-    seen: Vec<Seen>,
+    seen: Blocks<Seen>,
     /// Each combination once, by a time that is not newer than its own.
     by_time: BinaryHeap<Noted>,
 }
@@ -43,7 +43,7 @@ impl DistinctValues {
             max_age_ns: seconds.saturating_mul(SECOND_NS),
             cardinality_max: usize::try_from(def.max_cardinality).unwrap_or(usize::MAX),
             keys: KeyTable::new(def.columns.len(), false),
-            seen: Vec::new(),
+            seen: Blocks::default(),
             by_time: BinaryHeap::new(),
             def,
         }
@@ -106,16 +106,11 @@ impl DistinctValues {
 
 impl Content for DistinctValues {
     fn apply(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError> {
-        let times = rows
-            .column_by_name(TIME_COLUMN)
-            .and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>())
-            .ok_or_else(|| ArrowError::SchemaError("rows without a time column".to_owned()))?
-            .values();
+        let times = times_of(rows)?;
         let oldest_ns = self.oldest_ns(now_ns);
-        let names = self.def.columns.clone();
-        let keys = self.keys.resolve(rows, &names, |row| times[row] >= oldest_ns)?;
+        let keys = self.keys.resolve(rows, &self.def.columns, |row| times[row] >= oldest_ns)?;
         let unseen = Seen { newest_ns: i64::MIN, life: 0 };
-        self.seen.resize(self.keys.capacity().max(self.seen.len()), unseen);
+        self.seen.grow(self.keys.capacity(), &unseen);
         let is_row = |(key, _): &(&KeyId, &i64)| **key != NONE;
         for (key, time_ns) in keys.iter().zip(times).filter(is_row) {
             let seen = &mut self.seen[*key as usize];
@@ -181,8 +176,8 @@ impl Content for DistinctValues {
     fn bytes(&self) -> usize {
         let key = self.keys.key_bytes() + size_of::<Seen>() + size_of::<Noted>();
         let exact = self.keys.count() * key;
-        // Vectors grow by doubling: on average a third of their room is empty.
-        exact + exact / 3 + self.keys.text_bytes()
+        // Lists and indexes that grow by doubling have room that is empty.
+        exact + exact / 6 + self.keys.text_bytes()
     }
 }
 

@@ -23,7 +23,8 @@
 //! - Eviction looks only at combinations that were noted with an old time, not at all of them.
 //!
 //! ## On failure
-//! Rebuilt empty, and filled by `CacheKeeper` with what the store has. Questions wait for that.
+//! Rebuilt empty, and filled by `CacheKeeper` with what the store has, unless it is to start empty.
+//! Questions wait for that.
 
 mod content;
 #[cfg(test)]

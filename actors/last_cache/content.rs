@@ -4,13 +4,14 @@
 //! gives the place of its oldest row to the new one, so that with a count of 1 a key has the same
 //! place for ever.
 
+use super::moves::Moves;
 use super::order::EntryOrder;
 use super::values::ValueColumn;
-use crate::cache_kit::{Content, KeyId, KeyTable, NONE};
+use crate::cache_kit::{Blocks, Content, KeyId, KeyTable, NONE, times_of};
 use arrow::array::{
-    ArrayRef, AsArray, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, new_null_array,
+    ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, new_null_array,
 };
-use arrow::datatypes::{DataType, Field, Schema, TimestampNanosecondType};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::error::ArrowError;
 use protocols::caches::LastCacheDef;
 use protocols::messages::caches::LookUpCache;
@@ -26,7 +27,11 @@ struct Row {
     entered_ns: i64,
     older: u32,
     newer: u32,
+    /// Number of the row in the batch that it came with.
+    row: u32,
 }
+
+const NO_ROW: Row = Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE, row: NONE };
 
 /// The rows of a key: a list from the newest to the oldest.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +52,14 @@ pub struct LastValues {
     keys: KeyTable,
     /// Types of the key columns, texts as plain ones.
     key_kinds: Vec<DataType>,
-    held: Vec<Held>,
+    held: Blocks<Held>,
     order: EntryOrder,
-    rows: Vec<Row>,
+    rows: Blocks<Row>,
     free: Vec<u32>,
     columns: Vec<ValueColumn>,
+    /// The fields of the last batch, and where in it the columns are.
+    fields: Fields,
+    at: Vec<Option<usize>>,
     /// The newest time that the clock has shown: entries stay in order when it is set back.
     now_ns: i64,
 }
@@ -64,11 +72,13 @@ impl LastValues {
             ttl_ns,
             keys: KeyTable::new(def.keys.len(), true),
             key_kinds: vec![DataType::Utf8; def.keys.len()],
-            held: Vec::new(),
+            held: Blocks::default(),
             order: EntryOrder::default(),
-            rows: Vec::new(),
+            rows: Blocks::default(),
             free: Vec::new(),
             columns: Vec::new(),
+            fields: Fields::empty(),
+            at: Vec::new(),
             now_ns: i64::MIN,
             def,
         }
@@ -86,9 +96,16 @@ impl LastValues {
             }
     }
 
-    /// Makes columns for values that appear for the first time.
-    fn add_columns(&mut self, rows: &RecordBatch) -> Result<(), ArrowError> {
-        for field in rows.schema_ref().fields() {
+    /// Finds the columns in a batch, and makes those for values that appear for the first time.
+    /// Batches with the fields of the one before, which nearly all are, cost one comparison.
+    fn find_columns(&mut self, fields: &Fields) -> Result<(), ArrowError> {
+        let is_same = self.fields.len() == fields.len()
+            && self.fields.iter().zip(fields).all(|(known, field)| known.name() == field.name());
+        if is_same {
+            return Ok(());
+        }
+        self.fields = Fields::empty(); // in case that this fails
+        for field in fields {
             let known = self.columns.iter().any(|column| column.name.as_ref() == field.name());
             if let Some(key) = self.def.keys.iter().position(|k| k.as_ref() == field.name()) {
                 self.key_kinds[key] = match field.data_type() {
@@ -97,40 +114,50 @@ impl LastValues {
                 };
             }
             if !known && self.is_value(field.name()) {
-                let mut column = ValueColumn::new(field.name().as_str().into(), field.data_type())?;
-                column.grow(self.rows.len());
-                self.columns.push(column);
+                let (name, end) = (field.name().as_str().into(), self.rows.len());
+                self.columns.push(ValueColumn::new(name, field.data_type(), end)?);
             }
         }
+        let columns = self.columns.iter();
+        self.at = columns.map(|column| fields.find(&column.name).map(|(at, _)| at)).collect();
+        self.fields = fields.clone();
         Ok(())
     }
 
-    /// Takes rows that come in now. Returns the key and the place of each.
+    /// Takes rows that come in now. Returns the key and the place of each; rows that others of the
+    /// batch have pushed out have none.
     fn enter(
         &mut self,
         rows: &RecordBatch,
         now_ns: i64,
     ) -> Result<(Vec<KeyId>, Vec<u32>), ArrowError> {
-        let times = rows
-            .column_by_name(TIME_COLUMN)
-            .and_then(|column| column.as_primitive_opt::<TimestampNanosecondType>())
-            .ok_or_else(|| ArrowError::SchemaError("rows without a time column".to_owned()))?;
-        self.add_columns(rows)?;
-        let names = self.def.keys.clone();
-        let keys = self.keys.resolve(rows, &names, |_| true)?;
-        if self.held.len() < self.keys.capacity() {
-            self.held.resize(self.keys.capacity(), NOTHING);
-            self.order.grow(self.keys.capacity());
+        let times = times_of(rows)?;
+        self.find_columns(rows.schema_ref().fields())?;
+        let keys = self.keys.resolve(rows, &self.def.keys, |_| true)?;
+        self.held.grow(self.keys.capacity(), &NOTHING);
+        self.order.grow(self.keys.capacity());
+        let mut places: Vec<u32> = Vec::with_capacity(keys.len());
+        for (key, time_ns) in keys.iter().zip(times) {
+            let place = match *key {
+                NONE => NONE,
+                key => self.place(key, *time_ns, now_ns).unwrap_or(NONE),
+            };
+            if place != NONE {
+                // What the place had before matters only if it came with this batch.
+                let row = &mut self.rows[place as usize].row;
+                let before = std::mem::replace(row, places.len() as u32);
+                if let Some(pushed_out) = places.get_mut(before as usize)
+                    && *pushed_out == place
+                {
+                    *pushed_out = NONE;
+                }
+            }
+            places.push(place);
         }
-        let places = keys.iter().zip(times.values()).map(|(key, time_ns)| match *key {
-            NONE => NONE,
-            key => self.place(key, *time_ns, now_ns).unwrap_or(NONE),
-        });
-        let places: Vec<u32> = places.collect();
-        let end = self.rows.len();
-        for column in &mut self.columns {
-            column.grow(end);
-            column.put(&places, rows.column_by_name(&column.name))?;
+        let (moves, end) = (Moves::new(&places), self.rows.len());
+        self.columns.iter_mut().for_each(|column| column.grow(end));
+        for (column, at) in self.columns.iter_mut().zip(&self.at) {
+            column.put(&moves, at.map(|at| rows.column(at)))?;
         }
         Ok((keys, places))
     }
@@ -140,14 +167,19 @@ impl LastValues {
         let mut held = self.held[key as usize];
         if held.rows == 0 {
             let place = self.free_place();
-            self.rows[place as usize] =
-                Row { time_ns, entered_ns: now_ns, older: NONE, newer: NONE };
+            self.set(place, Row { time_ns, entered_ns: now_ns, ..NO_ROW });
             self.held[key as usize] =
                 Held { newest: place, oldest: place, rows: 1, is_mixed: false };
             self.order.add(key, now_ns);
             return Some(place);
         }
-        if held.is_mixed || time_ns <= self.rows[held.newest as usize].time_ns {
+        let is_newest = !held.is_mixed && time_ns > self.rows[held.newest as usize].time_ns;
+        if is_newest && self.def.count == 1 {
+            self.set(held.newest, Row { time_ns, entered_ns: now_ns, ..NO_ROW });
+            self.order.touch(key, now_ns);
+            return Some(held.newest);
+        }
+        if !is_newest {
             // What is over must not keep others out, nor push them out.
             self.drop_over(key, now_ns);
             held = self.held[key as usize];
@@ -178,7 +210,7 @@ impl LastValues {
             }
             place
         };
-        self.rows[place as usize] = Row { time_ns, entered_ns: now_ns, older, newer };
+        self.set(place, Row { time_ns, entered_ns: now_ns, older, newer, ..NO_ROW });
         match newer {
             NONE => self.held[key as usize].newest = place,
             newer => {
@@ -192,6 +224,12 @@ impl LastValues {
         }
         self.order.touch(key, now_ns);
         Some(place)
+    }
+
+    /// Puts a row at a place, which goes on knowing with what row of a batch it came before.
+    fn set(&mut self, place: u32, row: Row) {
+        let held = &mut self.rows[place as usize];
+        *held = Row { row: held.row, ..row };
     }
 
     /// Takes a row out of the list of its key.
@@ -225,12 +263,11 @@ impl LastValues {
         if let Some(place) = self.free.pop() {
             return place;
         }
-        self.rows.push(Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE });
-        (self.rows.len() - 1) as u32
+        self.rows.push(NO_ROW) as u32
     }
 
     fn give_back(&mut self, place: u32) {
-        self.columns.iter_mut().for_each(|column| column.clear(place));
+        self.columns.iter_mut().for_each(|column| column.release(place as usize));
         self.free.push(place);
     }
 
@@ -275,7 +312,9 @@ impl LastValues {
                 place = self.rows[place as usize].newer;
             }
         }
-        let mut fresh = Self { now_ns: self.now_ns, ..Self::new(Arc::clone(&self.def)) };
+        let columns = self.columns.iter().map(ValueColumn::without_values).collect();
+        let now_ns = self.now_ns;
+        let mut fresh = Self { columns, now_ns, ..Self::new(Arc::clone(&self.def)) };
         let moved = self.as_rows(&keys, &places).and_then(|rows| fresh.enter(&rows, self.now_ns));
         let Ok((new_keys, new_places)) = moved else { return };
         for (old, new) in places.iter().zip(&new_places) {
@@ -285,7 +324,7 @@ impl LastValues {
         moved.dedup();
         for ((old, new), (_, touched_ns)) in moved.into_iter().zip(self.order.iter()) {
             fresh.held[new as usize].is_mixed = self.held[old as usize].is_mixed;
-            fresh.order.touch(new, touched_ns);
+            fresh.order.backdate(new, touched_ns);
         }
         *self = fresh;
     }
@@ -393,7 +432,7 @@ impl Content for LastValues {
         let texts: usize = self.columns.iter().map(ValueColumn::text_bytes).sum();
         let key = self.keys.key_bytes() + size_of::<Held>() + 16;
         let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values);
-        // Vectors grow by doubling: on average a third of their room is empty.
-        exact + exact / 3 + texts + self.keys.text_bytes()
+        // Lists and indexes that grow by doubling have room that is empty.
+        exact + exact / 6 + texts + self.keys.text_bytes()
     }
 }

@@ -26,9 +26,11 @@
 //! - A batch costs steps by its rows, however many keys there are.
 //!
 //! ## On failure
-//! Rebuilt empty, and filled by `CacheKeeper` with what the store has. Questions wait for that.
+//! Rebuilt empty, and filled by `CacheKeeper` with what the store has, unless it is to start empty.
+//! Questions wait for that.
 
 mod content;
+mod moves;
 mod order;
 #[cfg(test)]
 mod tests;

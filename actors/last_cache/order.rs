@@ -1,7 +1,7 @@
 //! Keys in order of their last entry, as a list through a table: any key moves to the end in a
 //! few steps.
 
-use crate::cache_kit::{KeyId, NONE};
+use crate::cache_kit::{Blocks, KeyId, NONE};
 
 /// A key's neighbours and when a row of it came in last.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +14,14 @@ struct Place {
 /// See the module's page.
 #[derive(Debug)]
 pub(super) struct EntryOrder {
-    places: Vec<Place>,
+    places: Blocks<Place>,
     first: KeyId,
     last: KeyId,
 }
 
 impl Default for EntryOrder {
     fn default() -> Self {
-        Self { places: Vec::new(), first: NONE, last: NONE }
+        Self { places: Blocks::default(), first: NONE, last: NONE }
     }
 }
 
@@ -29,9 +29,7 @@ impl EntryOrder {
     /// Makes room for keys below `end`.
     pub(super) fn grow(&mut self, end: usize) {
         let nowhere = Place { before: NONE, after: NONE, touched_ns: 0 };
-        if self.places.len() < end {
-            self.places.resize(end, nowhere);
-        }
+        self.places.grow(end, &nowhere);
     }
 
     /// Puts a new key at the end.
@@ -57,14 +55,20 @@ impl EntryOrder {
         }
     }
 
-    /// Moves a key to the end.
+    /// Moves a key to those at the end.
     pub(super) fn touch(&mut self, key: KeyId, now_ns: i64) {
-        if self.last != key {
+        let place = &mut self.places[key as usize];
+        if self.last == key {
+            place.touched_ns = now_ns;
+        } else if place.touched_ns != now_ns {
             self.remove(key);
             self.add(key, now_ns);
-        } else {
-            self.places[key as usize].touched_ns = now_ns;
         }
+    }
+
+    /// Sets when a row of the key came in last, without moving it.
+    pub(super) fn backdate(&mut self, key: KeyId, touched_ns: i64) {
+        self.places[key as usize].touched_ns = touched_ns;
     }
 
     /// All keys and when a row of them came in last, the longest ago first.

@@ -221,6 +221,52 @@ proptest! {
     }
 }
 
+/// Batches whose rows go to places side by side, in several blocks, with gaps and repetitions.
+#[test]
+fn many_keys_in_and_out_of_order() {
+    let mut seed = 7_u64;
+    let mut random = |below: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % below
+    };
+    let mut steps = Vec::new();
+    for time in 0..10 {
+        let (first, stride) = (random(600) as i64, 1 + random(3) as i64);
+        let row = |n: i64| {
+            let number = (first + n * stride) % 600;
+            (Some(1), Some(number), time, (n % 50 > 0).then_some(n % 5), Some((n % 3) as u8))
+        };
+        let rows = (0..250).map(row).chain((0..20).map(row)).collect();
+        steps.push(Step::Write { rows, has_text: time % 3 > 0 });
+        steps.push(Step::Ask(vec![]));
+    }
+    check(&steps, 1);
+    check(&steps, 2);
+}
+
+/// A text that leaves one key and comes to another in the same batch stays a text.
+#[test]
+fn texts_change_places() {
+    let mut cache = LastValues::new(def(1));
+    let row = |number: i64, time: i64, text: u8| (Some(1), Some(number), time, None, Some(text));
+    let shown = |cache: &LastValues| -> Vec<_> {
+        let rows = shown(&cache.look_up(&question(&[], None), 0).unwrap());
+        rows.into_iter().map(|row| (row.1, row.4.unwrap())).collect()
+    };
+    cache.apply(&batch(&[row(1, 1, 1), row(2, 1, 2)], true), 0).unwrap();
+    let bytes = cache.bytes();
+    for time in 2..5 {
+        let [one, two] = if time % 2 == 0 { [2, 1] } else { [1, 2] };
+        cache.apply(&batch(&[row(1, time, one), row(2, time, two)], true), 0).unwrap();
+        assert_eq!(shown(&cache), [(1, format!("v{one}")), (2, format!("v{two}"))]);
+    }
+    cache
+        .apply(&batch(&[row(1, 9, 7), row(1, 10, 2), row(2, 9, 7), row(2, 10, 1)], true), 0)
+        .unwrap();
+    assert_eq!(shown(&cache), [(1, "v2".to_owned()), (2, "v1".to_owned())]);
+    assert_eq!(cache.bytes(), bytes, "what was pushed out within a batch is not kept");
+}
+
 #[test]
 fn a_shrinking_cache_keeps_what_came_last() {
     let mut cache = LastValues::new(def(2));

@@ -1,9 +1,10 @@
 //! A value column of a last-value cache: one value for each place of a row.
 
-use crate::cache_kit::NONE;
+use super::moves::Moves;
+use crate::cache_kit::{Blocks, Dictionary, NONE};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, Float64Array, Int64Array,
-    PrimitiveArray, StringBuilder, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray,
+    StringBuilder, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
@@ -12,14 +13,28 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
-/// The values by place. Places without a value hold anything.
+/// Memory of a tag value beside its text and of the place of a word.
+const WORD_BYTES: usize = 48;
+/// Memory of a text beside its bytes and its place.
+const TEXT_BYTES: usize = 16;
+
+/// The values by place. Places without a row hold anything.
 #[derive(Debug)]
 enum Data {
-    Float(Vec<f64>),
-    Integer(Vec<i64>),
-    UInteger(Vec<u64>),
-    Boolean(Vec<bool>),
-    Text(Vec<Option<Box<str>>>),
+    Float(Blocks<f64>),
+    Integer(Blocks<i64>),
+    UInteger(Blocks<u64>),
+    Boolean(Blocks<bool>),
+    /// Values of a tag, of which there are few: each text once. [`NONE`] is null.
+    Tag {
+        words: Blocks<u32>,
+        dictionary: Dictionary,
+    },
+    /// Values of a field, which may be all different.
+    Text {
+        texts: Blocks<Option<Box<str>>>,
+        bytes: usize,
+    },
 }
 
 /// See the module's page.
@@ -27,164 +42,174 @@ enum Data {
 pub(super) struct ValueColumn {
     pub(super) name: Arc<str>,
     data: Data,
-    valid: Vec<bool>,
-    text_bytes: usize,
+    /// Places below this have room.
+    end: usize,
+    /// Which numbers are values, once one is none. Texts know it of themselves.
+    valid: Option<Blocks<bool>>,
 }
 
 impl ValueColumn {
-    /// A column for values of the type of `sample`, without any.
-    pub(super) fn new(name: Arc<str>, sample: &DataType) -> Result<Self, ArrowError> {
+    /// A column for values of the type of `sample`, with `end` places that have none.
+    pub(super) fn new(name: Arc<str>, sample: &DataType, end: usize) -> Result<Self, ArrowError> {
         let data = match sample {
-            DataType::Float64 => Data::Float(Vec::new()),
-            DataType::Int64 => Data::Integer(Vec::new()),
-            DataType::UInt64 => Data::UInteger(Vec::new()),
-            DataType::Boolean => Data::Boolean(Vec::new()),
-            DataType::Utf8 | DataType::Dictionary(..) => Data::Text(Vec::new()),
+            DataType::Float64 => Data::Float(Blocks::default()),
+            DataType::Int64 => Data::Integer(Blocks::default()),
+            DataType::UInt64 => Data::UInteger(Blocks::default()),
+            DataType::Boolean => Data::Boolean(Blocks::default()),
+            DataType::Utf8 => Data::Text { texts: Blocks::default(), bytes: 0 },
+            DataType::Dictionary(..) => {
+                Data::Tag { words: Blocks::default(), dictionary: Dictionary::default() }
+            }
             other => return Err(wrong(other)),
         };
-        Ok(Self { name, data, valid: Vec::new(), text_bytes: 0 })
+        let mut column = Self { name, data, end: 0, valid: (end > 0).then(Blocks::default) };
+        column.grow(end);
+        Ok(column)
     }
 
-    /// Makes room for places below `end`.
+    /// A column of the same name and type, without places.
+    pub(super) fn without_values(&self) -> Self {
+        let data = match self.data {
+            Data::Float(_) => Data::Float(Blocks::default()),
+            Data::Integer(_) => Data::Integer(Blocks::default()),
+            Data::UInteger(_) => Data::UInteger(Blocks::default()),
+            Data::Boolean(_) => Data::Boolean(Blocks::default()),
+            Data::Tag { .. } => {
+                Data::Tag { words: Blocks::default(), dictionary: Dictionary::default() }
+            }
+            Data::Text { .. } => Data::Text { texts: Blocks::default(), bytes: 0 },
+        };
+        Self { name: Arc::clone(&self.name), data, end: 0, valid: None }
+    }
+
+    /// Makes room for places below `end`. Each new one gets its value by the next [`Self::put`].
     pub(super) fn grow(&mut self, end: usize) {
-        if self.valid.len() >= end {
+        if end <= self.end {
             return;
         }
-        self.valid.resize(end, false);
+        self.end = end;
+        if let Some(valid) = &mut self.valid {
+            valid.grow(end, &false);
+        }
         match &mut self.data {
-            Data::Float(values) => values.resize(end, 0.0),
-            Data::Integer(values) => values.resize(end, 0),
-            Data::UInteger(values) => values.resize(end, 0),
-            Data::Boolean(values) => values.resize(end, false),
-            Data::Text(values) => values.resize(end, None),
+            Data::Float(values) => values.grow(end, &0.0),
+            Data::Integer(values) => values.grow(end, &0),
+            Data::UInteger(values) => values.grow(end, &0),
+            Data::Boolean(values) => values.grow(end, &false),
+            Data::Tag { words, .. } => words.grow(end, &NONE),
+            Data::Text { texts, .. } => texts.grow(end, &None),
         }
     }
 
     /// Memory of a value beside its text.
     pub(super) fn value_bytes(&self) -> usize {
-        match self.data {
-            Data::Boolean(_) => 2,
-            Data::Text(_) => 17,
-            _ => 9,
-        }
+        let value = match self.data {
+            Data::Boolean(_) => 1,
+            Data::Tag { .. } => 4,
+            Data::Text { .. } => 16,
+            Data::Float(_) | Data::Integer(_) | Data::UInteger(_) => 8,
+        };
+        value + usize::from(self.valid.is_some())
     }
 
     /// Memory of all texts.
     pub(super) fn text_bytes(&self) -> usize {
-        self.text_bytes
+        match &self.data {
+            Data::Tag { dictionary, .. } => {
+                dictionary.text_bytes() + dictionary.count() * WORD_BYTES
+            }
+            Data::Text { bytes, .. } => *bytes,
+            _ => 0,
+        }
     }
 
-    /// Puts the value of each row at its place; rows without a place are left out. Without a
-    /// column none of them has a value.
+    /// Puts the values of rows at their places. Without a column none of them has a value.
     pub(super) fn put(
         &mut self,
-        places: &[u32],
+        moves: &Moves,
         column: Option<&ArrayRef>,
     ) -> Result<(), ArrowError> {
         let Some(column) = column else {
-            for place in places.iter().filter(|place| **place != NONE) {
-                self.clear(*place);
-            }
+            moves.each().for_each(|(_, place)| self.release(place));
+            self.mark(moves, None, false);
             return Ok(());
         };
         let wrong = || wrong(column.data_type());
         match &mut self.data {
             Data::Float(values) => {
                 let from = column.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?;
-                scatter(from, places, values, &mut self.valid);
+                scatter(from, moves, values);
             }
             Data::Integer(values) => {
                 let from = column.as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-                scatter(from, places, values, &mut self.valid);
+                scatter(from, moves, values);
             }
             Data::UInteger(values) => {
                 let from = column.as_primitive_opt::<UInt64Type>().ok_or_else(wrong)?;
-                scatter(from, places, values, &mut self.valid);
+                scatter(from, moves, values);
             }
             Data::Boolean(values) => {
                 let from = column.as_boolean_opt().ok_or_else(wrong)?;
-                for (row, place) in places.iter().enumerate().filter(|(_, p)| **p != NONE) {
-                    values[*place as usize] = from.value(row);
-                    self.valid[*place as usize] = from.is_valid(row);
+                moves.each().for_each(|(row, place)| values[place] = from.value(row));
+            }
+            Data::Tag { words, dictionary } => put_tags(words, dictionary, moves, column)?,
+            Data::Text { texts, bytes } => put_texts(texts, bytes, moves, column)?,
+        }
+        self.mark(moves, column.nulls().filter(|nulls| nulls.null_count() > 0), true);
+        Ok(())
+    }
+
+    /// Notes which of the moved numbers are values: those that `nulls` say, or all or none.
+    fn mark(&mut self, moves: &Moves, nulls: Option<&NullBuffer>, all: bool) {
+        let are_texts = matches!(self.data, Data::Tag { .. } | Data::Text { .. });
+        if are_texts || (self.valid.is_none() && nulls.is_none() && all) {
+            return;
+        }
+        let valid = self.valid.get_or_insert_with(|| {
+            let mut valid = Blocks::default();
+            valid.grow(self.end, &true);
+            valid
+        });
+        match nulls {
+            Some(nulls) => moves.each().for_each(|(row, place)| valid[place] = nulls.is_valid(row)),
+            None => moves.each().for_each(|(_, place)| valid[place] = all),
+        }
+    }
+
+    /// Gives back what the value of a place takes: nobody will look at it any more.
+    pub(super) fn release(&mut self, place: usize) {
+        match &mut self.data {
+            Data::Tag { words, dictionary } => {
+                let word = std::mem::replace(&mut words[place], NONE);
+                if word != NONE {
+                    dictionary.release(word);
                 }
             }
-            Data::Text(_) => self.put_texts(places, column)?,
-        }
-        Ok(())
-    }
-
-    fn put_texts(&mut self, places: &[u32], column: &ArrayRef) -> Result<(), ArrowError> {
-        let wrong = || wrong(column.data_type());
-        let coded = column.as_dictionary_opt::<Int32Type>();
-        let values = coded.map_or(column, |coded| coded.values());
-        let texts = values.as_string_opt::<i32>().ok_or_else(wrong)?;
-        for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NONE) {
-            if column.is_null(row) {
-                self.clear(*place);
-                continue;
+            Data::Text { texts, bytes } => {
+                *bytes -= texts[place].take().map_or(0, |text| text.len() + TEXT_BYTES);
             }
-            let at = coded.map_or(row, |coded| coded.keys().value(row) as usize);
-            self.set_text(*place, texts.value(at));
-        }
-        Ok(())
-    }
-
-    fn set_text(&mut self, place: u32, text: &str) {
-        let Data::Text(values) = &mut self.data else { return };
-        let old = &mut values[place as usize];
-        // Most texts stay as they are from row to row.
-        if old.as_deref() != Some(text) {
-            self.text_bytes -= old.as_ref().map_or(0, |old| old.len() + 16);
-            self.text_bytes += text.len() + 16;
-            *old = Some(text.into());
-        }
-        self.valid[place as usize] = true;
-    }
-
-    /// Takes the value of a place away.
-    pub(super) fn clear(&mut self, place: u32) {
-        self.valid[place as usize] = false;
-        if let Data::Text(values) = &mut self.data
-            && let Some(old) = values[place as usize].take()
-        {
-            self.text_bytes -= old.len() + 16;
+            Data::Float(_) | Data::Integer(_) | Data::UInteger(_) | Data::Boolean(_) => {}
         }
     }
 
     /// The values of these places, all of which have room.
     pub(super) fn gather(&self, places: &[u32]) -> ArrayRef {
-        let mut valid = BooleanBufferBuilder::new(places.len());
-        for place in places {
-            valid.append(self.valid[*place as usize]);
-        }
-        let nulls = NullBuffer::new(valid.finish());
-        let nulls = (nulls.null_count() > 0).then_some(nulls);
-        let at = |place: &u32| *place as usize;
+        let valid = self.valid.as_ref().map(|valid| NullBuffer::from(valid.pick(places)));
+        let nulls = valid.filter(|nulls| nulls.null_count() > 0);
         match &self.data {
-            Data::Float(values) => {
-                let values = places.iter().map(|place| values[at(place)]).collect();
-                Arc::new(Float64Array::new(values, nulls))
+            Data::Float(values) => Arc::new(Float64Array::new(values.pick(places).into(), nulls)),
+            Data::Integer(values) => Arc::new(Int64Array::new(values.pick(places).into(), nulls)),
+            Data::UInteger(values) => Arc::new(UInt64Array::new(values.pick(places).into(), nulls)),
+            Data::Boolean(values) => Arc::new(BooleanArray::new(values.pick(places).into(), nulls)),
+            Data::Tag { words, dictionary } => {
+                let words = places.iter().map(|place| words[*place as usize]);
+                dictionary.column(words, &DataType::Utf8)
             }
-            Data::Integer(values) => {
-                let values = places.iter().map(|place| values[at(place)]).collect();
-                Arc::new(Int64Array::new(values, nulls))
-            }
-            Data::UInteger(values) => {
-                let values = places.iter().map(|place| values[at(place)]).collect();
-                Arc::new(UInt64Array::new(values, nulls))
-            }
-            Data::Boolean(values) => {
-                let mut bits = BooleanBufferBuilder::new(places.len());
-                places.iter().for_each(|place| bits.append(values[at(place)]));
-                Arc::new(BooleanArray::new(bits.finish(), nulls))
-            }
-            Data::Text(values) => {
-                let texts = places.iter().map(|place| values[at(place)].as_deref());
+            Data::Text { texts, .. } => {
+                let texts = places.iter().map(|place| texts[*place as usize].as_deref());
                 let bytes = texts.clone().map(|text| text.map_or(0, str::len)).sum();
                 let mut builder = StringBuilder::with_capacity(places.len(), bytes);
-                for (place, text) in places.iter().zip(texts) {
-                    builder.append_option(text.filter(|_| self.valid[at(place)]));
-                }
+                texts.for_each(|text| builder.append_option(text));
                 Arc::new(builder.finish())
             }
         }
@@ -193,17 +218,72 @@ impl ValueColumn {
 
 fn scatter<T: ArrowPrimitiveType>(
     from: &PrimitiveArray<T>,
-    places: &[u32],
-    values: &mut [T::Native],
-    valid: &mut [bool],
+    moves: &Moves,
+    values: &mut Blocks<T::Native>,
 ) {
-    let nulls = from.nulls();
-    for (row, (place, value)) in places.iter().zip(from.values()).enumerate() {
-        if *place != NONE {
-            values[*place as usize] = *value;
-            valid[*place as usize] = nulls.is_none_or(|nulls| nulls.is_valid(row));
+    let from = from.values();
+    moves.parts(|row, place, length| match values.part_mut(place, length) {
+        [value] => {
+            *value = from[row];
+            1
+        }
+        values => {
+            values.copy_from_slice(&from[row..row + values.len()]);
+            values.len()
+        }
+    });
+}
+
+fn put_tags(
+    words: &mut Blocks<u32>,
+    dictionary: &mut Dictionary,
+    moves: &Moves,
+    column: &ArrayRef,
+) -> Result<(), ArrowError> {
+    let fresh = dictionary.words_of(Some(column), column.len(), false)?;
+    // Given back at the end: a value that leaves one place may come to another.
+    let mut left = Vec::new();
+    moves.parts(|row, place, length| {
+        let words = words.part_mut(place, length);
+        let fresh = &fresh[row..row + words.len()];
+        // Tags mostly stay as they are from row to row.
+        if words != fresh {
+            for (old, new) in words.iter_mut().zip(fresh).filter(|(old, new)| old != new) {
+                if *new != NONE {
+                    dictionary.retain(*new);
+                }
+                left.extend(Some(*old).filter(|old| *old != NONE));
+                *old = *new;
+            }
+        }
+        words.len()
+    });
+    left.into_iter().for_each(|word| dictionary.release(word));
+    dictionary.forget_unused();
+    Ok(())
+}
+
+fn put_texts(
+    texts: &mut Blocks<Option<Box<str>>>,
+    bytes: &mut usize,
+    moves: &Moves,
+    column: &ArrayRef,
+) -> Result<(), ArrowError> {
+    let coded = column.as_dictionary_opt::<Int32Type>();
+    let values = coded.map_or(column, |coded| coded.values());
+    let from = values.as_string_opt::<i32>().ok_or_else(|| wrong(column.data_type()))?;
+    let size = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len() + TEXT_BYTES);
+    for (row, place) in moves.each() {
+        let at = coded.map_or(row, |coded| coded.keys().value(row) as usize);
+        let new = column.is_valid(row).then(|| from.value(at));
+        let old = &mut texts[place];
+        if old.as_deref() != new {
+            *bytes -= size(old);
+            *old = new.map(Box::from);
+            *bytes += size(old);
         }
     }
+    Ok(())
 }
 
 fn wrong(kind: &DataType) -> ArrowError {

@@ -1,15 +1,18 @@
 //! The actor: what is answered from memory, what is fetched, and who waits for it.
 
+use super::decode::decode;
+use super::decoded::{DecodedFiles, Found};
 use super::entries::Entries;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Responder;
 use crate::runtime::objects::Objects;
+use crate::runtime::pools::Pool;
 use bytes::Bytes;
 use metrics::{Counter, Gauge};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use protocols::messages::parquet_cache::{Evict, Insert, LookUp, PruneDue};
+use protocols::messages::parquet_cache::{Evict, Insert, LookUp, LookUpRows, PruneDue, WantedFile};
 use protocols::messages::rank;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +25,12 @@ const SMALL_FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A fetch that takes longer is given up, so that a store which hangs does not keep those who ask
 /// for the file waiting for ever.
 const FETCH_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Part of the cache that one decoded file may take.
+const DECODED_FILE_SHARE: usize = 8;
+
+/// Files that are decoded or wait for that, at most. More are left to the next query.
+pub const DECODES_MAX: usize = 1024;
 
 /// What the cache is made of.
 #[derive(Clone, Debug)]
@@ -36,12 +45,18 @@ pub struct ParquetCacheConfig {
     pub query_path_duration: Duration,
     /// Tells what is recent.
     pub clock: Clock,
+    /// Where files are decoded. Its queue holds [`DECODES_MAX`] jobs.
+    pub pool: Pool,
 }
 
 /// See the module's page.
 pub struct ParquetCache {
     config: ParquetCacheConfig,
     entries: Entries,
+    decoded: DecodedFiles,
+    /// Files that are being decoded, and a guess of the bytes that they will take.
+    decodes: usize,
+    decoding_bytes: usize,
     fetches: HashMap<Arc<str>, Fetch>,
     /// Bytes that will arrive.
     fetching_bytes: usize,
@@ -64,6 +79,11 @@ struct Series {
     evictions: Counter,
     bytes: Gauge,
     files: Gauge,
+    decoded_hits: Counter,
+    decoded_misses: Counter,
+    decodes: Counter,
+    decoded_bytes: Gauge,
+    decoded_files: Gauge,
 }
 
 impl ParquetCache {
@@ -72,6 +92,9 @@ impl ParquetCache {
         let cache = Self {
             entries: Entries::new(config.bytes_max),
             config,
+            decoded: DecodedFiles::default(),
+            decodes: 0,
+            decoding_bytes: 0,
             fetches: HashMap::new(),
             fetching_bytes: 0,
             series: Series {
@@ -81,6 +104,11 @@ impl ParquetCache {
                 evictions: metrics::counter!("parquet_cache_evictions_total"),
                 bytes: metrics::gauge!("parquet_cache_bytes"),
                 files: metrics::gauge!("parquet_cache_files"),
+                decoded_hits: metrics::counter!("parquet_cache_decoded_hits_total"),
+                decoded_misses: metrics::counter!("parquet_cache_decoded_misses_total"),
+                decodes: metrics::counter!("parquet_cache_decodes_total"),
+                decoded_bytes: metrics::gauge!("parquet_cache_decoded_bytes"),
+                decoded_files: metrics::gauge!("parquet_cache_decoded_files"),
             },
         };
         cache.measure();
@@ -90,7 +118,47 @@ impl ParquetCache {
     fn insert(&mut self, path: Arc<str>, bytes: Bytes) {
         let evicted = self.entries.insert(path, bytes);
         self.series.evictions.increment(evicted as u64);
+        self.decoded.shrink(self.left_bytes());
         self.measure();
+    }
+
+    /// What the files leave to their decoded forms.
+    fn left_bytes(&self) -> usize {
+        self.config.bytes_max.saturating_sub(self.entries.used_bytes() + self.fetching_bytes)
+    }
+
+    /// Decodes a file whose bytes are here, if there is room for the result.
+    fn decode(&mut self, file: WantedFile, columns: Arc<[Arc<str>]>, cx: &mut Cx<'_, Self>) {
+        let Some(bytes) = self.entries.peek(&file.path) else { return };
+        // Tags take half a number each, but there may be many of them.
+        let cells = (file.file.row_count as usize).saturating_mul(columns.len() + 8);
+        let guess = cells.saturating_mul(size_of::<u64>());
+        let (left, decoding) = (self.left_bytes(), self.decoding_bytes);
+        if self.decodes >= DECODES_MAX
+            || guess > self.config.bytes_max / DECODED_FILE_SHARE
+            || !self.decoded.make_room(decoding.saturating_add(guess), left)
+        {
+            return;
+        }
+        let Some(held) = self.decoded.begin(file.file.id) else { return };
+        self.decodes += 1;
+        self.decoding_bytes += guess;
+        self.series.decodes.increment(1);
+        let (wanted, names) = (file.clone(), Arc::clone(&columns));
+        let job = self.config.pool.run(move || decode(bytes, &wanted, &names, held.as_deref()));
+        cx.then(job, move |cache, decoded, _| {
+            cache.decodes -= 1;
+            cache.decoding_bytes -= guess;
+            let decoded = decoded.map_err(|failed| failed.to_string());
+            match decoded.and_then(|decoded| decoded.map_err(|error| error.to_string())) {
+                Ok(rows) => cache.decoded.finish(&file, &columns, rows, cache.left_bytes()),
+                Err(error) => {
+                    tracing::warn!(path = &*file.path, error, "file could not be decoded");
+                    cache.decoded.fail(file.file.id);
+                }
+            }
+            cache.measure();
+        });
     }
 
     /// Whether a file that is not held should be.
@@ -149,6 +217,8 @@ impl ParquetCache {
     fn measure(&self) {
         self.series.bytes.set(self.entries.used_bytes() as f64);
         self.series.files.set(self.entries.len() as f64);
+        self.series.decoded_bytes.set(self.decoded.used_bytes() as f64);
+        self.series.decoded_files.set(self.decoded.len() as f64);
     }
 }
 
@@ -178,6 +248,27 @@ impl Receive<LookUp> for ParquetCache {
     }
 }
 
+impl Receive<LookUpRows> for ParquetCache {
+    fn receive(&mut self, ask: LookUpRows, reply: Responder<LookUpRows>, cx: &mut Cx<'_, Self>) {
+        let mut found = Vec::with_capacity(ask.files.len());
+        for file in ask.files {
+            found.push(match self.decoded.look_up(&file, &ask.columns) {
+                Found::Rows(rows) => Some(rows),
+                Found::Worth => {
+                    self.decode(file, Arc::clone(&ask.columns), cx);
+                    None
+                }
+                Found::Nothing => None,
+            });
+        }
+        let hits = found.iter().flatten().count();
+        self.series.decoded_hits.increment(hits as u64);
+        self.series.decoded_misses.increment((found.len() - hits) as u64);
+        self.decoded.shrink(self.left_bytes());
+        reply.answer(found);
+    }
+}
+
 impl Receive<Insert> for ParquetCache {
     fn receive(&mut self, file: Insert, reply: Responder<Insert>, _: &mut Cx<'_, Self>) {
         // What a fetch of the path brings is the same or older.
@@ -191,13 +282,14 @@ impl Receive<Insert> for ParquetCache {
 
 impl Receive<Evict> for ParquetCache {
     fn receive(&mut self, evict: Evict, reply: Responder<Evict>, _: &mut Cx<'_, Self>) {
-        for path in evict.paths {
-            if let Some(fetch) = self.fetches.get_mut(&path) {
+        for path in &evict.paths {
+            if let Some(fetch) = self.fetches.get_mut(path) {
                 fetch.unwanted = true;
             }
-            let evicted = self.entries.remove(&path);
+            let evicted = self.entries.remove(path);
             self.series.evictions.increment(u64::from(evicted));
         }
+        self.decoded.evict(&evict.paths);
         self.measure();
         reply.answer(());
     }

@@ -49,6 +49,11 @@ impl Entries {
         Some(entry.bytes.clone())
     }
 
+    /// The bytes of a file, which does not count as a use.
+    pub(super) fn peek(&self, path: &str) -> Option<Bytes> {
+        self.by_path.get(path).map(|entry| entry.bytes.clone())
+    }
+
     /// Holds a file, in the place of an earlier one of that path, if it can fit at all. Says how
     /// many others had to go.
     pub(super) fn insert(&mut self, path: Arc<str>, bytes: Bytes) -> usize {

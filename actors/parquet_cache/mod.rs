@@ -1,13 +1,15 @@
 //! The `ParquetCache` actor: whole Parquet files in memory, so that queries of recent rows do not
-//! wait for the object store.
+//! wait for the object store, and the rows of those that are read often in decoded form.
 //!
 //! ## Owns
-//! The bytes of files by path, when each was last asked for, and the fetches under way.
+//! The bytes of files by path, when each was last asked for, and the fetches under way; decoded
+//! columns of such files.
 //!
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `LookUp` | readers of files | the bytes, or none: the reader asks the object store itself |
+//! | `LookUpRows` | scans, for all files that they read | the rows of each, or none: the scan decodes the file itself |
 //! | `Insert` | `Persist`, for each file it has written | – |
 //! | `Evict` | `Persist`, before it deletes objects | when the files are forgotten |
 //! | `PruneDue` | a ticker | – |
@@ -21,14 +23,20 @@
 //! and not held is fetched if it has recent rows and there is room; all who ask for it meanwhile
 //! wait for that one fetch. What was evicted during its fetch does not enter.
 //!
+//! Decoded rows take what room the files leave. A file that is held and asked for a second time is
+//! decoded beside the query, in threads of low priority: its key and the columns that were asked
+//! for, other columns when somebody wants them. Rows in use do not make room for others.
+//!
 //! No failure here fails a query: the answer is none, and the reader goes to the object store.
 //!
 //! ## On failure
 //! Rebuilt empty.
 
 mod actor;
+mod decode;
+mod decoded;
 mod entries;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{ParquetCache, ParquetCacheConfig};
+pub use actor::{DECODES_MAX, ParquetCache, ParquetCacheConfig};

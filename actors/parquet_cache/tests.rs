@@ -1,11 +1,12 @@
 //! The cache through its mailbox, over a store that counts, waits and fails as a test says.
 
-use super::{ParquetCache, ParquetCacheConfig};
+use super::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::objects::Objects;
+use crate::runtime::pools::Pool;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -115,6 +116,7 @@ impl World {
             prune_fraction: 0.5,
             query_path_duration: Duration::from_secs(5 * 3600),
             clock: Clock::Fixed(Arc::new(AtomicI64::new(NOW_NS))),
+            pool: Pool::background("decode", 1, DECODES_MAX).unwrap(),
         };
         let bounds = ActorConfig {
             kind: "parquet-cache",
@@ -357,3 +359,5 @@ async fn pruning_a_full_cache_drops_a_part_of_it_and_at_least_one_file() {
     assert_eq!(world.held(&[("f", 100)]).await, Vec::<&str>::new());
     world.prune().await;
 }
+
+mod decoded;

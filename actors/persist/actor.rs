@@ -12,6 +12,7 @@ use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use crate::wal::Wal;
 use futures::FutureExt;
+use futures::future::{AbortHandle, Aborted, abortable};
 use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
@@ -59,6 +60,7 @@ pub struct PersistConfig {
 pub struct Persist {
     /// `None` while it works.
     worker: Option<Box<Worker<Mailboxes>>>,
+    work: Option<UnderWay>,
     snapshot_due: bool,
     clean_up_due: bool,
     /// What the worker does is a snapshot.
@@ -66,6 +68,16 @@ pub struct Persist {
     /// Another process has taken over: nothing is begun any more.
     fenced: bool,
     finishing: Vec<Responder<FinishSnapshot>>,
+}
+
+/// Work that ends with the actor. Two lives of it at work on the same snapshot would number its
+/// files in two ways.
+struct UnderWay(AbortHandle);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Persist {
@@ -78,6 +90,7 @@ impl Persist {
         let worker = Worker::open(settings, Mailboxes::of(&config), config.writer).await?;
         Ok(Self {
             worker: Some(Box::new(worker)),
+            work: None,
             snapshot_due: true,
             clean_up_due: false,
             snapshot_runs: false,
@@ -108,10 +121,12 @@ impl Persist {
             (worker, result)
         };
         // A panic in the work is one of the actor: its guardian rebuilds it.
-        let work = AssertUnwindSafe(work).catch_unwind().boxed_local();
+        let (work, handle) = abortable(AssertUnwindSafe(work).catch_unwind().boxed_local());
+        self.work = Some(UnderWay(handle));
         cx.then(work, |persist, done, cx| match done {
-            Ok((worker, result)) => persist.finish(worker, result, cx),
-            Err(panic) => resume_unwind(panic),
+            Ok(Ok((worker, result))) => persist.finish(worker, result, cx),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(Aborted) => {}
         });
     }
 
@@ -122,6 +137,7 @@ impl Persist {
         cx: &mut Cx<'_, Self>,
     ) {
         self.worker = Some(worker);
+        self.work = None;
         self.snapshot_runs = false;
         match result {
             Ok(more) => self.clean_up_due |= more,

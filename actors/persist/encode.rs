@@ -15,11 +15,12 @@ use hashbrown::HashSet;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::SortingColumn;
+use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
 use parquet::schema::types::ColumnPath;
+use protocols::file_blocks::{self, BlockChecksums, LISTED_BYTES_MIN};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ const PAGE_ROWS: usize = 10_000;
 /// Rows that are handed to the encoder at once.
 const SLICE_ROWS: usize = 10_000;
 /// Numbers that are encoded to choose an encoding by.
-const SAMPLE_ROWS: usize = 8_192;
+const SAMPLE_ROWS: usize = 4_096;
 /// Part of its size that the less common encoding has to save to be used.
 const WORTH_IT: f64 = 0.9;
 /// How hard compression tries: as hard as it does by default.
@@ -49,7 +50,7 @@ const INDEX_COMPRESSION: f64 = 0.95;
 ///
 /// # Errors
 /// When the encoder fails, which it has no reason to.
-pub(super) fn encode(rows: &RecordBatch) -> Result<Bytes> {
+pub(crate) fn encode(rows: &RecordBatch) -> Result<Bytes> {
     let rows = without_empty_columns(rows)?;
     let properties = properties(&rows)?;
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
@@ -58,6 +59,13 @@ pub(super) fn encode(rows: &RecordBatch) -> Result<Bytes> {
         let slice_rows = SLICE_ROWS.min(rows.num_rows() - from);
         writer.write(&rows.slice(from, slice_rows))?;
         from += slice_rows;
+    }
+    // All rows are in the buffer then, and nothing else.
+    writer.flush()?;
+    writer.sync()?;
+    if writer.inner().len() >= LISTED_BYTES_MIN {
+        let blocks = BlockChecksums::of(writer.inner()).encode();
+        writer.append_key_value_metadata(KeyValue::new(file_blocks::KEY.to_owned(), blocks));
     }
     Ok(writer.into_inner()?.into())
 }

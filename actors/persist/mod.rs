@@ -41,4 +41,7 @@ mod upload;
 mod wal_files;
 mod worker;
 
+#[cfg(test)]
+pub(crate) use encode::encode as encode_rows;
+
 pub use actor::{OBJECT_GRACE_MIN, Persist, PersistConfig};

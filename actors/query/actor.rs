@@ -4,7 +4,7 @@ use super::cache_tables::scan::TableScan;
 use super::cache_tables::{self, CacheTables};
 use super::catalog_view::{Catalogs, UserTables};
 use super::errors;
-use super::log::{LogEntry, QueryLog};
+use super::log::{Entered, LogEntry, Phase, QueryLog};
 use super::prepare;
 use super::provider::{Files, ScanContext};
 use super::session::Sessions;
@@ -21,7 +21,9 @@ use crate::runtime::vitals::Roster;
 use crate::store::StoreShards;
 use protocols::error::ErrorKind;
 use protocols::messages::caches::ScanTable;
-use protocols::messages::query::{ListTables, PlanSql, QueryError, QueryResult, RunSql, StreamSql};
+use protocols::messages::query::{
+    CommandAnswered, ListTables, PlanSql, QueryError, QueryResult, RunSql, StreamSql,
+};
 use protocols::messages::{Command, rank};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use std::sync::Arc;
@@ -250,6 +252,26 @@ impl Receive<ListTables> for Query {
     }
 }
 
+impl Receive<CommandAnswered> for Query {
+    fn receive(
+        &mut self,
+        message: CommandAnswered,
+        reply: Responder<CommandAnswered>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        let CommandAnswered { text, trace_id, took, succeeded } = message;
+        let took_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+        let issue_time_ns = self.config.clock.now_ns().saturating_sub(took_ns);
+        let entered = Entered { issue_time_ns, query_type: FLIGHT_SQL, text: &text, trace_id };
+        let phase = if succeeded { Phase::Success } else { Phase::Fail };
+        self.log.enter_ended(entered, took, phase);
+        reply.answer(());
+    }
+}
+
+/// What the log calls queries by a command of Flight SQL.
+const FLIGHT_SQL: &str = "flightsql";
+
 /// Where a statement came from.
 #[derive(Clone, Copy)]
 enum Origin {
@@ -271,13 +293,17 @@ impl Query {
             return reply.answer(Err(errors::too_many_queries(self.config.max_concurrent)));
         };
         let now_ns = self.config.clock.now_ns();
-        let reporter = match origin {
-            Origin::Http | Origin::Flight(None) => self.log.enter(now_ns, "sql", &message.text),
+        let named;
+        let (query_type, text) = match origin {
+            Origin::Http | Origin::Flight(None) => ("sql", message.text.as_str()),
             Origin::Flight(Some(command)) => {
-                let text = format!("{command} {}", message.text);
-                self.log.enter(now_ns, "flightsql", &text)
+                named = format!("{command} {}", message.text);
+                (FLIGHT_SQL, named.as_str())
             }
         };
+        let trace_id = message.trace_id.clone();
+        let entered = Entered { issue_time_ns: now_ns, query_type, text, trace_id };
+        let reporter = self.log.enter(entered);
         // Only a statement that names the table can read it; the others are spared the copy.
         let names_log = message.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };

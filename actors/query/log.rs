@@ -1,8 +1,10 @@
 //! The newest queries and how far they have come, for `system.queries`.
 
 use crate::runtime::random;
+use protocols::trace_id::TraceId;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -65,6 +67,7 @@ pub(super) struct LogEntry {
     pub(super) issue_time_ns: i64,
     pub(super) query_type: &'static str,
     pub(super) text: String,
+    pub(super) trace_id: Option<TraceId>,
     progress: watch::Receiver<Progress>,
 }
 
@@ -80,6 +83,15 @@ impl LogEntry {
     }
 }
 
+/// What is known when a query comes in.
+#[derive(Clone, Debug)]
+pub(super) struct Entered<'a> {
+    pub(super) issue_time_ns: i64,
+    pub(super) query_type: &'static str,
+    pub(super) text: &'a str,
+    pub(super) trace_id: Option<TraceId>,
+}
+
 /// The newest queries, oldest first.
 #[derive(Debug)]
 pub(super) struct QueryLog {
@@ -93,12 +105,8 @@ impl QueryLog {
     }
 
     /// Enters a query. The reporter is for the task that runs it.
-    pub(super) fn enter(
-        &mut self,
-        issue_time_ns: i64,
-        query_type: &'static str,
-        text: &str,
-    ) -> Reporter {
+    pub(super) fn enter(&mut self, query: Entered<'_>) -> Reporter {
+        let Entered { issue_time_ns, query_type, text, trace_id } = query;
         let (sender, progress) = watch::channel(Progress::default());
         let text = text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
         self.entries.push_back(Arc::new(LogEntry {
@@ -106,12 +114,20 @@ impl QueryLog {
             issue_time_ns,
             query_type,
             text,
+            trace_id,
             progress,
         }));
         while self.entries.len() > self.entries_max {
             self.entries.pop_front();
         }
         Reporter { sender, begun: Instant::now() }
+    }
+
+    /// Enters something that has ended before it came here.
+    pub(super) fn enter_ended(&mut self, query: Entered<'_>, took: Duration, phase: Phase) {
+        let mut reporter = self.enter(query);
+        reporter.begun = reporter.begun.checked_sub(took).unwrap_or(reporter.begun);
+        reporter.end(phase);
     }
 
     /// The queries, oldest first.
@@ -151,11 +167,25 @@ impl Reporter {
 mod tests {
     use super::*;
 
+    fn query(text: &str) -> Entered<'_> {
+        Entered { issue_time_ns: 1, query_type: "sql", text, trace_id: None }
+    }
+
+    #[test]
+    fn what_ended_before_is_entered_with_the_time_it_took() {
+        let mut log = QueryLog::new(2);
+        log.enter_ended(query("a"), Duration::from_secs(2), Phase::Success);
+        let progress = log.entries()[0].progress();
+        assert_eq!(progress.phase, Phase::Success);
+        assert!(progress.end2end_ns.is_some_and(|ns| ns >= 2_000_000_000), "{progress:?}");
+        assert_eq!(progress.execute_ns, None, "it was not planned");
+    }
+
     #[test]
     fn the_ring_keeps_the_newest() {
         let mut log = QueryLog::new(2);
         for text in ["a", "b", "c"] {
-            log.enter(1, "sql", text).end(Phase::Success);
+            log.enter(query(text)).end(Phase::Success);
         }
         let texts: Vec<String> = log.entries().iter().map(|e| e.text.clone()).collect();
         assert_eq!(texts, ["b", "c"]);
@@ -164,12 +194,12 @@ mod tests {
     #[test]
     fn a_vanished_task_was_cancelled() {
         let mut log = QueryLog::new(2);
-        let reporter = log.enter(1, "sql", "a");
+        let reporter = log.enter(query("a"));
         let entry = Arc::clone(&log.entries()[0]);
         assert_eq!(entry.progress().phase, Phase::Received);
         drop(reporter);
         assert_eq!(entry.progress().phase, Phase::Cancel);
-        let reporter = log.enter(1, "sql", &"ü".repeat(TEXT_BYTES_MAX));
+        let reporter = log.enter(query(&"ü".repeat(TEXT_BYTES_MAX)));
         reporter.end(Phase::Fail);
         drop(reporter);
         let entry = Arc::clone(&log.entries()[1]);

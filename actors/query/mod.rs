@@ -11,6 +11,7 @@
 //! | `StreamSql` | Flight | the same, before there are rows |
 //! | `PlanSql` | Flight | the columns of the result and the placeholders; nothing runs |
 //! | `ListTables` | Flight | the tables of a database and their columns |
+//! | `CommandAnswered` | Flight | nothing; the command is entered in the log |
 //! | `ScanTable` | `CacheKeeper` | the merged rows of a table, as a stream of batches |
 //!
 //! ## Emits
@@ -29,6 +30,7 @@
 //! error.
 
 mod actor;
+#[expect(clippy::disallowed_methods, reason = "the receiver of a scan ends its task")]
 mod cache_tables;
 mod catalog_view;
 mod errors;

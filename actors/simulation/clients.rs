@@ -202,7 +202,7 @@ fn covers(ask: Ask, rows: &[Observed]) -> Result<(i64, i64), String> {
 async fn run(server: &Server, db: u8, text: String) -> Result<Vec<RecordBatch>, QueryError> {
     let failed = |kind, message: String| QueryError { kind, message };
     let deadline = Instant::now() + QUERY_DEADLINE;
-    let ask = RunSql { db: db_name(db), text, params: vec![] };
+    let ask = RunSql { db: db_name(db), text, params: vec![], trace_id: None };
     let answer = server.query.ask_from_edge(ask, deadline).await;
     let result = answer.map_err(|e| failed(e.kind(), e.to_string()))??;
     match tokio::time::timeout_at(deadline, result.batches.try_collect()).await {

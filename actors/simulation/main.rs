@@ -2,6 +2,7 @@
 //! `simulate --seed 7 --verbose` runs one of them and shows what happens in it.
 
 #![expect(clippy::print_stdout, reason = "its output is for a terminal")]
+#![expect(clippy::disallowed_methods, reason = "it is outside of what is simulated")]
 
 use actors::simulation::logging::keep_log;
 use actors::simulation::{CANARIES, Report, run};

@@ -3,7 +3,7 @@
 use super::server_parts::{CatalogSource, ReplaySource, catalog_factory, store_factory};
 use crate::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened, removed_tables};
 use crate::ingest::{Ingest, IngestConfig};
-use crate::parquet_cache::{ParquetCache, ParquetCacheConfig};
+use crate::parquet_cache::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
 use crate::persist::index::IndexLog;
 use crate::persist::{Persist, PersistConfig};
 use crate::query::{Query, QueryConfig, QueryRuntime};
@@ -14,6 +14,7 @@ use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
 use crate::runtime::objects::Objects;
+use crate::runtime::pools::Pool;
 use crate::runtime::published::Published;
 use crate::runtime::ticker::{self, Ticker};
 use crate::store::StoreShards;
@@ -225,6 +226,7 @@ impl Boot {
             prune_fraction: 0.2,
             query_path_duration: Duration::from_secs(3600),
             clock: self.options.clock.clone(),
+            pool: Pool::background("decode", 1, DECODES_MAX)?,
         };
         let factory: Factory<ParquetCache> = Arc::new(move || {
             let config = config.clone();

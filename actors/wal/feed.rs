@@ -28,6 +28,7 @@ impl Feed {
     /// permits the waiting writers hold.
     pub(super) fn start(shard: Mailbox<Store>) -> Self {
         let (sender, mut receiver) = mpsc::unbounded_channel::<Delivery>();
+        #[expect(clippy::disallowed_methods, reason = "it ends with the sender, which `Wal` has")]
         actix_rt::spawn(async move {
             while let Some(Delivery { group, done }) = receiver.recv().await {
                 let held_bytes = loop {

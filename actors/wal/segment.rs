@@ -53,6 +53,8 @@ struct End {
     counted_bytes: u64,
     /// The group behind, for which nobody vouches.
     tail: Option<Frame>,
+    /// Where bytes begin that are no whole group, if there are any.
+    torn_at: Option<usize>,
 }
 
 impl SegmentLog {
@@ -156,8 +158,14 @@ impl Files {
             end_of(self.newest, bytes.into())
         } else {
             // Nobody reads that file any more: a durable snapshot has its rows.
-            End { counted_bytes: 0, tail: None }
+            End { counted_bytes: 0, tail: None, torn_at: None }
         };
+        if let Some(at) = end.torn_at {
+            // Said here, because from now on nobody reads them any more.
+            let file = self.path(self.newest);
+            let file = file.display();
+            tracing::warn!(%file, at, "the last group of a WAL file is unfinished and was cut off");
+        }
         self.counted_bytes = end.counted_bytes;
         self.start(end.tail.as_ref())
     }
@@ -269,10 +277,11 @@ fn end_of(sequence: u64, bytes: Bytes) -> End {
         Ok(segment) if segment.header.sequence == sequence => {
             let torn_at = segment.torn_at.unwrap_or(bytes.len());
             let counted_bytes = segment.last_frame_at.unwrap_or(torn_at) as u64;
-            End { counted_bytes, tail: segment.frames.last().cloned() }
+            let tail = segment.frames.last().cloned();
+            End { counted_bytes, tail, torn_at: segment.torn_at }
         }
         // Damage is for the one who reads the log back to report.
-        _ => End { counted_bytes: 0, tail: None },
+        _ => End { counted_bytes: 0, tail: None, torn_at: None },
     }
 }
 

@@ -6,6 +6,7 @@ use super::wire::{
     StatementQuery,
 };
 use prost::Message;
+use std::fmt;
 
 /// A command that yields rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,10 +97,51 @@ impl Command {
         }
     }
 
+    /// What it asks for, each as a name and a value, in the words of the protocol.
+    fn arguments(&self) -> Vec<(&'static str, String)> {
+        let mut arguments = Vec::new();
+        let mut add = |name, value: Option<String>| arguments.extend(value.map(|v| (name, v)));
+        match self {
+            Self::DbSchemas(asked) => {
+                add("catalog", asked.catalog.clone());
+                add("db_schema_filter_pattern", asked.db_schema_filter_pattern.clone());
+            }
+            Self::Tables(asked) => {
+                let types = Some(&asked.table_types).filter(|types| !types.is_empty());
+                add("catalog", asked.catalog.clone());
+                add("db_schema_filter_pattern", asked.db_schema_filter_pattern.clone());
+                add("table_name_filter_pattern", asked.table_name_filter_pattern.clone());
+                add("table_types", types.map(|types| types.join(",")));
+                add("include_schema", asked.include_schema.then(|| "true".to_owned()));
+            }
+            Self::SqlInfo(numbers) if !numbers.is_empty() => {
+                let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+                add("info", Some(numbers.join(",")));
+            }
+            Self::XdbcTypeInfo(data_type) => add("data_type", data_type.map(|n| n.to_string())),
+            _ => {}
+        }
+        arguments
+    }
+
     /// Itself, if `value` is a message at all.
     fn checked(self, value: &[u8]) -> Result<Self, CommandError> {
         Ignored::decode(value)?;
         Ok(self)
+    }
+}
+
+/// The name and what is asked for, as the query log shows it.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        match self {
+            Self::Statement(text) | Self::Prepared(Prepared { text, .. }) => write!(f, " {text}"),
+            other => {
+                let mut arguments = other.arguments().into_iter();
+                arguments.try_for_each(|(name, value)| write!(f, " {name}={value}"))
+            }
+        }
     }
 }
 
@@ -172,6 +214,36 @@ mod tests {
             let command = Command::decode(&named(name, &Ignored {})).expect(name);
             assert_eq!(command.name(), name);
         }
+    }
+
+    #[test]
+    fn the_query_log_shows_what_is_asked_for() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            Command::Statement("SELECT 1".to_owned()).to_string(),
+            "CommandStatementQuery SELECT 1"
+        );
+        assert_eq!(Command::Tables(GetTables::default()).to_string(), "CommandGetTables");
+        let tables = GetTables {
+            catalog: some("public"),
+            table_name_filter_pattern: some("c%"),
+            table_types: vec!["BASE TABLE".to_owned(), "VIEW".to_owned()],
+            include_schema: true,
+            ..GetTables::default()
+        };
+        assert_eq!(
+            Command::Tables(tables).to_string(),
+            "CommandGetTables catalog=public table_name_filter_pattern=c% \
+             table_types=BASE TABLE,VIEW include_schema=true"
+        );
+        let schemas = GetDbSchemas { catalog: None, db_schema_filter_pattern: some("i%") };
+        let text = "CommandGetDbSchemas db_schema_filter_pattern=i%";
+        assert_eq!(Command::DbSchemas(schemas).to_string(), text);
+        assert_eq!(Command::SqlInfo(vec![0, 3]).to_string(), "CommandGetSqlInfo info=0,3");
+        assert_eq!(Command::SqlInfo(vec![]).to_string(), "CommandGetSqlInfo");
+        let text = "CommandGetXdbcTypeInfo data_type=-4";
+        assert_eq!(Command::XdbcTypeInfo(Some(-4)).to_string(), text);
+        assert_eq!(Command::Catalogs.to_string(), "CommandGetCatalogs");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! unless it is exactly of a form that is documented here.
 
 pub mod command;
+pub mod health;
 pub mod prepared;
 pub mod ticket;
 pub mod wire;

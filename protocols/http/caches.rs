@@ -22,7 +22,7 @@ pub struct CreateLastCacheBody {
     pub count: Option<u64>,
     /// Seconds for which a row is shown.
     pub ttl: Option<u64>,
-    /// Do not fill the cache from existing rows.
+    /// Never fill the cache from existing rows, neither now nor when the server starts.
     #[serde(default)]
     pub start_empty: bool,
 }
@@ -42,7 +42,7 @@ pub struct CreateDistinctCacheBody {
     pub max_cardinality: Option<u64>,
     /// Seconds for which a combination is shown after its newest row.
     pub max_age: Option<u64>,
-    /// Do not fill the cache from existing rows.
+    /// Never fill the cache from existing rows, neither now nor when the server starts.
     #[serde(default)]
     pub start_empty: bool,
 }

@@ -43,8 +43,8 @@ pub enum KeyTest {
 /// writers when the cache has answered.
 #[derive(Clone)]
 pub struct CacheRows {
-    /// Rows of the cache's table in order of acceptance.
-    pub batches: Vec<RecordBatch>,
+    /// Rows of the cache's table in order of acceptance. All caches of the table get the same.
+    pub batches: Arc<[RecordBatch]>,
     /// Memory they take.
     pub size_bytes: usize,
 }

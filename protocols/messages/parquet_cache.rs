@@ -1,6 +1,8 @@
 //! What the `ParquetCache` actor accepts.
 
 use super::Command;
+use super::store::SortedRows;
+use crate::snapshot::ParquetFile;
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -63,4 +65,32 @@ pub struct PruneDue;
 impl Command for PruneDue {
     type Reply = ();
     const NAME: &'static str = "PruneDue";
+}
+
+/// Asks for the rows of files in decoded form. Sent by scans, for all files that they read.
+#[derive(Clone, Debug)]
+pub struct LookUpRows {
+    /// The files.
+    pub files: Vec<WantedFile>,
+    /// Names of the columns that are needed beside the tags and `time`.
+    pub columns: Arc<[Arc<str>]>,
+}
+
+/// A file whose rows are asked for.
+#[derive(Clone, Debug)]
+pub struct WantedFile {
+    /// Key of the object.
+    pub path: Arc<str>,
+    /// Identity, size and checksum.
+    pub file: Arc<ParquetFile>,
+}
+
+impl Command for LookUpRows {
+    /// For each file its rows, if the cache has them with all of the columns that the file has, or
+    /// `None` when the reader has to decode the file itself.
+    type Reply = Vec<Option<Arc<SortedRows>>>;
+    const NAME: &'static str = "LookUpRows";
+    fn cost_bytes(&self) -> usize {
+        256 + self.files.len() * size_of::<WantedFile>()
+    }
 }

@@ -2,9 +2,11 @@
 
 use super::Command;
 use crate::error::ErrorKind;
+use crate::trace_id::TraceId;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use futures::stream::BoxStream;
+use std::time::Duration;
 
 /// A value bound to a placeholder of a statement.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,8 @@ pub struct RunSql {
     pub text: String,
     /// Values of `$name` placeholders.
     pub params: Vec<(String, ParamValue)>,
+    /// The trace that the request belongs to, for the query log.
+    pub trace_id: Option<TraceId>,
 }
 
 impl Command for RunSql {
@@ -112,6 +116,28 @@ pub struct ListedTable {
     pub is_view: bool,
     /// Its columns.
     pub columns: SchemaRef,
+}
+
+/// A Flight SQL command was answered that is no statement, so that only the query log has yet to
+/// hear of it. Told by Flight.
+#[derive(Clone, Debug)]
+pub struct CommandAnswered {
+    /// The command with what it asks for.
+    pub text: String,
+    /// The trace that the request belongs to.
+    pub trace_id: Option<TraceId>,
+    /// How long the answer took.
+    pub took: Duration,
+    /// True if the client got the rows.
+    pub succeeded: bool,
+}
+
+impl Command for CommandAnswered {
+    type Reply = ();
+    const NAME: &'static str = "CommandAnswered";
+    fn cost_bytes(&self) -> usize {
+        512 + self.text.len()
+    }
 }
 
 /// The rows of a running query. Dropping it cancels the query.

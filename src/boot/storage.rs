@@ -3,12 +3,13 @@
 use super::Boot;
 use actors::cache_kit::CacheFeeds;
 use actors::catalog::{Catalog, removed_tables};
-use actors::parquet_cache::{ParquetCache, ParquetCacheConfig};
+use actors::parquet_cache::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
 use actors::persist::{Persist, PersistConfig, index};
 use actors::runtime::faults;
 use actors::runtime::guardian::{ActorConfig, Factory, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::objects::Objects;
+use actors::runtime::pools::Pool;
 use actors::runtime::published::Published;
 use actors::store::{ShardFiles, Store, StoreShards};
 use actors::wal::{Owner, Replay, ReplayError, Wal, WalConfig, replay};
@@ -94,6 +95,7 @@ impl Boot<'_> {
             prune_fraction: options.prune_fraction,
             query_path_duration: options.query_path_duration,
             clock: self.clock.clone(),
+            pool: Pool::background("decode", 1, DECODES_MAX)?,
         };
         let config = ActorConfig {
             kind: "parquet-cache",

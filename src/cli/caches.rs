@@ -79,7 +79,7 @@ struct CacheArgs {
     #[arg(short, long, value_name = "TABLE")]
     table: String,
 
-    /// Begin empty, not with the rows that the table has already
+    /// Begin empty, now and at every start of the server, not with the rows that the table has
     #[arg(long)]
     start_empty: bool,
 

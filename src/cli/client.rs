@@ -1,17 +1,17 @@
 //! The HTTP client behind the client commands.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::tls::Version;
-use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::connection::ConnectionArgs;
+use super::trust;
 
 /// How often a write that a busy server turned away is tried again.
 const RETRIES_MAX: u32 = 6;
@@ -24,6 +24,8 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
+    /// Trusts what `--tls-ca` says and nothing else. It is tried first.
+    given: Option<reqwest::Client>,
     base: Url,
     token: Option<String>,
 }
@@ -35,17 +37,22 @@ impl Client {
         let mut http = reqwest::Client::builder()
             .min_tls_version(Version::TLS_1_2)
             .danger_accept_invalid_certs(connection.tls_no_verify);
-        for certificate in read_certificates(connection.tls_ca.as_deref())? {
-            http = http.add_root_certificate(certificate);
+        let mut given = None;
+        if let Some(path) = connection.tls_ca {
+            let certificates = trust::read_certificates(&path)?;
+            for certificate in &certificates {
+                http = http.add_root_certificate(Certificate::from_der(certificate)?);
+            }
+            if !connection.tls_no_verify {
+                let config = trust::config(certificates)?;
+                let client = reqwest::Client::builder().use_preconfigured_tls(config);
+                given = Some(built(client, &base)?);
+            }
         }
-        if is_loopback(&base) {
-            // A proxy set for the outside world cannot reach a server on this machine.
-            http = http.no_proxy();
-        }
-        let http = http.build().context("cannot set up the HTTP client")?;
+        let http = built(http, &base)?;
         // An empty variable in a deployment file means that there is no token.
         let token = connection.token.filter(|token| !token.is_empty());
-        Ok(Self { http, base, token })
+        Ok(Self { http, given, base, token })
     }
 
     /// Sends a request without a body.
@@ -55,7 +62,7 @@ impl Client {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Result<Response> {
-        accepted(self.request(method, path, parameters).send().await?).await
+        accepted(self.answer(self.request(method, path, parameters)).await?).await
     }
 
     /// Sends `body` as JSON.
@@ -69,7 +76,7 @@ impl Client {
             .request(method, path, &[])
             .header(CONTENT_TYPE, "application/json")
             .body(body.to_string());
-        accepted(request.send().await?).await
+        accepted(self.answer(request).await?).await
     }
 
     /// Posts line protocol. If the server is too busy and says when to come back (503 with
@@ -89,7 +96,7 @@ impl Client {
             if is_gzip {
                 request = request.header(CONTENT_ENCODING, "gzip");
             }
-            let response = request.send().await?;
+            let response = self.answer(request).await?;
             match retry_wait(response.status(), response.headers(), retries) {
                 Some(wait) if retries < RETRIES_MAX => {
                     on_wait(wait);
@@ -101,6 +108,21 @@ impl Client {
         }
     }
 
+    /// Sends the request to a server that is trusted, for one reason or the other.
+    async fn answer(&self, request: RequestBuilder) -> reqwest::Result<Response> {
+        let request = request.build()?;
+        if let Some(given) = &self.given
+            && let Some(request) = request.try_clone()
+        {
+            match given.execute(request).await {
+                // Nothing has been sent, so nothing is sent twice.
+                Err(error) if error.is_connect() => tracing::debug!(%error, "not by --tls-ca"),
+                answer => return answer,
+            }
+        }
+        self.http.execute(request).await
+    }
+
     fn request(&self, method: Method, path: &str, parameters: &[(&str, &str)]) -> RequestBuilder {
         let request = self.http.request(method, address(&self.base, path, parameters));
         match &self.token {
@@ -108,6 +130,12 @@ impl Client {
             None => request,
         }
     }
+}
+
+fn built(client: ClientBuilder, base: &Url) -> Result<reqwest::Client> {
+    // A proxy set for the outside world cannot reach a server on this machine.
+    let client = if is_loopback(base) { client.no_proxy() } else { client };
+    client.build().context("cannot set up the HTTP client")
 }
 
 /// `path` below `base`, which may itself have a path.
@@ -128,21 +156,6 @@ fn is_loopback(base: &Url) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-fn read_certificates(path: Option<&Path>) -> Result<Vec<Certificate>> {
-    let Some(path) = path else { return Ok(Vec::new()) };
-    let bytes =
-        std::fs::read(path).with_context(|| format!("cannot read --tls-ca {}", path.display()))?;
-    let certificates = if path.extension().is_some_and(|extension| extension == "der") {
-        vec![Certificate::from_der(&bytes)?]
-    } else {
-        Certificate::from_pem_bundle(&bytes)?
-    };
-    if certificates.is_empty() {
-        bail!("no certificate in --tls-ca {}", path.display());
-    }
-    Ok(certificates)
 }
 
 /// How long to wait before sending again, if the answer invites to: 503 with `Retry-After`.

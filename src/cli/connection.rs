@@ -26,8 +26,8 @@ pub(super) struct ConnectionArgs {
     #[arg(long, value_name = "AUTH_TOKEN", env = "INFLUXDB3_AUTH_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
 
-    /// Certificate authority to trust besides the usual ones: PEM, or DER if the name ends in
-    /// `.der`
+    /// Certificate to trust besides the usual ones, the server's own or its authority's: PEM, or
+    /// DER if the name ends in `.der`
     #[arg(
         long,
         value_name = "FILE",

@@ -17,6 +17,7 @@ mod report;
 pub mod serve;
 mod show;
 mod show_system;
+mod trust;
 mod update;
 mod write;
 

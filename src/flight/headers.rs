@@ -3,6 +3,7 @@
 use super::Peer;
 use super::status::invalid;
 use http::HeaderValue;
+use protocols::trace_id::TraceId;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
@@ -81,6 +82,11 @@ pub(super) fn table_word(metadata: &MetadataMap) -> Result<&'static str, Status>
         Some(Ok("TABLE")) => Ok("TABLE"),
         Some(_) => Err(invalid("x-influxdata-base-table-type must be 'BASE TABLE' or 'TABLE'")),
     }
+}
+
+/// The trace that the call belongs to.
+pub(super) fn trace_id(metadata: &MetadataMap) -> Option<TraceId> {
+    TraceId::from_headers(|name| metadata.get(name)?.to_str().ok())
 }
 
 /// True if statements without a language of their own are InfluxQL.

@@ -1,9 +1,11 @@
 //! Flight and Flight SQL: queries over gRPC. A call is decoded, sent to the `Query` actor, and its
-//! rows are written as Arrow messages. Nothing is kept between calls.
+//! rows are written as Arrow messages. Nothing is kept between calls. Beside them there is the
+//! health service of gRPC.
 
 mod access;
 mod encode;
 mod headers;
+mod health;
 mod metadata;
 mod prepared;
 mod query;
@@ -26,45 +28,59 @@ use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What the paths of all calls begin with.
-pub(crate) const PATH: &str = "/arrow.flight.protocol.FlightService/";
+/// What the paths of all Flight calls begin with.
+const PATH: &str = "/arrow.flight.protocol.FlightService/";
 
 /// Where a call came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
 
-/// The service with its codecs.
-pub(crate) type FlightServer = FlightServiceServer<Flight>;
-
-/// The methods of the service.
-pub(crate) struct Flight {
+/// The services with their codecs, as a connection takes them.
+#[derive(Clone)]
+pub(crate) struct GrpcServices {
+    flight: FlightServiceServer<Flight>,
     state: Arc<ServerState>,
 }
 
-/// The service as a connection takes it.
-pub(crate) fn server(state: Arc<ServerState>) -> FlightServer {
-    let request_bytes_max = state.max_body_bytes;
-    FlightServiceServer::new(Flight { state })
-        .max_decoding_message_size(request_bytes_max)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .accept_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip)
+/// The methods of Flight.
+struct Flight {
+    state: Arc<ServerState>,
 }
 
-/// Answers one call.
-pub(crate) async fn call<B>(
-    mut server: FlightServer,
-    mut request: http::Request<B>,
-) -> http::Response<tonic::body::Body>
-where
-    B: Body + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
-{
-    headers::choose_compression(&mut request);
-    match server.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+impl GrpcServices {
+    pub(crate) fn new(state: Arc<ServerState>) -> Self {
+        let request_bytes_max = state.max_body_bytes;
+        let flight = FlightServiceServer::new(Flight { state: Arc::clone(&state) })
+            .max_decoding_message_size(request_bytes_max)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Zstd)
+            .send_compressed(CompressionEncoding::Gzip);
+        Self { flight, state }
+    }
+
+    /// True if calls to this path are to be answered here.
+    pub(crate) fn have(path: &str) -> bool {
+        path.starts_with(PATH) || path.starts_with(health::PATH)
+    }
+
+    /// Answers one call.
+    pub(crate) async fn call<B>(
+        mut self,
+        mut request: http::Request<B>,
+    ) -> http::Response<tonic::body::Body>
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+    {
+        if request.uri().path().starts_with(health::PATH) {
+            return health::call(self.state, request).await;
+        }
+        headers::choose_compression(&mut request);
+        match self.flight.call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
     }
 }
 

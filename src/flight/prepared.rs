@@ -47,7 +47,8 @@ async fn create(
     db: String,
     text: String,
 ) -> Result<CreatedPreparedStatement, Status> {
-    let planned = plan(state, RunSql { db, text, params: Vec::new() }, true).await?;
+    let planned =
+        plan(state, RunSql { db, text, params: Vec::new(), trace_id: None }, true).await?;
     let fields: Vec<Field> = planned
         .placeholders
         .into_iter()
@@ -97,7 +98,8 @@ pub(super) async fn bind(
     let mut rest = batches.into_inner();
     while rest.try_next().await.map_err(|e| invalid(e.to_string()))?.is_some() {}
 
-    let query = RunSql { db, text: prepared.text.clone(), params: Vec::new() };
+    let text = prepared.text.clone();
+    let query = RunSql { db, text, params: Vec::new(), trace_id: None };
     let planned = plan(state, query, true).await?;
     let names = planned.placeholders.iter().map(|(name, _)| name.trim_start_matches('$'));
     prepared.params = values(&row, &names.collect::<Vec<_>>()).map_err(invalid)?;

@@ -12,9 +12,12 @@ use futures::StreamExt;
 use futures::stream;
 use protocols::error::ErrorKind;
 use protocols::flight::command::Command;
+use protocols::flight::prepared::Prepared;
 use protocols::flight::ticket::{Read, Ticket};
 use protocols::messages;
-use protocols::messages::query::{PlanSql, PlannedSql, QueryError, QueryResult, RunSql, StreamSql};
+use protocols::messages::query::{
+    CommandAnswered, PlanSql, PlannedSql, QueryError, QueryResult, RunSql, StreamSql,
+};
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
@@ -33,14 +36,17 @@ pub(super) async fn read(
     let ticket = Ticket::decode(&request.get_ref().ticket).map_err(|e| of_ticket(&e))?;
     let Ticket { db, read } = ticket;
     let result = match read {
-        Read::Sql(text, params) => run(state, RunSql { db, text, params }, None, deadline).await?,
+        Read::Sql(text, params) => {
+            let trace_id = headers::trace_id(request.metadata());
+            run(state, RunSql { db, text, params, trace_id }, None, deadline).await?
+        }
         Read::InfluxQl(..) => return Err(no_influxql()),
         Read::FlightSql(command) => {
             let name = command.name();
             match statement(request.metadata(), db, command)? {
                 Ok(query) => run(state, query, Some(name), deadline).await?,
                 Err((db, command)) => {
-                    let batch = describe(state, request.metadata(), db, command).await?;
+                    let batch = describe_and_log(state, request.metadata(), db, command).await?;
                     let (schema, batches) = (batch.schema(), stream::iter([Ok(batch)]).boxed());
                     QueryResult { schema, batches }
                 }
@@ -88,12 +94,32 @@ fn statement(
 ) -> Result<Result<RunSql, (String, Command)>, Status> {
     match command {
         Command::Statement(_) if headers::is_influxql(metadata) => Err(no_influxql()),
-        Command::Statement(text) => Ok(Ok(RunSql { db, text, params: Vec::new() })),
-        Command::Prepared(prepared) => {
-            Ok(Ok(RunSql { db, text: prepared.text, params: prepared.params }))
+        Command::Statement(text) => {
+            let trace_id = headers::trace_id(metadata);
+            Ok(Ok(RunSql { db, text, params: Vec::new(), trace_id }))
+        }
+        Command::Prepared(Prepared { text, params }) => {
+            Ok(Ok(RunSql { db, text, params, trace_id: headers::trace_id(metadata) }))
         }
         other => Ok(Err((db, other))),
     }
+}
+
+/// The rows of a command that is no statement. The query log hears of it as of statements.
+async fn describe_and_log(
+    state: &ServerState,
+    headers: &MetadataMap,
+    db: String,
+    command: Command,
+) -> Result<RecordBatch, Status> {
+    let begun = Instant::now();
+    let (text, trace_id) = (command.to_string(), headers::trace_id(headers));
+    let batch = describe(state, headers, db, command).await;
+    let (took, succeeded) = (begun.elapsed(), batch.is_ok());
+    if !state.query.tell(CommandAnswered { text, trace_id, took, succeeded }) {
+        tracing::debug!("the query log was too busy to hear of a command");
+    }
+    batch
 }
 
 /// What is known without running anything.

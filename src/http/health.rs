@@ -17,6 +17,13 @@ pub(super) async fn health(state: web::Data<ServerState>) -> Result<HttpResponse
     judge(&state.supervisor.ask_from_edge(ListActors, deadline).await?)
 }
 
+/// True while the server does its work: what gRPC clients are told in one word.
+pub(crate) async fn is_healthy(state: &ServerState) -> bool {
+    let deadline = Instant::now() + Duration::from_millis(HEALTH_MS_MAX);
+    let asked = state.supervisor.ask_from_edge(ListActors, deadline);
+    !*state.stopping.borrow() && asked.await.is_ok_and(|actors| judge(&actors).is_ok())
+}
+
 /// An actor that is being rebuilt is no reason to take the server away; one given up is.
 fn judge(actors: &[ActorStatus]) -> Result<HttpResponse, Failure> {
     let failed: Vec<&str> =

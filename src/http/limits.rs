@@ -17,8 +17,10 @@ pub(crate) const QUERY_START_MS_MAX: u64 = 30_000;
 /// pool, so that they do not keep the worker's other requests waiting.
 pub(super) const ENCODE_INLINE_VALUES_MAX: usize = 2_048;
 
-/// Rows that are encoded at a time, which bounds the bytes that are held for one answer.
-pub(super) const ENCODE_ROWS_MAX: usize = 8_192;
+/// Rows that are encoded at a time, which bounds the bytes that are held for one answer. The next
+/// ones are encoded while these are on their way, and some hundred kilobytes stay in the processor's
+/// cache from one step to the next.
+pub(super) const ENCODE_ROWS_MAX: usize = 1_024;
 
 /// Memory of the rows that the `pretty` format may gather: it needs all of them for the widths of
 /// its columns.

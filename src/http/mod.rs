@@ -6,7 +6,7 @@ mod caches;
 mod databases;
 mod failure;
 pub mod format;
-mod health;
+pub(crate) mod health;
 pub(crate) mod limits;
 pub mod metrics;
 mod observe;

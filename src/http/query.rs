@@ -9,6 +9,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, ResultFormat, StatementParams};
 use protocols::messages::query::RunSql;
+use protocols::trace_id::TraceId;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,7 +59,9 @@ async fn run_sql(
     }
     let StatementParams(params) = params.unwrap_or_default();
     let deadline = Instant::now() + Duration::from_millis(QUERY_START_MS_MAX);
-    let result = state.query.ask_from_edge(RunSql { db, text: q, params }, deadline).await??;
+    let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
+    let query = RunSql { db, text: q, params, trace_id };
+    let result = state.query.ask_from_edge(query, deadline).await??;
     format::respond(format, result.schema, result.batches).await
 }
 

@@ -1,9 +1,9 @@
-//! Connections that speak HTTP/2: gRPC calls go to Flight, everything else to the HTTP application.
+//! Connections that speak HTTP/2: gRPC calls go to their services, everything else to the HTTP application.
 
 use super::App;
 use super::forward::{self, ApiBody};
 use super::io::Io;
-use crate::flight::{self, FlightServer, Peer};
+use crate::flight::{GrpcServices, Peer};
 use actix_server::GracefulShutdownSignal;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -39,7 +39,7 @@ const STREAMS_MAX: u32 = 256;
 #[derive(Clone)]
 pub(super) struct Router {
     app: App,
-    flight: FlightServer,
+    grpc: GrpcServices,
     peer: Option<SocketAddr>,
 }
 
@@ -74,14 +74,14 @@ pub(super) async fn serve(io: Io, router: Router, closing: &GracefulShutdownSign
 }
 
 impl Router {
-    pub(super) fn new(app: App, flight: FlightServer, peer: Option<SocketAddr>) -> Self {
-        Self { app, flight, peer }
+    pub(super) fn new(app: App, grpc: GrpcServices, peer: Option<SocketAddr>) -> Self {
+        Self { app, grpc, peer }
     }
 
     async fn answer(self, mut request: http::Request<Incoming>) -> http::Response<AnyBody> {
-        if request.uri().path().starts_with(flight::PATH) {
+        if GrpcServices::have(request.uri().path()) {
             request.extensions_mut().insert(Peer(self.peer));
-            return flight::call(self.flight, request).await.map(AnyBody::Grpc);
+            return self.grpc.call(request).await.map(AnyBody::Grpc);
         }
         let is_grpc = |value: &http::HeaderValue| value.as_bytes().starts_with(GRPC.as_bytes());
         if request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {

@@ -12,7 +12,7 @@ pub mod tls;
 
 use self::io::{Io, Protocol};
 use self::tls::Tls;
-use crate::flight::{self, FlightServer};
+use crate::flight::GrpcServices;
 use crate::http;
 use crate::http::state::ServerState;
 use actix_http::error::DispatchError;
@@ -87,7 +87,7 @@ type App = RcService<Request, Response<BoxBody>, actix_web::Error>;
 struct Worker {
     http1: RcService<(Io, Option<SocketAddr>), (), DispatchError>,
     app: App,
-    flight: FlightServer,
+    grpc: GrpcServices,
     tls: Option<Arc<Tls>>,
     closing: GracefulShutdownSignal,
 }
@@ -98,7 +98,7 @@ async fn worker(
     tls: Option<Arc<Tls>>,
     closing: GracefulShutdownSignal,
 ) -> Result<Rc<Worker>, ()> {
-    let flight = flight::server(state.clone().into_inner());
+    let grpc = GrpcServices::new(state.clone().into_inner());
     let app = map_config(http::app(state), |()| AppConfig::default()).new_service(()).await?;
     let app = boxed::rc_service(app.map(|answer| Response::from(answer).map_into_boxed_body()));
     let (shared, signal) = (App::clone(&app), closing.clone());
@@ -114,7 +114,7 @@ async fn worker(
         .h1::<_, BoxBody>(fn_factory(move || ready(Ok::<_, ()>(App::clone(&shared)))))
         .new_service(())
         .await?;
-    Ok(Rc::new(Worker { http1: boxed::rc_service(http1), app, flight, tls, closing }))
+    Ok(Rc::new(Worker { http1: boxed::rc_service(http1), app, grpc, tls, closing }))
 }
 
 impl Worker {
@@ -129,7 +129,7 @@ impl Worker {
                 }
             }
             Ok(Ok((io, Protocol::Http2))) => {
-                let router = http2::Router::new(App::clone(&self.app), self.flight.clone(), peer);
+                let router = http2::Router::new(App::clone(&self.app), self.grpc.clone(), peer);
                 http2::serve(io, router, &self.closing).await;
             }
             Ok(Err(error)) => tracing::debug!(?peer, %error, "a connection was not opened"),

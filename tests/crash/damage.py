@@ -137,7 +137,8 @@ class Original:
         return [row["path"] for row in self.server.query(sql)]
 
     def snapshots(self):
-        return len(os.listdir(self.data / Server.NODE / "snapshots"))
+        # The folder comes into being with the first of them.
+        return sum(1 for _ in self.data.glob(f"{Server.NODE}/snapshots/*"))
 
     def write_tables(self, start):
         for table in range(TABLES_A_START):

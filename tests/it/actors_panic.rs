@@ -4,6 +4,7 @@
 //! The binary has to be built with the feature, too: `cargo build` without it, in the same target
 //! directory and meanwhile, replaces the one under test.
 
+use crate::flight::ask_for_catalogs;
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::server::{Server, Setup};
@@ -141,6 +142,11 @@ fn regular_work() {
     check_unseen("wal", "PeriodDue", |_| ());
     check_unseen("catalog", "SweepDeleted", |_| ());
     check_unseen("supervisor", "ActorNews", |_| ());
+}
+
+#[test]
+fn query_behind_the_scenes() {
+    check_unseen("query", "CommandAnswered", ask_for_catalogs);
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn signals_drain_and_exit_with_0() {
 fn writes_under_way_at_sigterm_are_whole_or_refused() {
     let mut server = Server::disk();
     server.client.must_write("d", "m,w=0 n=0i 0");
-    let writers: Vec<_> = (1..=4)
+    let writers: Vec<_> = (1..=50)
         .map(|w| {
             let client = server.client.clone();
             std::thread::spawn(move || {
@@ -90,21 +90,56 @@ fn writes_under_way_at_sigterm_are_whole_or_refused() {
                     let lines = format!("m,w={w} n={n}i {n}\nm,w={w} n={n}i {}", n + 1_000_000);
                     match client.try_send("POST", path, &[], lines.into_bytes()) {
                         Ok(answer) if answer.status == 204 => acknowledged += 2,
-                        _ => break,
+                        last => return (acknowledged, last),
                     }
                 }
-                acknowledged
+                unreachable!("the server stops")
             })
         })
         .collect();
-    while server.client.count("d", "m") < 100 {}
+    while server.client.count("d", "m") < 1_000 {}
+    assert_eq!(node_is_running(&server.setup), Some(true));
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
-    let acknowledged: u64 = writers.into_iter().map(|w| w.join().expect("a writer")).sum();
+    assert_eq!(node_is_running(&server.setup), Some(false));
+    let (mut acknowledged, mut unanswered) = (0, 0);
+    for writer in writers {
+        let (rows, last) = writer.join().expect("a writer");
+        acknowledged += rows;
+        match last {
+            Ok(answer) => assert!(
+                answer.status == 503
+                    || answer.text().contains("wal is shutdown and not accepting writes"),
+                "{} {}",
+                answer.status,
+                answer.text()
+            ),
+            // The connection was closed, or there was none any more.
+            Err(_) => unanswered += 1,
+        }
+    }
     let server = server.setup.start();
+    assert_eq!(node_is_running(&server.setup), Some(true));
     let found = server.client.count("d", "m") - 1;
-    assert!(found >= acknowledged, "{acknowledged} acknowledged, {found} found");
+    let possible = acknowledged..=acknowledged + 2 * unanswered;
+    assert!(possible.contains(&found), "{found} found, {possible:?} expected");
     assert_eq!(found % 2, 0, "a request is there whole or not at all");
+}
+
+/// What the newest record about the node says, as anybody finds it who looks into the store.
+fn node_is_running(setup: &Setup) -> Option<bool> {
+    let folder = setup.data_dir().join(NODE).join("catalog/v1/logs");
+    let mut files: Vec<_> =
+        fs::read_dir(folder).expect("a catalog").flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    let records = files.iter().map(|file| fs::read_to_string(file).expect("text"));
+    records
+        .filter_map(|text| {
+            let record: serde_json::Value = serde_json::from_str(text.lines().nth(1)?).ok()?;
+            let changes = record["changes"].as_array()?.clone();
+            changes.iter().find_map(|change| change["set_node"]["running"].as_bool())
+        })
+        .next_back()
 }
 
 #[test]

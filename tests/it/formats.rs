@@ -24,6 +24,26 @@ line2\" 2998573201123456789
 ty,t2=y f=-0.000001234,s=\"\" 2998573202500000000
 ty f=100,i=5i 2998573203000001000";
 
+/// Before the query runs, and by the name of the column.
+#[test]
+fn parquet_has_no_intervals() {
+    let server = Server::memory();
+    server.client.must_write("d", "m f=1 1");
+    for sql in [
+        "SELECT f, INTERVAL '1 month 2 days' AS i FROM m",
+        "SELECT f, INTERVAL '1 day' AS i FROM m WHERE f > 9",
+        "SELECT [INTERVAL '1 day'] AS i FROM m",
+    ] {
+        let (status, body) = formatted(&server.client, sql, "parquet");
+        let text = "This feature is not implemented: Parquet has no type for column 'i', an \
+                    interval of months, days and nanoseconds; cast it to text or ask for another \
+                    format";
+        assert_eq!((status, String::from_utf8_lossy(&body).as_ref()), (405, text), "{sql}");
+    }
+    let sql = "SELECT CAST(INTERVAL '1 month 2 days' AS STRING) AS i FROM m";
+    assert_eq!(formatted(&server.client, sql, "parquet").0, 200);
+}
+
 #[test]
 fn stored_types() {
     let server = Server::memory();

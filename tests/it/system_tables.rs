@@ -1,6 +1,6 @@
 //! What the server tells about itself in SQL.
 
-use crate::support::client::Client;
+use crate::support::client::{Client, with_query};
 use crate::support::server::{NODE, Server, Setup};
 use serde_json::{Value, json};
 
@@ -17,6 +17,27 @@ fn columns(client: &Client, db: &str, table: &str) -> Vec<(String, String)> {
     );
     let rows = client.rows(db, &sql);
     names(&rows, "column_name").into_iter().zip(names(&rows, "data_type")).collect()
+}
+
+#[test]
+fn queries_are_logged_with_the_trace_that_their_headers_name() {
+    let server = Server::memory();
+    server.client.must_write("d", "m f=1 1");
+    let ask = |header: (&str, &str), sql: &str| {
+        let path = with_query("/api/v3/query_sql", &[("db", "d"), ("q", sql)]);
+        assert_eq!(server.client.send("GET", &path, &[header], "").status, 200);
+    };
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    ask(("traceparent", parent), "SELECT 1");
+    ask(("uber-trace-id", "00AB:1:0:1"), "SELECT 2");
+    ask(("traceparent", "nonsense"), "SELECT 3");
+    let sql = "SELECT query_text, trace_id FROM system.queries WHERE query_text LIKE 'SELECT _'";
+    let expected = json!([
+        {"query_text": "SELECT 1", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"},
+        {"query_text": "SELECT 2", "trace_id": "00ab"},
+        {"query_text": "SELECT 3"},
+    ]);
+    assert_eq!(server.client.rows("d", sql), expected);
 }
 
 #[test]

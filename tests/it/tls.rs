@@ -10,7 +10,9 @@ use arrow::array::RecordBatch;
 use arrow_flight::{FlightClient, Ticket};
 use futures::TryStreamExt;
 use hyper_util::rt::TokioIo;
-use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedKey, IsCa, KeyPair, generate_simple_self_signed,
+};
 use reqwest::{Certificate, Version};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -156,6 +158,39 @@ fn all_protocols_on_one_port() {
     let arguments = ["query", "-H", &url, "--tls-ca", &certificate, "-d", "d", "SELECT t FROM m"];
     let outcome = shell.run(&arguments, b"");
     assert!(outcome.text().contains("| a |"), "{outcome:?}");
+}
+
+/// What `openssl req -x509` makes says of itself that it is an authority.
+#[test]
+fn a_self_signed_authority_is_trusted_as_the_server_that_it_is() {
+    let mut identity = Identity::new();
+    let key = KeyPair::generate().unwrap();
+    let certificate = |name: &str| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.self_signed(&key).unwrap()
+    };
+    let own = certificate("localhost");
+    fs::write(identity.certificate_file(), own.pem()).unwrap();
+    fs::write(identity.key_file(), key.serialize_pem()).unwrap();
+    identity.certificate = own.der().clone();
+    let server = identity.setup().start();
+    let address = address(&server).replace("127.0.0.1", "localhost");
+    let url = format!("https://{address}");
+    let path = text(&identity.certificate_file());
+    let shell = Shell { client: None, directory: identity.folder.path() };
+    shell.must(&["write", "-H", &url, "--tls-ca", &path, "-d", "d", "m,t=a f=1i 1"]);
+    let query = ["query", "-H", &url, "--tls-ca", &path, "-d", "d", "SELECT t FROM m"];
+    assert!(shell.must(&query).contains("| a |"));
+
+    // Neither without a word, nor by another name, nor for another certificate of the same key.
+    let unknown = ["query", "-H", &url, "-d", "d", "SELECT t FROM m"];
+    assert_ne!(shell.run(&unknown, b"").code, 0);
+    let by_number = url.replace("localhost", "127.0.0.1");
+    let by_number = ["query", "-H", &by_number, "--tls-ca", &path, "-d", "d", "SELECT t FROM m"];
+    assert_ne!(shell.run(&by_number, b"").code, 0);
+    fs::write(identity.certificate_file(), certificate("localhost").pem()).unwrap();
+    assert_ne!(shell.run(&query, b"").code, 0);
 }
 
 #[test]

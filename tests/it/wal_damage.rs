@@ -34,12 +34,18 @@ fn rows(client: &Client) -> Vec<u64> {
     rows.as_array().expect("rows").iter().filter_map(|row| row["n"].as_u64()).collect()
 }
 
+/// What is said of a file that was durable as a whole, and of one that a crash could leave.
+const DAMAGED: &str = "damaged WAL file";
+const CUT_OFF: &str = "the last group of a WAL file is unfinished and was cut off";
+
 /// Starts on the damaged file and compares the rows; then writes one more and starts again.
 #[track_caller]
-fn check(setup: &Setup, expected: &[u64], reported: bool) -> Server {
+fn check(setup: &Setup, expected: &[u64], said: &str) -> Server {
     let server = setup.start();
     assert_eq!(rows(&server.client), expected);
-    assert_eq!(server.log().contains("damaged WAL file"), reported, "{}", server.log());
+    for text in [DAMAGED, CUT_OFF] {
+        assert_eq!(server.log().contains(text), text == said, "{}", server.log());
+    }
     server.client.must_write("d", "m n=99i 99");
     let server = server.killed_and_restarted();
     assert_eq!(rows(&server.client), [expected, &[99]].concat());
@@ -56,7 +62,7 @@ fn a_torn_last_group_is_cut_off() {
         let (setup, file) = written();
         let bytes = fs::read(&file).expect("readable");
         fs::write(&file, &bytes[..bytes.len() - bytes_lost]).expect("writable");
-        check(&setup, &without(ROWS), false);
+        check(&setup, &without(ROWS), CUT_OFF);
     }
 }
 
@@ -67,7 +73,7 @@ fn a_garbled_last_group_is_cut_off() {
     let last = *groups(&bytes).last().expect("a group");
     bytes[last + 30..].fill(0);
     fs::write(&file, &bytes).expect("writable");
-    check(&setup, &without(ROWS), false);
+    check(&setup, &without(ROWS), CUT_OFF);
 }
 
 #[test]
@@ -76,7 +82,7 @@ fn bytes_after_the_last_group_are_ignored() {
     let mut bytes = fs::read(&file).expect("readable");
     bytes.extend_from_slice(b"GRUPnever finished");
     fs::write(&file, &bytes).expect("writable");
-    check(&setup, &(1..=ROWS).collect::<Vec<_>>(), false);
+    check(&setup, &(1..=ROWS).collect::<Vec<_>>(), CUT_OFF);
 }
 
 #[test]
@@ -99,7 +105,7 @@ fn a_flipped_byte_in_the_middle_is_reported_and_the_rest_is_used() {
     let sixth = groups(&bytes)[5];
     bytes[(fifth + sixth) / 2] ^= 0x40;
     fs::write(&file, &bytes).expect("writable");
-    let server = check(&setup, &without(5), true);
+    let server = check(&setup, &without(5), DAMAGED);
     let name = file.file_name().expect("a name").to_string_lossy().into_owned();
     assert!(server.log().contains(&name), "{}", server.log());
     assert!(server.client.metric("wal_damaged_files_total", &[]) >= Some(1.0));
@@ -117,5 +123,5 @@ fn an_option_refuses_to_start_on_damage() {
     assert_eq!(status.code(), Some(1), "{log}");
     let name = file.file_name().expect("a name").to_string_lossy().into_owned();
     assert!(log.contains("Serve command failed: ") && log.contains(&name), "{log}");
-    check(&setup, &without(1), true);
+    check(&setup, &without(1), DAMAGED);
 }

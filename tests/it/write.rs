@@ -155,11 +155,11 @@ fn the_same_point_again_merges_field_by_field() {
 #[test]
 fn every_acknowledged_row_is_seen_by_the_next_query() {
     let server = Server::disk();
-    let writers: Vec<_> = (0..8)
+    let writers: Vec<_> = (0..16)
         .map(|writer| {
             let client = server.client.clone();
             std::thread::spawn(move || {
-                for n in 1..=15_u64 {
+                for n in 1..=50_u64 {
                     client.must_write("d", &format!("m,w={writer} n={n}i {n}"));
                     let sql = format!("SELECT count(*) AS n FROM m WHERE w = '{writer}'");
                     assert_eq!(client.value("d", &sql), n, "writer {writer}");
@@ -170,7 +170,7 @@ fn every_acknowledged_row_is_seen_by_the_next_query() {
     for writer in writers {
         writer.join().expect("no row is missing");
     }
-    assert_eq!(server.client.count("d", "m"), 120);
+    assert_eq!(server.client.count("d", "m"), 800);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::support::client::{Client, gzip, with_query};
 use crate::support::server::{Server, Setup};
 use serde_json::{Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The body of an error.
 enum Told {
@@ -226,4 +227,33 @@ fn limits_are_options() {
 
     assert_eq!(client.delete("/api/v3/configure/database?db=b").status, 200);
     client.must_write("c", "m f=1 1");
+}
+
+/// Only an option makes old rows unwelcome, and only where the table is known already.
+#[test]
+fn an_option_refuses_old_rows_of_known_tables() {
+    let hours_ago = |hours: i64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        i64::try_from(now).expect("a time") - hours * 3600
+    };
+    let lines: Vec<String> =
+        [73, 71, -1].map(|hours| format!("home n={hours}i {}", hours_ago(hours))).into();
+    let path = with_query(V3, &[("db", "d"), ("precision", "second")]);
+    let hours = |server: &Server| server.client.rows("d", "SELECT n FROM home ORDER BY time");
+
+    let server = Setup::memory().with(&["--write-window", "72h"]).start();
+    assert_eq!(server.client.post(&path, format!("home n=0i {}", hours_ago(0))).status, 204);
+    let answer = server.client.post(&path, lines.join("\n"));
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    let error = &answer.json()["data"][0];
+    let text = "line contained a date that was more than 3 days ago";
+    assert_eq!((&error["error_message"], &error["line_number"]), (&json!(text), &json!(1)));
+    assert_eq!(hours(&server), json!([{"n": 71}, {"n": 0}, {"n": -1}]));
+    assert_eq!(server.client.post(&path, lines[0].replace("home", "new")).status, 204);
+    assert_eq!(server.client.count("d", "new"), 1);
+
+    let server = Server::memory();
+    server.client.must_write("d", "home n=0i 0");
+    assert_eq!(server.client.post(&path, lines.join("\n")).status, 204);
+    assert_eq!(hours(&server), json!([{"n": 0}, {"n": 73}, {"n": 71}, {"n": -1}]));
 }

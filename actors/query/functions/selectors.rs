@@ -12,7 +12,7 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
 };
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 /// The functions of this file.
@@ -107,12 +107,12 @@ struct ChosenRow {
 }
 
 impl ChosenRow {
-    /// The best row of a batch.
+    /// The best row of a batch: of equally good ones the first, as `beats` has it among batches.
     fn choose(&self, value: &ArrayRef, times: &[i64], nulls: &Nulls) -> Result<Option<usize>> {
         let rows = (0..times.len()).filter(|row| nulls.has_both(*row));
         Ok(match self.choice {
             Choice::First => rows.min_by_key(|row| times[*row]),
-            Choice::Last => rows.max_by_key(|row| times[*row]),
+            Choice::Last => rows.min_by_key(|row| Reverse(times[*row])),
             Choice::Min | Choice::Max => {
                 let options =
                     SortOptions { descending: self.choice == Choice::Max, nulls_first: false };

@@ -5,7 +5,7 @@ use super::plan::Scan;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::exec_err;
 use datafusion::config::{ConfigOptions, TableParquetOptions};
 use datafusion::datasource::listing::PartitionedFile;
@@ -17,9 +17,18 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns, split_conjunction};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use object_store::ObjectStore;
+use protocols::messages::parquet_cache::{LookUpRows, WantedFile};
+use protocols::messages::rank;
+use protocols::messages::store::SortedRows;
 use protocols::paths;
 use protocols::snapshot::ParquetFile;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a reader waits for the cache, which answers from memory.
+pub(super) const LOOK_UP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Where Parquet files are.
 #[derive(Clone, Debug)]
@@ -34,6 +43,30 @@ pub struct Files {
     pub clock: Clock,
     /// More files than this a query must not read.
     pub query_file_limit: Option<usize>,
+}
+
+impl Files {
+    /// Those of `files` whose rows the cache has in decoded form, with the columns of `schema`, by
+    /// their identity. A cache that fails is no reason to fail a query.
+    pub(super) async fn decoded(
+        &self,
+        files: &[Arc<ParquetFile>],
+        schema: &SchemaRef,
+    ) -> HashMap<u64, Arc<SortedRows>> {
+        let Some(cache) = self.cache.as_ref().filter(|_| !files.is_empty()) else {
+            return HashMap::new();
+        };
+        let wanted = files.iter().map(|file| WantedFile {
+            path: Arc::from(paths::parquet_file(&self.node, file)),
+            file: Arc::clone(file),
+        });
+        let columns = schema.fields().iter().map(|field| Arc::from(field.name().as_str()));
+        let question = LookUpRows { files: wanted.collect(), columns: columns.collect() };
+        let deadline = Instant::now() + LOOK_UP_DEADLINE;
+        let answer = cache.ask::<{ rank::QUERY }, _>(question, deadline).await;
+        let found = files.iter().zip(answer.unwrap_or_default());
+        found.filter_map(|(file, rows)| Some((file.id, rows?))).collect()
+    }
 }
 
 /// The plan that reads one file: its selected rows in the order of the file, with the columns of

@@ -10,7 +10,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryReservation;
 use protocols::messages::store::{ChunkView, KeepSorted, SortedRows, TableView};
+use protocols::schema::TableSchema;
 use protocols::snapshot::ParquetFile;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,9 +24,16 @@ pub(super) struct Group {
     pub(super) chunks: Vec<ChunkView>,
     /// In the order of their precedence, which is below that of any chunk.
     pub(super) files: Vec<Arc<ParquetFile>>,
+    /// How many of the chunks are files whose rows are in memory.
+    pub(super) decoded: usize,
 }
 
 impl Group {
+    /// How many files have rows of the group, in memory or not.
+    pub(super) fn files_read(&self) -> usize {
+        self.files.len() + self.decoded
+    }
+
     /// How many bytes of rows nobody has sorted before.
     pub(super) fn unsorted_bytes(&self) -> usize {
         self.chunks.iter().map(unsorted_bytes).sum()
@@ -40,9 +49,49 @@ impl Group {
         self.chunks.iter().map(rows).chain(files).sum()
     }
 
-    /// True if all rows go through one sort.
-    pub(super) fn is_one_run(&self) -> bool {
-        matches!(self.chunks.as_slice(), [only] if only.sorted.is_none()) && self.files.is_empty()
+    /// True if the rows come in key order.
+    pub(super) fn is_in_order(&self, scan: &Scan) -> bool {
+        match self.chunks.as_slice() {
+            [only] if self.files.is_empty() => match &only.sorted {
+                Some(rows) => only.unsorted.is_empty() && in_key_order(rows, scan),
+                None => true, // one sort makes all of it
+            },
+            _ => false,
+        }
+    }
+
+    /// How many rows are selected, if that is known without reading any.
+    pub(super) fn rows_exact(&self, scan: &Scan) -> Option<usize> {
+        let [only] = self.chunks.as_slice() else { return None };
+        let rows = only.sorted.as_ref().filter(|_| only.unsorted.is_empty())?;
+        (self.files.is_empty() && self.extent(scan).1).then(|| rows.rows.num_rows())
+    }
+
+    /// Puts the rows of files that are in memory in the place of the files, unless some of the
+    /// group's are not: their precedence is among each other.
+    pub(super) fn take_decoded(
+        &mut self,
+        decoded: &HashMap<u64, Arc<SortedRows>>,
+        table: &TableSchema,
+    ) {
+        let rows_of = |file: &Arc<ParquetFile>| {
+            let rows = decoded.get(&file.id).filter(|rows| fits(&rows.rows, table))?;
+            Some(ChunkView {
+                chunk_id: u64::MAX - file.id,
+                chunk_time_ns: file.chunk_time_ns,
+                sorted: Some(Arc::clone(rows)),
+                sorted_batches: 0,
+                unsorted: Vec::new(),
+                arrived_batches: 0,
+                min_time_ns: file.min_time_ns,
+                max_time_ns: file.max_time_ns,
+            })
+        };
+        if let Some(rows) = self.files.iter().map(rows_of).collect::<Option<Vec<_>>>() {
+            self.decoded = rows.len();
+            self.chunks.splice(0..0, rows);
+            self.files.clear();
+        }
     }
 
     /// What the times of the selected rows lie between, and whether all rows are selected.
@@ -104,6 +153,14 @@ pub(super) fn group_by_time(view: TableView) -> Vec<Group> {
         group
     };
     groups.into_iter().map(in_precedence).collect()
+}
+
+/// True if the columns have the types that the table has for them.
+fn fits(rows: &RecordBatch, table: &TableSchema) -> bool {
+    let table = table.arrow_schema();
+    rows.schema_ref().fields().iter().all(|field| {
+        table.field_with_name(field.name()).is_ok_and(|f| f.data_type() == field.data_type())
+    })
 }
 
 fn chunk_times(chunk: &ChunkView) -> TimeRange {

@@ -12,6 +12,7 @@ mod deferred;
 mod files;
 mod filters;
 mod group;
+mod join;
 mod merge;
 mod newest;
 mod parts_exec;
@@ -38,12 +39,14 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use filters::{TimeRange, classify};
-use plan::{Scan, scan_view};
+use group::{Group, group_by_time};
+use plan::{Scan, scan_groups};
 use protocols::messages::rank;
-use protocols::messages::store::{TableView, ViewTable};
+use protocols::messages::store::ViewTable;
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use reader::FileAccess;
 use select::Selection;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Semaphore;
@@ -123,7 +126,7 @@ impl StoredTable {
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
-    ) -> Result<Option<(TableView, Scan)>> {
+    ) -> Result<Option<(Vec<Group>, Scan)>> {
         let schema = project_schema(self.table.arrow_schema(), projection)?;
         let selection = Selection::new(state, &self.table, self.visible(), filters)?;
         if selection.times.is_empty() {
@@ -140,6 +143,11 @@ impl StoredTable {
             .await
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         view.files.retain(|file| file.max_time_ns >= self.context.files_since_ns);
+        // For a number of rows nobody has to look into a file.
+        let decoded = match schema.fields().is_empty() && selection.is_every_series() {
+            true => HashMap::new(),
+            false => self.context.files.decoded(&view.files, &schema).await,
+        };
         let table = self.newest(); // not before the view: it has to cover the rows of the view
         let runtime = state.runtime_env();
         let access = FileAccess {
@@ -161,7 +169,9 @@ impl StoredTable {
             sort_ahead_bytes_max: self.context.sort_ahead_bytes_max,
             turns: Semaphore::new(state.config().target_partitions().max(1)),
         };
-        Ok(Some((view, scan)))
+        let mut groups = group_by_time(view);
+        groups.iter_mut().for_each(|group| group.take_decoded(&decoded, &scan.table));
+        Ok(Some((groups, scan)))
     }
 }
 
@@ -195,11 +205,11 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some((view, scan)) = self.look(state, projection, filters, limit).await? else {
+        let Some((groups, scan)) = self.look(state, projection, filters, limit).await? else {
             let schema = project_schema(self.table.arrow_schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         };
         let admit = |files| self.context.admit(files);
-        scan_view(view, Arc::new(scan), admit, state.config_options()).await
+        scan_groups(groups, Arc::new(scan), admit, state.config_options()).await
     }
 }

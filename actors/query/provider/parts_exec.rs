@@ -8,6 +8,7 @@ use super::deferred::Deferred;
 use super::files::file_plan;
 use super::filters::TimeRange;
 use super::group::{Group, file_times};
+use super::join::{is_cheap, join_short_stream};
 use super::merge::Merge;
 use super::plan::{Scan, key_order};
 use super::select::rows_without_columns;
@@ -104,14 +105,27 @@ impl Part {
 
     pub(super) fn deferred(group: Group, scan: &Scan) -> Self {
         let (times, is_whole) = group.extent(scan);
-        let rows = Precision::Inexact(group.rows_max());
-        let in_order = group.is_one_run();
+        let exact = group.rows_exact(scan).map(Precision::Exact);
+        let rows = exact.unwrap_or(Precision::Inexact(group.rows_max()));
+        let in_order = group.is_in_order(scan);
         let source = Source::Deferred(Arc::new(Deferred::new(group)));
         Self { times, is_whole, rows, in_order, source }
     }
 
     fn is_deferred(&self) -> bool {
         matches!(self.source, Source::Deferred(_))
+    }
+
+    fn is_unsorted(&self) -> bool {
+        matches!(&self.source, Source::Deferred(rows) if rows.group().unsorted_bytes() > 0)
+    }
+
+    /// How many files have their rows in memory.
+    fn decoded(&self) -> usize {
+        match &self.source {
+            Source::Deferred(deferred) => deferred.group().decoded,
+            _ => 0,
+        }
     }
 
     fn files(&self) -> usize {
@@ -225,8 +239,12 @@ impl DisplayAs for PartsExec {
         let merges = |part: &&Part| matches!(part.source, Source::Merge(_));
         let merged = self.parts.iter().filter(merges).count();
         let order = if self.oldest_first { "oldest" } else { "newest" };
-        let deferred = self.parts.iter().filter(|part| part.is_deferred()).count();
+        let deferred = self.parts.iter().filter(|part| part.is_unsorted()).count();
+        let decoded: usize = self.parts.iter().map(Part::decoded).sum();
         write!(f, "PartsExec: parts={}, merged={merged}, files={files}", self.parts.len())?;
+        if decoded > 0 {
+            write!(f, ", decoded={decoded}")?;
+        }
         if deferred > 0 {
             write!(f, ", unsorted={deferred}")?;
         }
@@ -293,7 +311,13 @@ impl ExecutionPlan for PartsExec {
             rest: self.fetch.unwrap_or(usize::MAX),
             opened,
         };
-        let mut batches = Box::pin(stream::try_unfold(reading, Reading::next));
+        // Who may need only the first rows gets them as they come.
+        let joins = !self.is_for_first && self.fetch.is_none() && is_cheap(&self.scan.schema);
+        let batches = Box::pin(stream::try_unfold(reading, Reading::next));
+        let mut batches = match joins {
+            true => join_short_stream(batches, self.schema(), self.scan.batch_rows).boxed(),
+            false => batches.boxed(),
+        };
         let timed = stream::poll_fn(move |cx| {
             let timer = baseline.elapsed_compute().clone();
             let _timer = timer.timer();

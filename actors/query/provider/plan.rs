@@ -1,7 +1,8 @@
 //! From a view of a table to an execution plan.
 
 use super::chunk::Kept;
-use super::group::{Group, GroupRows, group_by_time, read_group};
+use super::group::{Group, GroupRows, read_group};
+use super::join::join_short;
 use super::parts_exec::{Part, PartsExec};
 use super::reader::FileAccess;
 use super::select::Selection;
@@ -23,7 +24,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use futures::{StreamExt, stream};
-use protocols::messages::store::{KeepSorted, TableView};
+use protocols::messages::store::KeepSorted;
 use protocols::schema::{TIME_COLUMN, TableSchema};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -77,20 +78,20 @@ impl Scan {
     }
 }
 
-/// Plans the reading of `view`. The number of files that the plan reads goes to `admit`.
-pub(super) async fn scan_view(
-    view: TableView,
+/// Plans the reading of `groups`. The number of files that the plan reads goes to `admit`.
+pub(super) async fn scan_groups(
+    groups: Vec<Group>,
     scan: Arc<Scan>,
     admit: impl FnOnce(usize) -> Result<()>,
     config: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
-    let (now, later) = divide_work(group_by_time(view), &scan);
+    let (now, later) = divide_work(groups, &scan);
     let groups = read_groups(now, &scan).await?;
     let rows = groups.iter().map(GroupRows::rows_min).sum();
     let later = if wants_more(&scan, rows) { later } else { Vec::new() };
     let in_merges = groups.iter().filter_map(|g| g.merge.as_ref()).map(|m| m.files.len());
     let in_groups = groups.iter().map(|g| g.files.len());
-    let files = later.iter().map(|g| g.files.len()).chain(in_groups).chain(in_merges).sum();
+    let files = later.iter().map(Group::files_read).chain(in_groups).chain(in_merges).sum();
     if files == 0 && later.is_empty() {
         return buffer_plan(groups, &scan, config);
     }
@@ -103,13 +104,13 @@ pub(super) async fn scan_view(
 }
 
 /// The groups that are read while the scan is planned, and those that are read when the query
-/// comes to them, because there is much to sort. What is read early has exact numbers of rows.
+/// comes to them, because there is much to sort, or a long history that may not matter to it. What
+/// is read early has exact numbers of rows.
 fn divide_work(groups: Vec<Group>, scan: &Scan) -> (Vec<Group>, Vec<Group>) {
     let unsorted: usize = groups.iter().map(Group::unsorted_bytes).sum();
-    if unsorted <= scan.sort_ahead_bytes_max {
-        return (groups, Vec::new());
-    }
-    groups.into_iter().partition(|group| group.unsorted_bytes() == 0)
+    let sorts_ahead = unsorted <= scan.sort_ahead_bytes_max;
+    let is_now = |group: &Group| group.decoded == 0 && (sorts_ahead || group.unsorted_bytes() == 0);
+    groups.into_iter().partition(is_now)
 }
 
 /// Whether so many rows are too few.
@@ -119,27 +120,38 @@ fn wants_more(scan: &Scan, rows: usize) -> bool {
 
 /// Reads groups, those with buffered rows first, until there are as many rows as are wanted.
 async fn read_groups(groups: Vec<Group>, scan: &Arc<Scan>) -> Result<Vec<GroupRows>> {
+    let (unsorted, sorted): (Vec<_>, Vec<_>) =
+        groups.into_iter().partition(|group| group.unsorted_bytes() > 0);
     let (buffered, filed): (Vec<_>, Vec<_>) =
-        groups.into_iter().partition(|group| !group.chunks.is_empty());
+        sorted.into_iter().partition(|group| !group.chunks.is_empty());
     // With a limit one group is often enough, so the next is read only when it is not.
     let at_once = if scan.limit.is_some() { 1 } else { scan.partitions.max(1) };
+    // To sort a group is work for a thread. Searching one is not: a thread gets many.
+    let share = if scan.limit.is_some() { 1 } else { buffered.len().div_ceil(at_once).max(1) };
+    let shares = buffered.chunks(share).map(<[Group]>::to_vec);
+    let jobs: Vec<Vec<Group>> =
+        shares.chain(unsorted.into_iter().map(|group| vec![group])).collect();
     let shared = Arc::clone(scan);
-    let mut buffered = stream::iter(buffered)
-        .map(move |group| {
+    let mut jobs = stream::iter(jobs)
+        .map(move |groups| {
             let scan = Arc::clone(&shared);
-            pools::spawn_blocking(move || read_group(&group, &scan, &scan.memory))
+            pools::spawn_blocking(move || {
+                let read = groups.iter().map(|group| read_group(group, &scan, &scan.memory));
+                read.collect::<Result<Vec<_>>>()
+            })
         })
         .buffered(at_once);
     let mut read: Vec<GroupRows> = Vec::new();
     let mut rows = 0;
     while wants_more(scan, rows)
-        && let Some(group) = buffered.next().await
+        && let Some(groups) = jobs.next().await
     {
-        let mut group =
-            group.map_err(|e| exec_datafusion_err!("reading a chunk failed: {e}"))??;
-        scan.hand_back(&mut group, &scan.memory);
-        rows += group.rows_min();
-        read.push(group);
+        let groups = groups.map_err(|e| exec_datafusion_err!("reading a chunk failed: {e}"))??;
+        for mut group in groups {
+            scan.hand_back(&mut group, &scan.memory);
+            rows += group.rows_min();
+            read.push(group);
+        }
     }
     for group in filed {
         if !wants_more(scan, rows) {
@@ -172,6 +184,7 @@ fn buffer_plan(
         }
     }
     if !batches.is_empty() {
+        let batches = join_short(batches, &scan.schema, scan.batch_rows)?;
         let groups = divide(batches, scan.partitions, scan.batch_rows);
         plans.push(memory_plan(&groups, &scan.schema, ordering)?);
     }

@@ -1,6 +1,6 @@
 //! How the decoder gets at the bytes of a file.
 
-use super::files::Files;
+use super::files::{Files, LOOK_UP_DEADLINE};
 use crate::runtime::mailbox::Mailbox;
 use bytes::Bytes;
 use datafusion::common::internal_datafusion_err;
@@ -20,24 +20,22 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStoreExt};
+use protocols::file_blocks::{self, BlockChecksums};
 use protocols::messages::parquet_cache::LookUp;
 use protocols::messages::rank;
 use protocols::schema::TableSchema;
 use protocols::snapshot::ParquetFile;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Limit: files up to this size are fetched whole and their checksum is compared. One request takes
-/// less time than several. Of larger ones only the parts are read that a query needs, unchecked.
+/// less time than several. Of larger ones only the blocks are read that a query needs, each with a
+/// checksum of its own, if they have a list of these.
 const WHOLE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How much of the end of a file is fetched at first. It holds the description of the file.
-const TAIL_BYTES: usize = 64 * 1024;
-
-/// How long a reader waits for the cache, which answers from memory.
-const LOOK_UP_DEADLINE: Duration = Duration::from_secs(2);
+const TAIL_BYTES: u64 = 64 * 1024;
 
 /// What the readers of one scan share.
 #[derive(Clone)]
@@ -117,11 +115,37 @@ impl Reader {
         match &self.bytes {
             FileBytes::Here(bytes) => ranges.iter().map(|range| part(bytes, range)).collect(),
             FileBytes::Unknown | FileBytes::There => {
-                let store = &self.access.files.store;
-                let parts = store.get_ranges(&self.object.location, ranges).await;
-                parts.map_err(|error| self.named(external(error)))
+                let metadata = self.metadata().await?;
+                let Some(blocks) = block_checksums(&metadata) else {
+                    let whole = self.whole().await?;
+                    self.bytes = FileBytes::Here(whole.clone());
+                    return ranges.iter().map(|range| part(&whole, range)).collect();
+                };
+                self.fetch_blocks(&blocks, ranges).await
             }
         }
+    }
+
+    /// The same from the object store, where whole blocks are fetched and checked.
+    async fn fetch_blocks(
+        &self,
+        blocks: &BlockChecksums,
+        ranges: &[Range<u64>],
+    ) -> ParquetResult<Vec<Bytes>> {
+        let around: Option<Vec<_>> = ranges.iter().map(|range| blocks.around(range)).collect();
+        let around = around.ok_or_else(|| {
+            let text = format!("no rows are at {ranges:?} of {}", self.object.location);
+            ParquetError::General(text)
+        })?;
+        let fetched = self.access.files.store.get_ranges(&self.object.location, &around).await;
+        let fetched = fetched.map_err(|error| self.named(external(error)))?;
+        let checked = |((range, around), bytes): ((&Range<u64>, &Range<u64>), &Bytes)| match blocks
+            .fit(around, bytes)
+        {
+            true => part(bytes, &(range.start - around.start..range.end - around.start)),
+            false => Err(self.damaged()),
+        };
+        ranges.iter().zip(&around).zip(&fetched).map(checked).collect()
     }
 
     async fn open(&self) -> ParquetResult<FileBytes> {
@@ -131,14 +155,23 @@ impl Reader {
         if self.file.size_bytes > WHOLE_FILE_BYTES_MAX {
             return Ok(FileBytes::There);
         }
+        self.whole().await.map(FileBytes::Here)
+    }
+
+    /// The whole file from the object store.
+    async fn whole(&self) -> ParquetResult<Bytes> {
         let object = self.access.files.store.get(&self.object.location).await.map_err(external)?;
         let bytes = object.bytes().await.map_err(external)?;
-        if !self.is_intact(&bytes) {
-            let path = &self.object.location;
-            let text = format!("the Parquet file {path} is damaged: its checksum does not match");
-            return Err(ParquetError::General(text));
+        match self.is_intact(&bytes) {
+            true => Ok(bytes),
+            false => Err(self.damaged()),
         }
-        Ok(FileBytes::Here(bytes))
+    }
+
+    fn damaged(&self) -> ParquetError {
+        let path = &self.object.location;
+        let text = format!("the Parquet file {path} is damaged: its checksum does not match");
+        ParquetError::General(text)
     }
 
     /// Whether these are the bytes that were written. The format has no checksum of its own here:
@@ -169,6 +202,59 @@ impl Reader {
         cache.ask::<{ rank::QUERY }, _>(question, deadline).await.ok().flatten()
     }
 
+    /// The description of the file, from its checked end or from the whole of it.
+    async fn read_metadata(&mut self) -> ParquetResult<ParquetMetaData> {
+        if matches!(self.bytes, FileBytes::Unknown) {
+            self.bytes = self.open().await?;
+        }
+        if let FileBytes::Here(bytes) = &self.bytes {
+            return description().parse_and_finish(bytes);
+        }
+        if let Some(metadata) = self.read_tail().await? {
+            return Ok(metadata);
+        }
+        // Somebody else's file, or an old one. It is not worth a way of its own.
+        let bytes = self.whole().await?;
+        self.bytes = FileBytes::Here(bytes.clone());
+        description().parse_and_finish(&bytes)
+    }
+
+    /// The description at the end of a large file, checked together with the list of checksums that
+    /// is in it. `None` if it has no such list.
+    async fn read_tail(&self) -> ParquetResult<Option<ParquetMetaData>> {
+        let size_bytes = self.file.size_bytes;
+        let mut wanted = TAIL_BYTES;
+        loop {
+            let range = size_bytes.saturating_sub(wanted)..size_bytes;
+            let fetched = self.access.files.store.get_range(&self.object.location, range);
+            let bytes = fetched.await.map_err(external)?;
+            if bytes.len() as u64 != wanted.min(size_bytes) {
+                return Err(self.damaged());
+            }
+            let mut reader = description();
+            match reader.try_parse_sized(&bytes, size_bytes) {
+                Ok(()) => {}
+                Err(ParquetError::NeedMoreData(needed)) if needed as u64 > wanted => {
+                    wanted = needed as u64;
+                    continue;
+                }
+                Err(_) => return Err(self.damaged()),
+            }
+            let metadata = reader.finish()?;
+            let Some(blocks) = block_checksums(&metadata) else { return Ok(None) };
+            let tail_bytes = size_bytes.saturating_sub(blocks.data_bytes());
+            let Some(begin) = (bytes.len() as u64).checked_sub(tail_bytes) else {
+                wanted = tail_bytes;
+                continue;
+            };
+            let tail = part(&bytes, &(begin..bytes.len() as u64))?;
+            return match blocks.come_to(&tail, self.file.crc32) {
+                true => Ok(Some(metadata)),
+                false => Err(self.damaged()),
+            };
+        }
+    }
+
     async fn metadata(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
         let cache = Arc::clone(&self.access.metadata);
         if let Some(entry) = cache.get(&self.object.location)
@@ -178,12 +264,7 @@ impl Reader {
         {
             return Ok(Arc::clone(known.parquet_metadata()));
         }
-        let size_bytes = self.file.size_bytes;
-        let read = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .with_prefetch_hint(Some(TAIL_BYTES))
-            .load_and_finish(&mut *self, size_bytes)
-            .await;
+        let read = self.read_metadata().await;
         let metadata = match read {
             Err(error) if is_missing(&error) && self.access.is_past_retention(&self.file) => {
                 return Ok(Arc::new(self.access.empty_file()?));
@@ -214,6 +295,18 @@ impl AsyncFileReader for Reader {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         self.metadata().boxed()
     }
+}
+
+/// Reads the description of a file.
+fn description() -> ParquetMetaDataReader {
+    ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Optional)
+}
+
+/// The list of checksums in the description of a file.
+fn block_checksums(metadata: &ParquetMetaData) -> Option<BlockChecksums> {
+    let mut entries = metadata.file_metadata().key_value_metadata()?.iter();
+    let entry = entries.find(|entry| entry.key == file_blocks::KEY)?;
+    BlockChecksums::decode(entry.value.as_ref()?)
 }
 
 fn external(error: object_store::Error) -> ParquetError {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// Runs of rows shorter than this on average are copied together instead of being passed on as
 /// batches of their own: what a batch costs outweighs copying so few rows.
-const ROWS_PER_SLICE_MIN: usize = 512;
+pub(super) const ROWS_PER_SLICE_MIN: usize = 512;
 
 /// Which rows of a table a scan yields.
 #[derive(Debug)]

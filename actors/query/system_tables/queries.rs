@@ -4,10 +4,11 @@ use super::super::log::{LogEntry, Progress};
 use super::{Rows, Source, SystemTable};
 use arrow::array::{
     ArrayRef, BooleanArray, DurationNanosecondArray, Int64Array, RecordBatch, StringArray,
-    TimestampNanosecondArray, new_null_array,
+    TimestampNanosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::Result;
+use protocols::trace_id::TraceId;
 use std::sync::Arc;
 
 /// The newest queries of the whole server, oldest first.
@@ -53,8 +54,8 @@ fn rows(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
     let flag = |value: fn(Phase) -> bool| -> ArrayRef {
         Arc::new(entries.iter().map(|(_, p)| Some(value(p.phase))).collect::<BooleanArray>())
     };
-    let count = entries.len();
     let ids = entries.iter().map(|(e, _)| e.id.to_string());
+    let traces = entries.iter().map(|(e, _)| e.trace_id.as_ref().map(TraceId::as_str));
     let times = entries.iter().map(|(e, _)| e.issue_time_ns);
     Ok(RecordBatch::try_new(
         schema,
@@ -75,7 +76,7 @@ fn rows(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
             flag(|phase| phase == Phase::Success),
             flag(Phase::runs),
             flag(|phase| phase == Phase::Cancel),
-            new_null_array(&DataType::Utf8, count),
+            Arc::new(traces.collect::<StringArray>()),
         ],
     )?)
 }

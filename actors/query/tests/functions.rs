@@ -31,6 +31,22 @@ async fn selectors_choose_a_row() {
     server.check(&text, &[], "z").await;
 }
 
+/// Of rows with the same time, or the same value and time, the first one counts.
+#[actix_rt::test]
+async fn selectors_choose_the_first_of_equally_good_rows() {
+    let server = Fixture::new().await;
+    let table = "(SELECT v, to_timestamp(t) AS time, o FROM (VALUES \
+                 (NULL, 9, 'none'), (5, 1, 'a'), (5, 1, 'b'), (7, 9, 'c'), (7, 9, 'd'), \
+                 (3, 9, 'e')) AS s(v, t, o)) AS t";
+    for (name, want) in [("first", "5,a"), ("last", "7,c"), ("min", "3,e"), ("max", "7,c")] {
+        let text = format!(
+            "SELECT s['value'], s['other_1'] FROM \
+             (SELECT selector_{name}(v, time, o) AS s FROM {table})"
+        );
+        server.check(&text, &[], want).await;
+    }
+}
+
 #[actix_rt::test]
 async fn functions_that_differ_from_the_engines() {
     let server = Fixture::new().await;

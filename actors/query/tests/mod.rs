@@ -169,6 +169,7 @@ impl Fixture {
             db: db.into(),
             text: text.into(),
             params: params.iter().map(|(n, v)| ((*n).into(), v.clone())).collect(),
+            trace_id: None,
         };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.query.ask_from_edge(message, deadline).await.unwrap()

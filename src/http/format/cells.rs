@@ -9,6 +9,10 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 use lexical_core::FormattedSize;
+use std::ops::Range;
+
+/// Bytes that are copied at once.
+const STEP: usize = 16;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
@@ -75,7 +79,61 @@ pub(super) fn write_number<N: lexical_core::ToLexical + FormattedSize>(
     out: &mut Vec<u8>,
 ) {
     let mut digits = [0; 64]; // more than any number of 64 bits takes
-    out.extend_from_slice(lexical_core::write(number, &mut digits));
+    let length = lexical_core::write(number, &mut digits).len();
+    write_part(&digits, 0..length, out);
+}
+
+/// Writes a whole number as [`write_number`] does. Percentages and counts of a few things are
+/// frequent, and are digits at once.
+pub(super) fn write_integer(number: i64, out: &mut Vec<u8>) {
+    let digit = |number: i64| b'0' + number as u8;
+    match number {
+        0..=9 => out.push(digit(number)),
+        10..=99 => out.extend_from_slice(&[digit(number / 10), digit(number % 10)]),
+        _ => write_number(number, out),
+    }
+}
+
+/// A few bytes that are written often.
+pub(super) struct Piece {
+    /// The bytes, filled up to whole steps.
+    steps: Vec<[u8; STEP]>,
+    length: usize,
+}
+
+impl Piece {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        let step = |part: &[u8]| {
+            let mut step = [0; STEP];
+            step[..part.len()].copy_from_slice(part);
+            step
+        };
+        Self { steps: bytes.chunks(STEP).map(step).collect(), length: bytes.len() }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let end = out.len() + self.length;
+        self.steps.iter().for_each(|step| out.extend_from_slice(step));
+        out.truncate(end);
+    }
+}
+
+/// Writes a part of `bytes`. Copying steps of fixed length and cutting off what is too much costs a
+/// third of a copy whose length is not known before, and most values are short.
+#[inline]
+pub(super) fn write_part(bytes: &[u8], part: Range<usize>, out: &mut Vec<u8>) {
+    match bytes[part.start..].first_chunk::<{ 2 * STEP }>() {
+        Some(steps) if part.len() <= 2 * STEP => {
+            let end = out.len() + part.len();
+            out.extend_from_slice(steps);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(&bytes[part]),
+    }
 }
 
 /// Writes an instant as `2065-01-07T17:00:00`, with 3, 6 or 9 digits of a fraction if it has one.
@@ -131,6 +189,26 @@ mod tests {
     use super::*;
     use arrow::array::TimestampNanosecondArray;
     use arrow::util::display::array_value_to_string;
+
+    #[test]
+    fn integers_are_written_as_numbers_are() {
+        for number in (-120..120).chain([i64::MIN, i64::MAX, 1_000]) {
+            let mut text = Vec::new();
+            write_integer(number, &mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), number.to_string());
+        }
+    }
+
+    #[test]
+    fn parts_of_any_length_are_written_whole() {
+        let bytes: Vec<u8> = (0..100).collect();
+        for (start, end) in (0..=100).flat_map(|start| (start..=100).map(move |end| (start, end))) {
+            let (mut part, mut piece) = (vec![7], vec![7]);
+            write_part(&bytes, start..end, &mut part);
+            Piece::new(&bytes[start..end]).write(&mut piece);
+            assert!(part[1..] == bytes[start..end] && part == piece, "{start}..{end}");
+        }
+    }
 
     /// All instants print as the Arrow library prints them.
     #[test]

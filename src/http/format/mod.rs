@@ -12,11 +12,13 @@ mod type_tests;
 
 use super::failure::Failure;
 use super::limits::{ENCODE_INLINE_VALUES_MAX, ENCODE_ROWS_MAX};
+use actix_web::error::BlockingError;
 use actix_web::{HttpResponse, web};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use bytes::Bytes;
+use futures::future::{FutureExt, LocalBoxFuture};
 use futures::stream::{BoxStream, StreamExt};
 use protocols::error::ErrorKind;
 use protocols::http::query::ResultFormat;
@@ -84,6 +86,7 @@ pub(super) async fn respond(
 ) -> Result<HttpResponse, Failure> {
     let encoder = encoder(format, &schema)?;
     let gathers = matches!(format, ResultFormat::Pretty | ResultFormat::Parquet);
+    let encoder = Encoder::Here(encoder);
     let rows = Rows { encoder, batches, pending: VecDeque::new(), gathers };
     let mut answer = HttpResponse::Ok();
     answer.content_type(format.content_type());
@@ -103,7 +106,7 @@ pub(super) async fn respond(
 
 /// A result on its way into bytes.
 struct Rows {
-    encoder: Box<dyn Encode>,
+    encoder: Encoder,
     batches: BoxStream<'static, Result<RecordBatch, QueryError>>,
     /// Parts of the last batch that are still to be encoded.
     pending: VecDeque<RecordBatch>,
@@ -111,48 +114,68 @@ struct Rows {
     gathers: bool,
 }
 
+/// Where the encoder is.
+enum Encoder {
+    Here(Box<dyn Encode>),
+    /// On the blocking pool, with a part.
+    Away(LocalBoxFuture<'static, Result<Encoded, BlockingError>>),
+}
+
+/// The encoder and the bytes of the part.
+type Encoded = Result<(Box<dyn Encode>, Vec<u8>), QueryError>;
+
 impl Rows {
     /// The next bytes, and what follows them.
     async fn next(mut self) -> Result<(Bytes, Option<Self>), QueryError> {
         loop {
-            let part = match self.pending.pop_front() {
-                Some(part) => part,
-                None => match self.batches.next().await {
-                    Some(batch) => {
-                        self.pending = parts(batch?);
-                        continue;
+            let (encoder, bytes) = match self.encoder {
+                Encoder::Away(encoded) => encoded.await.map_err(blocking_error)??,
+                Encoder::Here(mut encoder) => match self.pending.pop_front() {
+                    Some(part) => {
+                        let bytes = encoder.batch(&part)?;
+                        (encoder, bytes)
                     }
-                    None => return Ok((self.finish().await?, None)),
+                    None => match self.batches.next().await {
+                        Some(batch) => {
+                            self.pending = parts(batch?);
+                            (encoder, Vec::new())
+                        }
+                        None => return Ok((finish(encoder, self.gathers).await?, None)),
+                    },
                 },
             };
-            let values = part.num_rows() * part.num_columns();
-            let bytes = if values <= ENCODE_INLINE_VALUES_MAX {
-                self.encoder.batch(&part)?
-            } else {
-                let mut encoder = self.encoder;
-                let encoded =
-                    web::block(move || encoder.batch(&part).map(|bytes| (encoder, bytes)));
-                let (encoder, bytes) = encoded.await.map_err(blocking_error)??;
-                self.encoder = encoder;
-                bytes
+            // A large part is encoded while the one before is on its way to the client.
+            self.encoder = match self.pending.pop_front_if(|part| is_large(part)) {
+                Some(part) => encode_away(encoder, part),
+                None => Encoder::Here(encoder),
             };
             if !bytes.is_empty() {
                 return Ok((Bytes::from(bytes), Some(self)));
             }
         }
     }
-
-    async fn finish(mut self) -> Result<Bytes, QueryError> {
-        let bytes = if self.gathers {
-            web::block(move || self.encoder.finish()).await.map_err(blocking_error)?
-        } else {
-            self.encoder.finish()
-        };
-        bytes.map(Bytes::from)
-    }
 }
 
-fn blocking_error(error: actix_web::error::BlockingError) -> QueryError {
+/// Whether encoding the part would keep the worker's other requests waiting.
+fn is_large(part: &RecordBatch) -> bool {
+    part.num_rows() * part.num_columns() > ENCODE_INLINE_VALUES_MAX
+}
+
+/// Begins to encode a part on the blocking pool.
+fn encode_away(mut encoder: Box<dyn Encode>, part: RecordBatch) -> Encoder {
+    let encoded = web::block(move || encoder.batch(&part).map(|bytes| (encoder, bytes)));
+    Encoder::Away(encoded.boxed_local())
+}
+
+async fn finish(mut encoder: Box<dyn Encode>, gathers: bool) -> Result<Bytes, QueryError> {
+    let bytes = match gathers {
+        true => web::block(move || encoder.finish()).await.map_err(blocking_error)?,
+        false => encoder.finish(),
+    };
+    bytes.map(Bytes::from)
+}
+
+fn blocking_error(error: BlockingError) -> QueryError {
     internal(error.to_string())
 }
 

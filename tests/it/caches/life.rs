@@ -41,26 +41,31 @@ fn a_restart_keeps_what_was_cached() {
     let mut server = setup.start();
     let client = &server.client;
     write_at(client, "cpu,region=us-east,host=a load=1", 0);
-    must_create(client, LAST, &json!({"table": "cpu"}));
+    must_create(client, LAST, &json!({"table": "cpu", "name": "all"}));
     must_create(client, DISTINCT, &json!({"table": "cpu", "columns": ["region", "host"]}));
     must_create(client, LAST, &json!({"table": "cpu", "name": "gone"}));
+    must_create(client, LAST, &json!({"table": "cpu", "name": "empty", "start_empty": true}));
     assert_eq!(client.delete(&format!("{LAST}?db=x&table=cpu&name=gone")).status, 200);
     write_at(client, "cpu,region=us-east,host=b load=2", 1);
     write_at(client, "cpu,region=us-west,host=a load=3", 2);
     write_at(client, "cpu,region=us-east,host=a load=4", 3);
     let all = |client: &Client| {
-        ["SELECT * FROM last_cache('cpu')", "SELECT * FROM distinct_cache('cpu')"]
+        ["SELECT * FROM last_cache('cpu', 'all')", "SELECT * FROM distinct_cache('cpu')"]
             .map(|sql| sorted(client, sql))
     };
     let before = all(client);
     assert_eq!((before[0].len(), before[1].len()), (3, 3));
+    let started_empty = "SELECT host FROM last_cache('cpu', 'empty')";
+    assert_eq!(csv(client, started_empty).len(), 3);
     for _ in 0..2 {
         server.kill();
         server = setup.start();
         assert_eq!(all(&server.client), before);
     }
+    assert!(csv(&server.client, started_empty).is_empty(), "it starts empty each time");
     server.client.must_write("x", "cpu,region=us-east,host=z load=5");
     assert_eq!(all(&server.client)[0].len(), 4, "it takes new rows");
+    assert_eq!(csv(&server.client, started_empty), ["z"]);
 }
 
 #[test]

@@ -219,3 +219,35 @@ fn statements_of_flight_sql_are_in_the_log_by_their_command() {
     });
     assert!(log.as_array().expect("rows").contains(&entry), "{log}");
 }
+
+#[test]
+fn other_commands_are_in_the_log_with_what_they_ask_for() {
+    let server = server();
+    RUNTIME.block_on(async {
+        let mut client = sql_client(&server, "servers").await;
+        client.set_header("uber-trace-id", "4459495:30434:0:1");
+        let asked = CommandGetTables {
+            table_name_filter_pattern: Some("c%".to_owned()),
+            ..CommandGetTables::default()
+        };
+        let info = client.get_tables(asked).await.unwrap();
+        rows(&mut client, info).await;
+        let info = client.get_catalogs().await.unwrap();
+        let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
+        client.set_header("x-influxdata-base-table-type", "nonsense");
+        assert!(client.do_get(ticket).await.is_err());
+    });
+    let sql = "SELECT query_type, query_text, phase, success, running, trace_id, \
+               end2end_duration IS NOT NULL AS took, plan_duration IS NULL AS unplanned \
+               FROM system.queries WHERE query_type = 'flightsql'";
+    let log = server.client.rows("servers", sql);
+    let entry = |text: &str, phase: &str| {
+        serde_json::json!({
+            "query_type": "flightsql", "query_text": text, "phase": phase,
+            "success": phase == "success", "running": false, "trace_id": "4459495",
+            "took": true, "unplanned": true
+        })
+    };
+    let tables = entry("CommandGetTables table_name_filter_pattern=c%", "success");
+    assert_eq!(log, serde_json::json!([tables, entry("CommandGetCatalogs", "fail")]));
+}

@@ -1,5 +1,6 @@
 //! Flight and Flight SQL as clients meet them, on the port of the HTTP API.
 
+mod health;
 mod metadata;
 mod prepared;
 mod queries;
@@ -47,6 +48,20 @@ async fn sql_client(server: &Server, db: &str) -> FlightSqlServiceClient<Channel
     let mut client = FlightSqlServiceClient::new_from_inner(inner);
     client.set_header("database", db);
     client
+}
+
+/// Has a server answer a command that is no statement.
+#[cfg(feature = "failpoints")]
+pub(crate) fn ask_for_catalogs(client: &crate::support::client::Client) {
+    RUNTIME.block_on(async {
+        let channel = Channel::from_shared(client.base().to_owned()).expect("an address");
+        let channel = channel.connect().await.expect("a connection");
+        let mut client = FlightSqlServiceClient::new(channel);
+        client.set_header("database", "d");
+        let info = client.get_catalogs().await.expect("an answer");
+        let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
+        client.do_get(ticket).await.expect("rows");
+    });
 }
 
 fn ticket(db: &str, text: &str) -> Ticket {

@@ -3,6 +3,7 @@
 
 use super::model::DB;
 use super::stage::{eager, files, objects, persist_everything, planted};
+use crate::flight::RUNTIME;
 use crate::support::client::{Client, with_query};
 use crate::support::eventually;
 use crate::support::server::{NODE, Server, Setup};
@@ -70,6 +71,36 @@ fn objects_stay_for_queries_that_had_begun() {
     set_retention(&server.client, "1h");
     eventually("the file is removed", || (files(&server.client, DB).len() == 1).then_some(()));
     assert_eq!(objects(&setup, "dbs/1").len(), 2);
+}
+
+/// Its files are no longer known when it comes to them.
+#[test]
+fn a_query_under_way_ends_as_it_began_while_its_files_are_removed() {
+    let setup = sweeping();
+    let server = setup.start();
+    let text = "x".repeat(2_000);
+    for minute in 0..20 {
+        let begin = ago_ns((150 - minute) * MINUTE);
+        let lines = (0..400).map(|n| format!("m,k=v n=1i,s=\"{text}\" {}", begin + n));
+        server.client.must_write(DB, &lines.collect::<Vec<_>>().join("\n"));
+    }
+    persist_everything(&server.client);
+    let known = || files(&server.client, DB).len();
+    assert!(known() >= 20);
+    let path = with_query("/api/v3/query_sql", &[("db", DB), ("q", "SELECT * FROM m")]);
+    let url = format!("{}{path}", server.client.base());
+    let mut answer = RUNTIME.block_on(reqwest::Client::new().get(url).send()).expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let mut next = || RUNTIME.block_on(answer.chunk()).expect("no error before the end");
+    let mut bytes = next().expect("rows").to_vec();
+    set_retention(&server.client, "1h");
+    eventually("no file is known", || (known() == 0).then_some(()));
+    assert_eq!(rows(&server.client), json!([]));
+    while let Some(more) = next() {
+        bytes.extend_from_slice(&more);
+    }
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&bytes).expect("a whole answer");
+    assert_eq!(rows.len(), 20 * 400);
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! When a snapshot is taken and what it takes.
 
 use super::model::{DB, Model, Progress};
-use super::stage::{eager, files, objects, persist_everything, planted, small, wal_is_cleaned};
+use super::stage::{
+    eager, files, object, objects, persist_everything, planted, small, wal_is_cleaned,
+};
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::server::{Server, Setup};
 use serde_json::json;
 use std::fmt::Write;
+use std::fs;
 
 /// Writes a line and waits until the WAL period ends that it is in.
 fn write(client: &Client, line: &str) {
@@ -41,6 +44,28 @@ fn five_periods_are_too_few_and_of_six_four_are_taken() {
     let buffered: f64 = server.client.metric("store_buffer_bytes", &[]).expect("a gauge");
     assert!(buffered > 0.0, "the later chunk is still in memory");
     assert_eq!(server.killed_and_restarted().client.count(DB, "m"), 6);
+}
+
+#[test]
+fn log_files_are_numbered_and_none_is_made_without_rows_or_written_over() {
+    let mut server = small().start();
+    for second in 1..=3 {
+        write(&server.client, &at_minute(0, second));
+    }
+    let names = ["00000000001.wal", "00000000002.wal", "00000000003.wal"];
+    assert_eq!(objects(&server.setup, "wal"), names);
+    let handled = || server.client.metric("actor_messages_total", &["actor=\"wal\""]);
+    let enough = handled().map(|n| n + 2.0);
+    eventually("two periods end without a row", || (handled() >= enough).then_some(()));
+    assert_eq!(objects(&server.setup, "wal"), names);
+
+    let foreign = object(&server.setup, "wal", "00000000004.wal");
+    fs::write(&foreign, "not ours").expect("a file");
+    let answer = server.client.write(DB, &at_minute(0, 4));
+    let text = "another process has written to the WAL ahead of this one";
+    assert!(answer.status == 500 && answer.text().contains(text), "{}", answer.text());
+    assert_eq!(server.wait().code(), Some(70), "{}", server.log());
+    assert_eq!(fs::read(&foreign).expect("a file"), b"not ours");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Reading a table from its newest rows on, until every group of rows was met.
 
-use super::keys::Groups;
+use super::Yields;
+use super::best::Best;
+use super::keys::{GroupName, Groups};
 use crate::query::provider::deferred::Deferred;
 use crate::query::provider::group::Group;
 use crate::query::provider::plan::Scan;
@@ -21,11 +23,12 @@ use datafusion::physical_plan::{
     PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, TryStreamExt, stream};
+use protocols::schema::TIME_COLUMN;
 use std::fmt;
 use std::sync::Arc;
 
-/// Reads chunks and files from the newest on. Of each group of rows with equal tags all rows of
-/// the newest time are among the result.
+/// Reads chunks and files from the newest on, until it has what it yields of each group of rows
+/// with equal tags.
 #[derive(Debug)]
 pub(super) struct NewestExec {
     /// Chunks and files that hang together in time, oldest first.
@@ -33,20 +36,25 @@ pub(super) struct NewestExec {
     scan: Arc<Scan>,
     /// The columns of the result that make a group.
     key: Vec<usize>,
-    /// The column with the time of the rows, if the result has it.
-    time: Option<usize>,
+    /// The column with the time of the rows.
+    time: usize,
+    yields: Yields,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl NewestExec {
     /// Reads `groups`.
-    pub(super) fn new(
+    ///
+    /// # Errors
+    /// When the rows would come without their time.
+    pub(super) fn try_new(
         mut groups: Vec<Group>,
         scan: Arc<Scan>,
         key: Vec<usize>,
-        time: Option<usize>,
-    ) -> Self {
+        yields: Yields,
+    ) -> Result<Self> {
+        let time = scan.schema.index_of(TIME_COLUMN)?;
         let end = |group: &Group| -> TimeRange { group.extent(&scan).0 };
         groups.sort_by_key(|group| end(group).max_ns);
         let properties = PlanProperties::new(
@@ -55,14 +63,15 @@ impl NewestExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self {
+        Ok(Self {
             groups: groups.into_iter().map(|group| Arc::new(Deferred::new(group))).collect(),
             scan,
             key,
             time,
+            yields,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
-        }
+        })
     }
 }
 
@@ -71,7 +80,11 @@ impl DisplayAs for NewestExec {
         let key = self.key.iter().map(|i| self.scan.schema.field(*i).name().as_str());
         let key = key.collect::<Vec<_>>().join(", ");
         let files: usize = self.groups.iter().map(|group| group.files()).sum();
-        write!(f, "NewestExec: groups={}, files={files}, key=[{key}]", self.groups.len())
+        write!(f, "NewestExec: groups={}, files={files}, key=[{key}]", self.groups.len())?;
+        match self.yields {
+            Yields::Candidates => Ok(()),
+            Yields::OneRow => f.write_str(", one row each"),
+        }
     }
 }
 
@@ -123,7 +136,9 @@ impl ExecutionPlan for NewestExec {
             context,
             groups: Groups::new(&self.scan, &self.key)?,
             time: self.time,
+            yields: self.yields,
             current: None,
+            best: Best::default(),
             met: Vec::new(),
             opened: MetricBuilder::new(&self.metrics).counter(FILES_OPENED, partition),
         };
@@ -148,11 +163,14 @@ struct Reading {
     scan: Arc<Scan>,
     context: Arc<TaskContext>,
     groups: Groups,
-    time: Option<usize>,
+    time: usize,
+    yields: Yields,
     current: Option<SendableRecordBatchStream>,
     /// The groups of the rows that came out of `current`. They count only after it: its inputs
     /// overlap in time.
-    met: Vec<Box<[u8]>>,
+    met: Vec<GroupName>,
+    /// The newest row of each group so far in `current`.
+    best: Best,
     opened: Count,
 }
 
@@ -170,10 +188,18 @@ impl Reading {
             };
             let Some(batch) = open.try_next().await? else {
                 self.current = None;
-                self.groups.meet(&std::mem::take(&mut self.met));
+                self.groups.meet(std::mem::take(&mut self.met));
+                if let Some((rows, keys)) = self.best.take()? {
+                    self.groups.meet(keys);
+                    return Ok(Some((rows, self)));
+                }
                 continue;
             };
-            let newest = take_record_batch(&batch, &self.groups.newest(&batch, self.time)?)?;
+            if self.yields == Yields::OneRow {
+                self.best.offer(&batch, &self.groups, self.time)?;
+                continue;
+            }
+            let newest = take_record_batch(&batch, &self.groups.newest(&batch, Some(self.time))?)?;
             if newest.num_rows() > 0 {
                 self.met.extend(self.groups.of(&newest)?);
                 return Ok(Some((newest, self)));

@@ -22,16 +22,19 @@ use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The values of a group's tags, encoded.
+pub(super) type GroupName = Box<[u8]>;
+
 /// The tags that make a group, and the groups met so far.
 pub(super) struct Groups {
     /// The tags as columns of their own.
     schema: SchemaRef,
     converter: RowConverter,
-    met: HashSet<Box<[u8]>>,
+    met: HashSet<GroupName>,
 }
 
 /// The groups of which a file has rows.
-struct FileKeys(Vec<Box<[u8]>>);
+struct FileKeys(Vec<GroupName>);
 
 impl FileMetadata for FileKeys {
     fn as_any(&self) -> &dyn Any {
@@ -39,7 +42,7 @@ impl FileMetadata for FileKeys {
     }
 
     fn memory_size(&self) -> usize {
-        self.0.iter().map(|key| key.len() + size_of::<Box<[u8]>>()).sum()
+        self.0.iter().map(|key| key.len() + size_of::<GroupName>()).sum()
     }
 
     fn extra_info(&self) -> HashMap<String, String> {
@@ -57,16 +60,17 @@ impl Groups {
     }
 
     /// Remembers the groups of these rows.
-    pub(super) fn meet(&mut self, keys: &[Box<[u8]>]) {
-        for key in keys {
-            if !self.met.contains(key) {
-                self.met.insert(key.clone());
-            }
-        }
+    pub(super) fn meet(&mut self, keys: Vec<GroupName>) {
+        self.met.extend(keys);
+    }
+
+    /// True if the group was met.
+    pub(super) fn has_met(&self, key: &[u8]) -> bool {
+        self.met.contains(key)
     }
 
     /// The groups of rows, each named by the values of its tags.
-    pub(super) fn of(&self, rows: &RecordBatch) -> Result<Vec<Box<[u8]>>> {
+    pub(super) fn of(&self, rows: &RecordBatch) -> Result<Vec<GroupName>> {
         if self.schema.fields().is_empty() {
             return Ok(vec![Box::default(); rows.num_rows().min(1)]);
         }
@@ -112,11 +116,11 @@ impl Groups {
         Ok(true)
     }
 
-    fn have_met(&self, keys: &[Box<[u8]>]) -> bool {
+    fn have_met(&self, keys: &[GroupName]) -> bool {
         keys.iter().all(|key| self.met.contains(key))
     }
 
-    fn of_sorted(&self, sorted: &SortedRows, scan: &Scan) -> Result<Vec<Box<[u8]>>> {
+    fn of_sorted(&self, sorted: &SortedRows, scan: &Scan) -> Result<Vec<GroupName>> {
         let series = scan.selection.series(sorted)?;
         let heads = UInt32Array::from_iter_values(series.iter().map(|run| run.start as u32));
         let tags = self.schema.fields().iter().map(|field| {
@@ -182,7 +186,7 @@ impl Groups {
         let schema: &Schema = &self.schema;
         let plan = file_plan(file, scan, schema, &[], None, config)?;
         let mut rows = plan.execute(0, Arc::clone(context))?;
-        let mut found: HashSet<Box<[u8]>> = HashSet::new();
+        let mut found: HashSet<GroupName> = HashSet::new();
         while let Some(batch) = rows.try_next().await? {
             let heads = take_record_batch(&batch, &self.newest(&batch, None)?)?;
             found.extend(self.of(&heads)?);

@@ -4,6 +4,7 @@
 //! nearly all of them; of an older one only its tags are looked at, to see whether there is a
 //! group in it that no newer one has. What tags a file has is remembered beside its description.
 
+mod best;
 mod exec;
 mod keys;
 mod rule;
@@ -11,34 +12,44 @@ mod rule;
 pub(in super::super) use rule::ReadNewest;
 
 use super::StoredTable;
-use super::group::group_by_time;
-use super::plan::scan_view;
+use super::group::Group;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use exec::NewestExec;
 use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
 
 /// A table of which somebody wants the newest row of each group of rows with equal `key`.
 ///
-/// Its scan yields, for each group among the selected rows, all rows of the newest time, and maybe
-/// some older rows.
+/// Its scan yields rows of each group among the selected rows, as `yields` says.
 #[derive(Debug)]
 pub(super) struct NewestRows {
     table: StoredTable,
     /// Names of tags.
     key: Vec<String>,
+    yields: Yields,
+}
+
+/// What is yielded of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Yields {
+    /// All rows of the newest time, and maybe some older rows.
+    Candidates,
+    /// One row of the newest time.
+    OneRow,
 }
 
 impl NewestRows {
-    fn new(table: StoredTable, key: Vec<String>) -> Self {
-        Self { table, key }
+    fn new(table: StoredTable, key: Vec<String>, yields: Yields) -> Self {
+        Self { table, key, yields }
     }
 }
 
@@ -64,23 +75,34 @@ impl TableProvider for NewestRows {
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
-        limit: Option<usize>,
+        _: Option<usize>, // of groups, and there is no telling which rows make so many
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some((view, scan)) = self.table.look(state, projection, filters, limit).await? else {
-            let schema = project_schema(&self.schema(), projection)?;
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        };
-        let scan = Arc::new(scan);
-        let admit = |files| self.table.context.admit(files);
-        let place = |name: &str| scan.schema.index_of(name).ok();
-        let key: Option<Vec<usize>> = self.key.iter().map(|name| place(name)).collect();
-        let time = place(TIME_COLUMN);
-        match key {
-            Some(key) if limit.is_none() => {
-                admit(view.files.len())?;
-                Ok(Arc::new(NewestExec::new(group_by_time(view), scan, key, time)))
+        let table = self.schema();
+        let output = project_schema(&table, projection)?;
+        let mut columns = projection.cloned().unwrap_or((0..table.fields().len()).collect());
+        for name in self.key.iter().map(String::as_str).chain([TIME_COLUMN]) {
+            let column = table.index_of(name)?;
+            if !columns.contains(&column) {
+                columns.push(column);
             }
-            _ => scan_view(view, scan, admit, state.config_options()).await,
         }
+        let Some((groups, scan)) = self.table.look(state, Some(&columns), filters, None).await?
+        else {
+            return Ok(Arc::new(EmptyExec::new(output)));
+        };
+        self.table.context.admit(groups.iter().map(Group::files_read).sum())?;
+        let key = self.key.iter().map(|name| Ok(scan.schema.index_of(name)?));
+        let key = key.collect::<Result<Vec<_>>>()?;
+        let wider = scan.schema.fields().len() > output.fields().len();
+        let newest: Arc<dyn ExecutionPlan> =
+            Arc::new(NewestExec::try_new(groups, Arc::new(scan), key, self.yields)?);
+        if !wider {
+            return Ok(newest);
+        }
+        let columns = output.fields().iter().enumerate().map(|(i, field)| {
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), i));
+            (column, field.name().clone())
+        });
+        Ok(Arc::new(ProjectionExec::try_new(columns, newest)?))
     }
 }

@@ -1,8 +1,7 @@
 //! Tables with Parquet files.
 
+use super::decoded::{start_cache, warm};
 use super::*;
-use crate::parquet_cache::ParquetCacheConfig;
-use crate::runtime::objects::Objects;
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
@@ -36,6 +35,7 @@ proptest! {
         columns_then in 1..=4_usize,
         asks_then: bool,
         sorts_ahead: bool,
+        decodes: bool,
         steps in steps(),
     ) {
         run(async {
@@ -68,6 +68,9 @@ proptest! {
                         }
                     }
                 }
+            }
+            if decodes {
+                warm(&mut world, &["t0", "f", "g", "t1", "time"]).await;
             }
             check(&mut world, &model).await;
         });
@@ -306,30 +309,7 @@ fn a_query_over_too_many_files_is_refused_before_it_reads() {
 fn cached_files_are_not_read_from_the_store() {
     run(async {
         let mut world = World::start().await;
-        let config = ActorConfig {
-            kind: "parquet_cache",
-            name: "parquet_cache".to_owned(),
-            messages_max: 100,
-            bytes_max: 1 << 20,
-            vital: false,
-        };
-        let cache = ParquetCacheConfig {
-            objects: Objects::memory(),
-            bytes_max: 1 << 20,
-            prune_fraction: 0.1,
-            query_path_duration: Duration::ZERO,
-            clock: Clock::System,
-        };
-        let mailbox = Guardian::mailbox::<ParquetCache>(&config);
-        let factory = move || {
-            let cache = cache.clone();
-            Box::pin(async move { Ok(ParquetCache::new(cache)) }) as _
-        };
-        Guardian::new(Fatal::default())
-            .birth(config, mailbox.clone(), Arc::new(factory))
-            .await
-            .expect("starts");
-        world.cache = Some(mailbox.clone());
+        let mailbox = start_cache(&mut world).await;
         world.write(&series(0, 0..32), 4).await;
         world.persist(32, 4).await;
         let objects: Vec<_> = world.objects.list(None).try_collect().await.expect("lists");

@@ -1,6 +1,8 @@
 //! SQL over a real shard and real files, against a plain map of rows.
 
+mod blocks;
 mod buffer;
+mod decoded;
 mod deferred;
 mod files;
 mod newest;

@@ -1,0 +1,138 @@
+//! A cache that dies again and again, on a simulated machine.
+
+use super::{CacheKeeper, KeeperConfig};
+use crate::cache_kit::{CacheBudget, CacheDirectory, CacheState};
+use crate::query::Query;
+use crate::runtime::clock::Clock;
+use crate::runtime::fatal::Fatal;
+use crate::runtime::guardian::{ActorConfig, Guardian, SharedThreads};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::published::{Published, Publisher};
+use crate::runtime::simulated::Machine;
+use protocols::caches::{LastCacheDef, TableCaches};
+use protocols::ids::{CacheId, DbId, TableId};
+use protocols::messages::caches::{CacheRef, EvictDue, LookUpCache, SyncCaches};
+use protocols::messages::rank;
+use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+const CACHE: CacheRef = CacheRef { table: TableId(0), cache: CacheId(0) };
+
+/// A catalog of one table with a cache that nobody has to fill.
+fn catalog() -> CatalogSnapshot {
+    let cache = LastCacheDef {
+        id: CACHE.cache,
+        name: "c".into(),
+        keys: vec![],
+        values: None,
+        count: 1,
+        ttl_seconds: 60,
+        starts_empty: true,
+    };
+    let caches = TableCaches { next_id: 1, last: vec![Arc::new(cache)], distinct: vec![] };
+    let table = TableSchema::new(CACHE.table, "t".into(), vec![], None);
+    let table = Arc::new(table.with_caches(Arc::new(caches)));
+    let database = DatabaseSchema {
+        id: DbId(0),
+        name: "x".into(),
+        retention_ns: None,
+        tables: [("t".into(), table)].into_iter().collect(),
+        deletion: None,
+    };
+    CatalogSnapshot {
+        uuid: Uuid::nil(),
+        sequence: 1,
+        databases: [("x".into(), Arc::new(database))].into_iter().collect(),
+        gen1_duration_ns: 1,
+        next_db_id: 1,
+        next_table_id: 1,
+    }
+}
+
+fn config(kind: &'static str) -> ActorConfig {
+    ActorConfig { kind, name: kind.into(), messages_max: 10, bytes_max: 1 << 20, vital: false }
+}
+
+struct Fixture {
+    keeper: Mailbox<CacheKeeper>,
+    directory: CacheDirectory,
+    _catalog: Publisher<CatalogSnapshot>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let (publisher, catalog) = Published::new(Arc::new(catalog()));
+        let (caches, directory) = Published::new(Arc::default());
+        let guardian = Guardian::new(Fatal::default());
+        let keeper = KeeperConfig {
+            catalog,
+            query: Guardian::mailbox::<Query>(&config("query")),
+            guardian: guardian.clone(),
+            threads: SharedThreads::start(1),
+            budget: CacheBudget::new(1 << 20),
+            clock: Clock::System,
+        };
+        let mailbox = Guardian::mailbox(&config("cache-keeper"));
+        let factory = CacheKeeper::factory(keeper, caches);
+        guardian.birth(config("cache-keeper"), mailbox.clone(), factory).await.unwrap();
+        let fixture = Self { keeper: mailbox, directory, _catalog: publisher };
+        fixture.sync().await;
+        fixture
+    }
+
+    fn deadline() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    async fn sync(&self) {
+        self.keeper.ask_from_edge(SyncCaches, Self::deadline()).await.unwrap();
+    }
+
+    fn state(&self) -> CacheState {
+        self.directory.load().find(CACHE).unwrap().state()
+    }
+
+    /// True if the cache answers.
+    async fn evict(&self) -> bool {
+        let directory = self.directory.load();
+        let cache = &directory.find(CACHE).unwrap().address;
+        cache.ask::<{ rank::EDGE }, _>(EvictDue, Self::deadline()).await.is_ok()
+    }
+}
+
+#[test]
+fn a_cache_that_was_given_up_gets_another_life() {
+    let machine = Machine::new(1, None);
+    let entered = machine.enter();
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        let fixture = Fixture::new().await;
+        assert!(fixture.evict().await);
+        for death in 0..6 {
+            assert_eq!(fixture.state(), CacheState::Running, "{death}");
+            machine.faults.borrow_mut().plant_panic("last-cache-0-0:EvictDue", 1);
+            assert!(!fixture.evict().await);
+            sleep(Duration::from_secs(2)).await;
+        }
+        assert_eq!(fixture.state(), CacheState::Failed);
+        for _ in 0..2 {
+            fixture.sync().await;
+            assert!(!fixture.evict().await, "it is left alone for a while");
+            sleep(Duration::from_secs(40)).await;
+        }
+        fixture.sync().await;
+        assert!(fixture.evict().await);
+        assert_eq!(fixture.state(), CacheState::Running);
+        let directory = fixture.directory.load();
+        let schema = Arc::new(arrow::datatypes::Schema::empty());
+        let question = LookUpCache { tests: vec![], schema, limit: None };
+        let cache = directory.find(CACHE).unwrap();
+        assert!(cache.look_up(question, Fixture::deadline()).await.is_ok_and(|rows| rows.is_ok()));
+    });
+    drop(entered);
+}
