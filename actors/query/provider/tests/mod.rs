@@ -27,11 +27,13 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::file::metadata::KeyValue;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use proptest::prelude::*;
+use protocols::file_blocks::{self, BlockChecksums, LISTED_BYTES_MIN};
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{ApplyRows, EndSnapshot, FrozenChunks, SwapChunk, TableBatch};
 use protocols::paths;
@@ -353,6 +355,12 @@ fn encode(rows: &RecordBatch) -> Vec<u8> {
     let mut writer =
         ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).expect("fits");
     writer.write(&rows).expect("encodes");
+    writer.flush().expect("encodes");
+    writer.sync().expect("writes");
+    if writer.inner().len() >= LISTED_BYTES_MIN {
+        let blocks = BlockChecksums::of(writer.inner()).encode();
+        writer.append_key_value_metadata(KeyValue::new(file_blocks::KEY.to_owned(), blocks));
+    }
     writer.into_inner().expect("encodes")
 }
 
