@@ -141,10 +141,10 @@ async fn rows_in_use_do_not_make_room_for_others() {
     let rows = world.decoded(&first, &["x"]).await;
     assert!(rows.rows.get_array_memory_size() > MIB / 50);
     let mut files = Vec::new();
-    for id in 2..20 {
+    for id in 2..12 {
         files.push(world.holds(id, 800).await);
     }
-    assert!(20 * parquet(800).len() < MIB * 3 / 4, "there is room beside the files");
+    assert!(12 * parquet(800).len() < MIB * 3 / 4, "there is room beside the files");
     let all: Vec<&WantedFile> = files.iter().collect();
     for _ in 0..50 {
         world.rows(&all, &["x"]).await;
