@@ -41,6 +41,7 @@ mod memory;
 mod metered;
 mod narrow;
 mod params;
+mod plan_kit;
 mod prepare;
 pub mod provider;
 mod session;

@@ -15,6 +15,7 @@ mod group;
 mod join;
 mod merge;
 mod newest;
+mod part;
 mod parts_exec;
 mod plan;
 mod reader;

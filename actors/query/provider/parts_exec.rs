@@ -4,14 +4,13 @@
 //! query that has enough rows opens no further file. The parts come in order of time, newest
 //! first: of those that cannot matter any more to a query for the newest rows none is opened.
 
-use super::deferred::Deferred;
 use super::files::file_plan;
 use super::filters::TimeRange;
-use super::group::{Group, file_times};
 use super::join::{is_cheap, join_short_stream};
-use super::merge::Merge;
+use super::part::{Part, Source};
 use super::plan::{Scan, key_order};
 use super::select::rows_without_columns;
+use crate::query::plan_kit::no_children;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::stats::Precision;
@@ -36,107 +35,17 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr,
-    PlanProperties, ReplaceChildrenOptions, SortOrderPushdownResult, apply_expression_roots,
+    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    SortOrderPushdownResult, apply_expression_roots,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use protocols::schema::TIME_COLUMN;
-use protocols::snapshot::ParquetFile;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
 /// Name of the metric that counts the files that were opened.
 pub(in super::super) const FILES_OPENED: &str = "files_opened";
-
-/// Rows whose keys occur in no other part.
-#[derive(Debug)]
-pub(super) struct Part {
-    /// What the times of the rows lie between.
-    pub(super) times: TimeRange,
-    /// True if both ends are times of rows of the parts that were made together with this one.
-    is_whole: bool,
-    /// Number of rows, if known for certain, or else a guess.
-    rows: Precision<usize>,
-    /// True if the rows come in key order.
-    in_order: bool,
-    source: Source,
-}
-
-#[derive(Debug)]
-enum Source {
-    /// Rows in memory, with the columns of the result.
-    Rows(Vec<RecordBatch>),
-    File(Arc<ParquetFile>),
-    Merge(Merge),
-    /// Rows that have to be sorted first.
-    Deferred(Arc<Deferred>),
-}
-
-impl Part {
-    pub(super) fn rows(
-        rows: Vec<RecordBatch>,
-        times: TimeRange,
-        is_whole: bool,
-        in_order: bool,
-    ) -> Self {
-        let count = rows.iter().map(RecordBatch::num_rows).sum();
-        Self {
-            times,
-            is_whole,
-            rows: Precision::Exact(count),
-            in_order,
-            source: Source::Rows(rows),
-        }
-    }
-
-    pub(super) fn file(file: Arc<ParquetFile>, scan: &Scan) -> Self {
-        let (times, rows) = (file_times(&file), file.row_count as usize);
-        let is_whole = scan.selection.is_every_series() && scan.selection.times.covers(times);
-        let rows = if is_whole { Precision::Exact(rows) } else { Precision::Inexact(rows) };
-        let times = times.and(scan.selection.times);
-        Self { times, is_whole, rows, in_order: true, source: Source::File(file) }
-    }
-
-    pub(super) fn merge(merge: Merge, times: TimeRange, is_whole: bool) -> Self {
-        let rows = Precision::Inexact(merge.rows_max());
-        Self { times, is_whole, rows, in_order: true, source: Source::Merge(merge) }
-    }
-
-    pub(super) fn deferred(group: Group, scan: &Scan) -> Self {
-        let (times, is_whole) = group.extent(scan);
-        let exact = group.rows_exact(scan).map(Precision::Exact);
-        let rows = exact.unwrap_or(Precision::Inexact(group.rows_max()));
-        let in_order = group.is_in_order(scan);
-        let source = Source::Deferred(Arc::new(Deferred::new(group)));
-        Self { times, is_whole, rows, in_order, source }
-    }
-
-    fn is_deferred(&self) -> bool {
-        matches!(self.source, Source::Deferred(_))
-    }
-
-    fn is_unsorted(&self) -> bool {
-        matches!(&self.source, Source::Deferred(rows) if rows.group().unsorted_bytes() > 0)
-    }
-
-    /// How many files have their rows in memory.
-    fn decoded(&self) -> usize {
-        match &self.source {
-            Source::Deferred(deferred) => deferred.group().decoded,
-            _ => 0,
-        }
-    }
-
-    fn files(&self) -> usize {
-        match &self.source {
-            Source::Rows(_) => 0,
-            Source::File(_) => 1,
-            Source::Merge(merge) => merge.files.len(),
-            Source::Deferred(deferred) => deferred.files(),
-        }
-    }
-}
 
 /// Reads the parts of a table.
 #[derive(Clone, Debug)]
@@ -268,31 +177,13 @@ impl ExecutionPlan for PartsExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        Vec::new()
-    }
+    no_children!();
 
     fn apply_expressions(
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
         apply_expression_roots(self.filters.iter(), f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-        self.replace_children(children, options)
     }
 
     fn execute(

@@ -3,7 +3,8 @@
 use super::chunk::Kept;
 use super::group::{Group, GroupRows, read_group};
 use super::join::join_short;
-use super::parts_exec::{Part, PartsExec};
+use super::part::Part;
+use super::parts_exec::PartsExec;
 use super::reader::FileAccess;
 use super::select::Selection;
 use crate::runtime::mailbox::Mailbox;
