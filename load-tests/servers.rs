@@ -265,9 +265,14 @@ impl Server {
 
     /// The sum of a metric over its labels, or of the series that is given with its labels.
     pub(crate) fn metric(&self, name: &str) -> Result<f64> {
+        Ok(self.metrics()?.sum(name))
+    }
+
+    /// All metrics at this moment.
+    pub(crate) fn metrics(&self) -> Result<Metrics> {
         let server = self.options();
         let body = ask_once(&server, &server.get("/metrics"))?;
-        Ok(metric_sum(&String::from_utf8_lossy(&body), name))
+        Ok(Metrics(String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Below which the server keeps its Parquet files.
@@ -301,6 +306,16 @@ impl Drop for Server {
         // It may have ended already.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// What a server answers to `/metrics`.
+pub(crate) struct Metrics(String);
+
+impl Metrics {
+    /// As [`Server::metric`].
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        metric_sum(&self.0, name)
     }
 }
 

@@ -214,7 +214,7 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     let series = bench.sizes.cache_series;
     let rows = u64::from(series) * 10;
     let mut loads: [Vec<Load>; 2] = [Vec::new(), Vec::new()];
-    for round in 0..bench.sizes.rounds {
+    for round in 0..bench.sizes.cache_rounds {
         for which in [round % 2, (round + 1) % 2] {
             let server = bench.start(&bench.launch())?;
             // A table must be there before its caches.
@@ -240,7 +240,7 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
          {}.",
         number(rows as f64),
         number(f64::from(series)),
-        bench.sizes.rounds
+        bench.sizes.cache_rounds
     ));
     let mut table = Table::new(["", "without", "with", "ratio"]);
     type Value = fn(&Load) -> Option<f64>;

@@ -44,6 +44,8 @@ pub(super) struct Sizes {
     pub(super) rounds: usize,
     /// How often it is with the larger data sets.
     pub(super) other_rounds: usize,
+    /// How often it is with and without caches, which differ less than two loads may.
+    pub(super) cache_rounds: usize,
     pub(super) cpu_hosts: u32,
     pub(super) cpu_rows: u64,
     pub(super) devops_hosts: u32,
@@ -101,6 +103,7 @@ fn smoke() -> Sizes {
         steps: &ALL[..ALL.len() - 1],
         rounds: 1,
         other_rounds: 1,
+        cache_rounds: 1,
         cpu_hosts: 20,
         cpu_rows: 20_000,
         devops_hosts: 10,
@@ -134,6 +137,7 @@ fn standard() -> Sizes {
         steps: &ALL[..ALL.len() - 1],
         rounds: 3,
         other_rounds: 1,
+        cache_rounds: 7,
         cpu_hosts: 4000,
         cpu_rows: 1_200_000,
         devops_hosts: 400,
@@ -172,6 +176,7 @@ fn full() -> Sizes {
         steps: ALL,
         rounds: 5,
         other_rounds: 3,
+        cache_rounds: 9,
         cpu_rows: 4_000_000,
         devops_seconds: 1800,
         open_seconds: 600,

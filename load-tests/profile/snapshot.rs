@@ -75,8 +75,9 @@ pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
             let answer = connection.exchange(&options.post(&path, line.as_bytes()))?;
             ensure!(answer.is_success(), "a row was refused with {}", answer.describe());
         }
-        let is_running = server.metric("persist_running")? > 0.0;
-        let done = server.metric("persist_rows_total")?;
+        let now = server.metrics()?;
+        let is_running = now.sum("persist_running") > 0.0;
+        let done = now.sum("persist_rows_total");
         if began.is_none() && (is_running || done > rows_before) {
             began = Some(Instant::now());
         }
@@ -88,7 +89,7 @@ pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
             let ended = Instant::now();
             let began = began.unwrap_or(ended);
             let rows = (done - rows_before) as u64;
-            let seconds = server.metric(SECONDS_METRIC)? - seconds_before;
+            let seconds = now.sum(SECONDS_METRIC) - seconds_before;
             return Ok(Taken { began, ended, seconds, cpu_seconds: cpu - cpu_before, rows });
         }
         thread::sleep(POLL_INTERVAL);

@@ -22,10 +22,15 @@ use protocols::messages::rank;
 use protocols::messages::store::SortedRows;
 use protocols::paths;
 use protocols::snapshot::ParquetFile;
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// Limit: of so many files of a scan, the newest, the cache is asked for decoded rows. A query of
+/// more would have it forget the files that everyone else reads.
+const DECODED_FILES_MAX: usize = 4_096;
 
 /// How long a reader waits for the cache, which answers from memory.
 pub(super) const LOOK_UP_DEADLINE: Duration = Duration::from_secs(2);
@@ -56,7 +61,10 @@ impl Files {
         let Some(cache) = self.cache.as_ref().filter(|_| !files.is_empty()) else {
             return HashMap::new();
         };
-        let wanted = files.iter().map(|file| WantedFile {
+        let mut newest: Vec<&Arc<ParquetFile>> = files.iter().collect();
+        newest.sort_by_key(|file| Reverse(file.max_time_ns));
+        newest.truncate(DECODED_FILES_MAX);
+        let wanted = newest.iter().map(|file| WantedFile {
             path: Arc::from(paths::parquet_file(&self.node, file)),
             file: Arc::clone(file),
         });
@@ -64,7 +72,7 @@ impl Files {
         let question = LookUpRows { files: wanted.collect(), columns: columns.collect() };
         let deadline = Instant::now() + LOOK_UP_DEADLINE;
         let answer = cache.ask::<{ rank::QUERY }, _>(question, deadline).await;
-        let found = files.iter().zip(answer.unwrap_or_default());
+        let found = newest.iter().zip(answer.unwrap_or_default());
         found.filter_map(|(file, rows)| Some((file.id, rows?))).collect()
     }
 }
