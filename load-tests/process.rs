@@ -80,6 +80,22 @@ impl ProcessMeter {
     }
 }
 
+/// CPU seconds of those threads of a process whose names begin with `prefix`, since they began.
+pub(crate) fn thread_cpu_seconds(pid: u32, prefix: &str) -> Result<f64> {
+    let folder = format!("/proc/{pid}/task");
+    let threads = fs::read_dir(&folder).with_context(|| format!("cannot list {folder}"))?;
+    let mut ticks = 0;
+    for thread in threads {
+        let path = thread.context("cannot list threads")?.path();
+        // A thread may end while its files are read.
+        let read = |file: &str| fs::read_to_string(path.join(file)).unwrap_or_default();
+        if read("comm").starts_with(prefix) {
+            ticks += cpu_ticks(&read("stat")).unwrap_or_default();
+        }
+    }
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
 fn cpu_seconds(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -123,5 +139,8 @@ mod tests {
     fn this_process_can_be_read() {
         let used = ProcessMeter::start(std::process::id()).unwrap().read().unwrap();
         assert!(used.cpu_seconds >= 0.0 && used.rss_peak_mib > 0.0);
+        let pid = std::process::id();
+        assert!(thread_cpu_seconds(pid, "").unwrap() >= 0.0);
+        assert_eq!(thread_cpu_seconds(pid, "no thread has this name").unwrap(), 0.0);
     }
 }

@@ -196,8 +196,12 @@ impl Wal {
     fn close_period(&mut self) {
         if let Some(period) = self.period.take() {
             self.tracker.add(period);
-            metrics::gauge!("wal_periods_tracked").set(self.tracker.len() as f64);
+            self.measure_periods();
         }
+    }
+
+    fn measure_periods(&self) {
+        metrics::gauge!("wal_periods_tracked").set(self.tracker.len() as f64);
     }
 
     fn synced(
@@ -303,6 +307,7 @@ impl Receive<SnapshotDone> for Wal {
             self.snapshot = None;
             self.last_snapshot = done.number;
             self.tracker.forget(placed.mark.wal_through);
+            self.measure_periods();
             self.config.owner.need_not(placed.mark.wal_through);
             self.probe(cx);
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::generators::DataOptions;
 use crate::http::{Connection, Target};
-use crate::process::ProcessMeter;
+use crate::process::{ProcessMeter, thread_cpu_seconds};
 use crate::servers::{Launch, Server};
 
 const PERIOD: Duration = Duration::from_millis(100);
@@ -20,6 +20,8 @@ const ROWS_PER_SECOND_MIN: u64 = 100_000;
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// Seldom enough that answering costs the server nothing to speak of.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How the names of the threads begin that sort and encode.
+const THREADS: &str = "persist";
 const SECONDS_METRIC: &str = "persist_snapshot_seconds_sum";
 
 /// How to start a server whose snapshot waits until so many rows are loaded, and so many seconds
@@ -40,6 +42,8 @@ pub(super) struct Taken {
     /// As the server measured it.
     pub(super) seconds: f64,
     pub(super) cpu_seconds: f64,
+    /// Of these, what the threads that sort and encode used.
+    pub(super) own_cpu_seconds: f64,
     pub(super) rows: u64,
 }
 
@@ -58,6 +62,7 @@ pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
     let meter = ProcessMeter::start(server.pid())?;
     let rows_before = server.metric("persist_rows_total")?;
     let seconds_before = server.metric(SECONDS_METRIC)?;
+    let own_before = thread_cpu_seconds(server.pid(), THREADS)?;
     let wanted = data.row_count();
 
     // A period with rows of the load and later ones would not lie before the later chunk.
@@ -90,7 +95,9 @@ pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
             let began = began.unwrap_or(ended);
             let rows = (done - rows_before) as u64;
             let seconds = now.sum(SECONDS_METRIC) - seconds_before;
-            return Ok(Taken { began, ended, seconds, cpu_seconds: cpu - cpu_before, rows });
+            let cpu_seconds = cpu - cpu_before;
+            let own_cpu_seconds = thread_cpu_seconds(server.pid(), THREADS)? - own_before;
+            return Ok(Taken { began, ended, seconds, cpu_seconds, own_cpu_seconds, rows });
         }
         thread::sleep(POLL_INTERVAL);
     }
