@@ -49,6 +49,8 @@ pub(super) struct DecodedFiles {
     by_id: HashMap<u64, Entry>,
     by_last_use: BTreeMap<u64, u64>,
     used_bytes: usize,
+    /// How many files have rows here.
+    with_rows: usize,
     uses: u64,
 }
 
@@ -59,7 +61,7 @@ impl DecodedFiles {
 
     /// How many files have rows here.
     pub(super) fn len(&self) -> usize {
-        self.by_id.values().filter(|entry| entry.rows.is_some()).count()
+        self.with_rows
     }
 
     /// What there is of a file, which counts as a use.
@@ -136,6 +138,7 @@ impl DecodedFiles {
         let Some(entry) = self.by_id.get_mut(&id) else { return };
         self.used_bytes = self.used_bytes - entry.bytes + bytes;
         entry.bytes = bytes;
+        self.with_rows += usize::from(entry.rows.is_none());
         entry.rows = Some(Arc::new(rows));
         entry.looked_for.extend(columns.iter().cloned());
         entry.state = State::Idle;
@@ -176,6 +179,7 @@ impl DecodedFiles {
         if let Some(entry) = self.by_id.remove(&id) {
             self.by_last_use.remove(&entry.last_use.0);
             self.used_bytes -= entry.bytes;
+            self.with_rows -= usize::from(entry.rows.is_some());
         }
     }
 }

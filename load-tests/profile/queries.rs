@@ -170,7 +170,8 @@ fn section(
          answers in JSON over HTTP, time until the last byte; DuckDB and DataFusion run inside of a \
          Python process over the files that influxdb3 wrote, time until the Arrow table is there. \
          Every system gets the same random hosts and windows; the first query of a type is not \
-         timed. {} answers were compared with those of influxdb3 (times and texts exactly, numbers \
+         timed, and influxdb3 has the decoded rows of files that are asked for again in memory by \
+         then. {} answers were compared with those of influxdb3 (times and texts exactly, numbers \
          to 1e-9): all are equal.",
         number(data.row_count() as f64),
         data.hosts,
