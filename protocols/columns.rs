@@ -178,6 +178,25 @@ impl ColumnData {
         self.len() == 0
     }
 
+    /// Gives back room that is empty, if it is much.
+    pub(crate) fn trim(&mut self) {
+        let trim_texts = |texts: &mut Strings| {
+            trim(&mut texts.offsets);
+            trim(&mut texts.bytes);
+        };
+        match self {
+            Self::Tag { keys, dictionary } => {
+                trim(keys);
+                trim_texts(dictionary);
+            }
+            Self::Float(values) => trim(values),
+            Self::Integer(values) => trim(values),
+            Self::UInteger(values) => trim(values),
+            Self::String(texts) => trim_texts(texts),
+            Self::Boolean(bits) => trim(&mut bits.bytes),
+        }
+    }
+
     /// The values as an Arrow array, without copying them.
     ///
     /// # Errors
@@ -197,6 +216,16 @@ impl ColumnData {
             Self::String(v) => Arc::new(v.into_arrow(nulls)?),
             Self::Boolean(v) => Arc::new(BooleanArray::new(v.into_boolean_buffer(), nulls)),
         })
+    }
+}
+
+/// Moves the items to where they fit, if much of the room for them is empty: they may stay there
+/// for long. A few bytes do not matter.
+pub(crate) fn trim<T: Copy>(items: &mut Vec<T>) {
+    let (used, room) = (size_of_val(items.as_slice()), items.capacity() * size_of::<T>());
+    if room - used > (used / 4).max(1024) {
+        // Not `shrink_to_fit`: an allocator may leave them where they are.
+        *items = items.as_slice().to_vec();
     }
 }
 

@@ -26,6 +26,8 @@ enum Ended {
     Done,
     /// There was nothing to change, as the first answer said.
     Nothing,
+    /// There is nothing to change, said after a try that may have had an effect.
+    Absent,
     /// The run is over.
     Never,
 }
@@ -48,7 +50,7 @@ pub(super) async fn delete(world: Rc<World>, db: u8, table: Option<u8>) {
     let answered = world.moment();
     let mut model = world.model.borrow_mut();
     match ended {
-        Ended::Done => {
+        Ended::Done | Ended::Absent => {
             model.deleted(deletion, answered);
             if table.is_none() {
                 model.retention.forget(db);
@@ -71,7 +73,8 @@ pub(super) async fn set_retention(world: Rc<World>, db: u8, period_ns: Option<i6
     let mut model = world.model.borrow_mut();
     match ended {
         Ended::Done => model.retention.is_set(db, answered),
-        Ended::Nothing => model.retention.is_not_set(db),
+        // No try can have set what there is no database for.
+        Ended::Nothing | Ended::Absent => model.retention.is_not_set(db),
         Ended::Never => {}
     }
     world.changing.set(false);
@@ -96,7 +99,7 @@ where
             Ok(Ok(_)) if alone => return Ended::Done,
             Ok(Err(CatalogError::Storage(_))) | Err(AskError::Died(_) | AskError::Deadline(_)) => {}
             Ok(Err(_)) if alone && first => return Ended::Nothing,
-            Ok(Err(_)) if alone => return Ended::Done,
+            Ok(Err(_)) if alone => return Ended::Absent,
             Ok(_) | Err(AskError::Full(_)) => {}
         }
         first = false;

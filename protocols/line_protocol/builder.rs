@@ -2,7 +2,7 @@
 
 use super::prefix::Prefix;
 use super::value::Value;
-use crate::columns::{Bits, Column, ColumnData, TableRows};
+use crate::columns::{Bits, Column, ColumnData, TableRows, trim};
 use crate::ids::ColumnId;
 use crate::schema::{ColumnKind, TableSchema};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -49,6 +49,28 @@ pub(super) struct TableBuilder<'a> {
     pub(super) tag_count: usize,
     pub(super) shape: Shape<'a>,
     by_name: HashMap<Arc<str>, usize>,
+    /// Where in the body its first line ends.
+    began: usize,
+}
+
+/// Room for so many rows more is made at least.
+const ROWS_MIN: usize = 4;
+
+/// How much of a body has been read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Bytes read.
+    pub(super) read: usize,
+    /// Bytes of all.
+    pub(super) body: usize,
+}
+
+impl Progress {
+    /// How many rows are to come in a table that has had `rows` since `began`.
+    fn rows_left(self, rows: usize, began: usize) -> usize {
+        let (seen, left) = (self.read.saturating_sub(began), self.body.saturating_sub(self.read));
+        rows.saturating_sub(1).saturating_mul(left) / seen.max(1)
+    }
 }
 
 impl TableBuilder<'_> {
@@ -63,6 +85,7 @@ impl TableBuilder<'_> {
             tag_count,
             shape: Shape::default(),
             by_name: HashMap::new(),
+            began: 0,
         }
     }
 
@@ -78,7 +101,11 @@ impl TableBuilder<'_> {
             self.tag_count += usize::from(kind == ColumnKind::Tag);
         }
         self.by_name.insert(Arc::clone(&name), self.columns.len());
-        self.columns.push(ColumnBuilder::new(name, kind, id));
+        let mut column = ColumnBuilder::new(name, kind, id);
+        if self.times.len() >= ROWS_MIN {
+            column.make_room(self.times.capacity());
+        }
+        self.columns.push(column);
     }
 
     /// Adds a field value of the row that is being added, which [`Self::end_row`] completes.
@@ -108,20 +135,41 @@ impl TableBuilder<'_> {
         key
     }
 
-    /// Completes the row whose values were added.
+    /// Completes the row whose values were added. `progress` is how far into the body it ends.
     #[inline]
-    pub(super) fn end_row(&mut self, time_ns: i64) {
+    pub(super) fn end_row(&mut self, time_ns: i64, progress: Progress) {
+        if self.times.is_empty() {
+            self.began = progress.read;
+        }
         self.times.push(time_ns);
+        if self.times.len() == self.times.capacity() {
+            self.make_room(progress);
+        }
+    }
+
+    /// Makes room for as many rows as the body will have if it goes on as it did since the table
+    /// began. Vectors that double touch twice the memory, and keep up to half of it empty for as
+    /// long as the rows live.
+    #[cold]
+    fn make_room(&mut self, progress: Progress) {
+        let rows = self.times.len();
+        let more = progress.rows_left(rows, self.began).max(rows / 4);
+        self.times.reserve_exact(more + more / 64 + ROWS_MIN);
+        let room = self.times.capacity();
+        self.columns.iter_mut().for_each(|column| column.make_room(room));
     }
 
     pub(super) fn finish(self) -> TableRows {
         let rows = self.times.len();
         let finish = |mut column: ColumnBuilder| {
             column.fill_to(rows);
+            column.column.data.trim();
             column.column
         };
+        let mut times = self.times;
+        trim(&mut times);
         let columns = self.columns.into_iter().map(finish).collect();
-        TableRows { name: self.name, known: self.known, times: self.times, columns }
+        TableRows { name: self.name, known: self.known, times, columns }
     }
 }
 
@@ -221,6 +269,23 @@ impl ColumnBuilder {
         }
     }
 
+    /// Makes room for values up to `room` rows.
+    fn make_room(&mut self, room: usize) {
+        let more = room.saturating_sub(self.filled);
+        match &mut self.column.data {
+            ColumnData::Tag { keys, .. } => keys.reserve_exact(more),
+            ColumnData::Float(values) => values.reserve_exact(more),
+            ColumnData::Integer(values) => values.reserve_exact(more),
+            ColumnData::UInteger(values) => values.reserve_exact(more),
+            ColumnData::String(values) => {
+                values.offsets.reserve_exact(more);
+                let bytes = values.bytes.len() / self.filled.max(1) * more;
+                values.bytes.reserve_exact(bytes);
+            }
+            ColumnData::Boolean(values) => values.bytes.reserve_exact(more.div_ceil(8)),
+        }
+    }
+
     /// Gives the rows before `row` that have no value a null.
     #[inline]
     fn fill_to(&mut self, row: usize) {
@@ -255,6 +320,8 @@ mod tests {
     use super::*;
     use crate::schema::FieldType;
 
+    const WHOLE: Progress = Progress { read: 1, body: 1 };
+
     fn table() -> TableBuilder<'static> {
         TableBuilder::new("m".into(), None)
     }
@@ -265,7 +332,7 @@ mod tests {
         table.add_column("t".into(), ColumnKind::Tag, None);
         for (row, value) in ["a", "b", "b", "a", "c"].into_iter().enumerate() {
             table.push_tag(0, value);
-            table.end_row(row as i64);
+            table.end_row(row as i64, WHOLE);
         }
         let rows = table.finish();
         let ColumnData::Tag { keys, dictionary } = &rows.columns[0].data else { panic!("a tag") };
@@ -303,13 +370,51 @@ mod tests {
                     table.push_field(i, value);
                 }
             }
-            table.end_row(row);
+            table.end_row(row, WHOLE);
         }
         for column in table.finish().columns {
             assert_eq!(column.data.len(), 4, "{}", column.name);
             let validity = column.validity.unwrap();
             assert_eq!(validity.len, 4);
             assert_eq!([0, 1, 2, 3].map(|row| validity.get(row)), [false, true, true, false]);
+        }
+    }
+
+    #[test]
+    fn columns_are_about_as_large_as_their_rows() {
+        let body = 5_000 * 40;
+        // From the start, from the middle with other tables in between, and less than it seemed.
+        for (first, step, rows) in [(40, 40, 5_000), (100_000, 80, 1_250), (40, 40, 1_000)] {
+            let mut table = table();
+            table.add_column("t".into(), ColumnKind::Tag, None);
+            table.add_column("f".into(), ColumnKind::Field(FieldType::Float), None);
+            table.add_column("s".into(), ColumnKind::Field(FieldType::String), None);
+            for row in 0..rows {
+                table.push_tag(0, &(row % 1_000).to_string());
+                table.push_field(1, &Value::Float(row as f64));
+                table.push_field(2, &Value::String("some text".into()));
+                table.end_row(row as i64, Progress { read: first + row * step, body });
+            }
+            let done = table.finish();
+            let is_near = |capacity: usize, length: usize| {
+                assert!(capacity >= length && capacity <= length + length / 4 + 1_024);
+            };
+            is_near(done.times.capacity(), rows);
+            for column in &done.columns {
+                assert_eq!(column.data.len(), rows);
+                match &column.data {
+                    ColumnData::Tag { keys, dictionary } => {
+                        is_near(keys.capacity(), rows);
+                        is_near(dictionary.bytes.capacity(), dictionary.bytes.len());
+                    }
+                    ColumnData::Float(values) => is_near(values.capacity(), rows),
+                    ColumnData::String(values) => {
+                        is_near(values.offsets.capacity(), rows + 1);
+                        is_near(values.bytes.capacity(), rows * 9);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 //! one pass (`read_expected`). Whatever does not fit goes the general way (`read_any`), which also
 //! words the errors. On both, the values wait aside until the whole line is known to be good.
 
-use super::builder::{ExpectedField, ExpectedTag, TableBuilder};
+use super::builder::{ExpectedField, ExpectedTag, Progress, TableBuilder};
 use super::check::{Against, Plan};
 use super::fault::Fault;
 use super::lexer::{LexedLine, line_end, skip_spaces, tag_value};
@@ -18,6 +18,7 @@ use crate::limits::REFUSED_LINES_TOLD_MAX;
 use crate::schema::DatabaseSchema;
 use hashbrown::HashMap;
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
             }
             let line = line_at(self.body.as_bytes(), start);
             pos = line.end;
-            match self.read_any(self.body.get(line.clone()).unwrap_or_default()) {
+            match self.read_any(line.clone()) {
                 Ok(()) => {
                     write.accepted_lines += 1;
                     write.accepted_bytes += line.len();
@@ -164,7 +165,7 @@ impl<'a> Reader<'a> {
                 builder.push_field(column, value);
             }
         }
-        builder.end_row(time_ns);
+        builder.end_row(time_ns, Progress { read: end, body: self.body.len() });
         self.last_table = table;
         Some(end)
     }
@@ -218,8 +219,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads any logical line.
-    fn read_any(&mut self, text: &'a str) -> Result<(), Fault<'a>> {
-        self.line.lex(text)?;
+    fn read_any(&mut self, line: Range<usize>) -> Result<(), Fault<'a>> {
+        let end = line.end;
+        self.line.lex(self.body.get(line).unwrap_or_default())?;
         let table = self.by_name.get(&*self.line.measurement).copied();
         let against = Against {
             database: self.database,
@@ -231,12 +233,13 @@ impl<'a> Reader<'a> {
         let is_known = against.table.map_or(self.plan.known.is_some(), |t| t.known.is_some());
         let timestamp = self.line.timestamp;
         let time_ns = row_time(self.options, self.default_ns, timestamp, is_known)?;
-        self.add_row(table, time_ns);
+        self.add_row(table, time_ns, end);
         Ok(())
     }
 
-    /// Adds the line as planned, with the tables and columns that it introduces.
-    fn add_row(&mut self, table: Option<usize>, time_ns: i64) {
+    /// Adds the line as planned, which ends at `end`, with the tables and columns that it
+    /// introduces.
+    fn add_row(&mut self, table: Option<usize>, time_ns: i64, end: usize) {
         let table = table.unwrap_or_else(|| self.add_table());
         self.last_table = table;
         let (line, plan) = (&self.line, &mut self.plan);
@@ -252,7 +255,7 @@ impl<'a> Reader<'a> {
         for (column, value) in plan.fields.iter().zip(&line.values) {
             builder.push_field(*column, value);
         }
-        builder.end_row(time_ns);
+        builder.end_row(time_ns, Progress { read: end, body: self.body.len() });
         expect(builder, line, plan);
     }
 

@@ -17,6 +17,7 @@ struct Series<'a> {
     keys: Range<usize>,
     /// The series that followed this one last time.
     next: usize,
+    hash: u64,
 }
 
 /// The series seen so far.
@@ -27,6 +28,8 @@ pub(super) struct SeriesMemo<'a> {
     index: HashTable<usize>,
     hasher: DefaultHashBuilder,
     last: usize,
+    /// The series that was looked for last in vain, and its hash.
+    missed: Option<(&'a [u8], u64)>,
 }
 
 impl<'a> SeriesMemo<'a> {
@@ -35,7 +38,7 @@ impl<'a> SeriesMemo<'a> {
     /// Senders walk over their series in the same order again and again, so the one that followed
     /// last time is tried first: that spares looking for the end of the tags and hashing them.
     #[inline]
-    pub(super) fn find(&mut self, rest: &[u8]) -> Option<(usize, usize)> {
+    pub(super) fn find(&mut self, rest: &'a [u8]) -> Option<(usize, usize)> {
         let last = self.series.get(self.last)?;
         if let Some(expected) = self.series.get(last.next)
             && rest.get(expected.text.len()) == Some(&b' ')
@@ -48,7 +51,10 @@ impl<'a> SeriesMemo<'a> {
         let hash = self.hasher.hash_one(text);
         let series = &self.series;
         let is_text = |i: &usize| series.get(*i).is_some_and(|series| series.text == text);
-        let found = *self.index.find(hash, is_text)?;
+        let Some(found) = self.index.find(hash, is_text).copied() else {
+            self.missed = Some((text, hash));
+            return None;
+        };
         self.follow(found);
         Some((found, text.len()))
     }
@@ -62,22 +68,27 @@ impl<'a> SeriesMemo<'a> {
 
     /// Remembers the series of an accepted line.
     pub(super) fn add(&mut self, text: &'a [u8], table: usize, keys: &[TagKey]) {
-        let hash = self.hasher.hash_one(text);
-        let series = &self.series;
-        let is_text = |i: &usize| series.get(*i).is_some_and(|series| series.text == text);
-        if let Some(found) = self.index.find(hash, is_text).copied() {
-            self.follow(found);
-            return;
-        }
+        let hash = match self.missed {
+            Some((missed, hash)) if std::ptr::eq(missed, text) => hash,
+            _ => {
+                let hash = self.hasher.hash_one(text);
+                let series = &self.series;
+                let is_text = |i: &usize| series.get(*i).is_some_and(|s| s.text == text);
+                if let Some(found) = self.index.find(hash, is_text).copied() {
+                    self.follow(found);
+                    return;
+                }
+                hash
+            }
+        };
         let number = self.series.len();
         let first = self.keys.len();
         self.keys.extend_from_slice(keys);
         let keys = first..self.keys.len();
         // Until it is known what follows a series, it is taken to repeat.
-        self.series.push(Series { text, table, keys, next: number });
-        let (series, hasher) = (&self.series, &self.hasher);
-        let rehash = |i: &usize| hasher.hash_one(series.get(*i).map_or(&[][..], |s| s.text));
-        self.index.insert_unique(hash, number, rehash);
+        self.series.push(Series { text, table, keys, next: number, hash });
+        let series = &self.series;
+        self.index.insert_unique(hash, number, |i| series.get(*i).map_or(0, |s| s.hash));
         self.follow(number);
     }
 
