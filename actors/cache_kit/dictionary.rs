@@ -8,17 +8,27 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
+use compact_str::CompactString;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use protocols::messages::caches::KeyValue;
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+/// A value. Texts of up to 24 bytes, which names of series mostly are, need no memory of their own.
+#[derive(Clone, Debug)]
+enum Word {
+    Text(CompactString),
+    Integer(i64),
+    UInteger(u64),
+    Boolean(bool),
+}
+
 /// A value and who has it.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// `None` is null.
-    value: Option<KeyValue>,
+    /// `None` is null, and what a forgotten entry has.
+    value: Option<Word>,
     uses: u32,
     /// In a table of keys the newest key with this value; the others follow by the table's links.
     first: KeyId,
@@ -74,21 +84,31 @@ impl<'a> Sought<'a> {
         }
     }
 
-    fn owned(self) -> Option<KeyValue> {
+    fn held(value: Option<&'a Word>) -> Self {
+        match value {
+            None => Self::Null,
+            Some(Word::Text(text)) => Self::Text(text),
+            Some(Word::Integer(number)) => Self::Integer(*number),
+            Some(Word::UInteger(number)) => Self::UInteger(*number),
+            Some(Word::Boolean(truth)) => Self::Boolean(*truth),
+        }
+    }
+
+    fn owned(self) -> Option<Word> {
         match self {
             Self::Null => None,
-            Self::Text(text) => Some(KeyValue::Text(Arc::from(text))),
-            Self::Integer(number) => Some(KeyValue::Integer(number)),
-            Self::UInteger(number) => Some(KeyValue::UInteger(number)),
-            Self::Boolean(truth) => Some(KeyValue::Boolean(truth)),
+            Self::Text(text) => Some(Word::Text(CompactString::new(text))),
+            Self::Integer(number) => Some(Word::Integer(number)),
+            Self::UInteger(number) => Some(Word::UInteger(number)),
+            Self::Boolean(truth) => Some(Word::Boolean(truth)),
         }
     }
 }
 
-/// Memory of a text: its bytes, and what an allocation of its own costs.
-fn text_bytes(value: Option<&KeyValue>) -> usize {
+/// Memory that a value takes beside its entry.
+fn text_bytes(value: Option<&Word>) -> usize {
     match value {
-        Some(KeyValue::Text(text)) => text.len() + 32,
+        Some(Word::Text(text)) if text.is_heap_allocated() => text.capacity() + 8,
         _ => 0,
     }
 }
@@ -124,7 +144,7 @@ impl Dictionary {
     fn find_hashed(&self, hash: u32, sought: Sought<'_>) -> Option<u32> {
         let is_it = |known: &Indexed| {
             let value = &self.entries[known.word as usize].value;
-            known.hash == hash && Sought::of(value.as_ref()) == sought
+            known.hash == hash && Sought::held(value.as_ref()) == sought
         };
         self.index.find(Indexed::spread(hash), is_it).map(|known| known.word)
     }
@@ -132,7 +152,7 @@ impl Dictionary {
     fn find_or_add(&mut self, sought: Sought<'_>) -> u32 {
         // A forgotten entry has no text, so that only one in use can be the one.
         let is_next = |entry: &Entry| match (&entry.value, sought) {
-            (Some(KeyValue::Text(known)), Sought::Text(text)) => known.as_ref() == text,
+            (Some(Word::Text(known)), Sought::Text(text)) => known == text,
             _ => false,
         };
         let word = match self.entries.get(self.next as usize) {
@@ -274,7 +294,7 @@ impl Dictionary {
     fn forget(&mut self, word: u32) {
         let value = self.entries[word as usize].value.take();
         self.text_bytes -= text_bytes(value.as_ref());
-        let hash = Indexed::spread(self.hash(Sought::of(value.as_ref())));
+        let hash = Indexed::spread(self.hash(Sought::held(value.as_ref())));
         if let Ok(entry) = self.index.find_entry(hash, |known| known.word == word) {
             entry.remove();
             self.free.push(word);
@@ -300,10 +320,10 @@ impl Dictionary {
     pub fn compare(&self, a: u32, b: u32) -> Ordering {
         let value = |word: u32| self.entries[word as usize].value.as_ref();
         match (value(a), value(b)) {
-            (Some(KeyValue::Text(a)), Some(KeyValue::Text(b))) => a.cmp(b),
-            (Some(KeyValue::Integer(a)), Some(KeyValue::Integer(b))) => a.cmp(b),
-            (Some(KeyValue::UInteger(a)), Some(KeyValue::UInteger(b))) => a.cmp(b),
-            (Some(KeyValue::Boolean(a)), Some(KeyValue::Boolean(b))) => a.cmp(b),
+            (Some(Word::Text(a)), Some(Word::Text(b))) => a.cmp(b),
+            (Some(Word::Integer(a)), Some(Word::Integer(b))) => a.cmp(b),
+            (Some(Word::UInteger(a)), Some(Word::UInteger(b))) => a.cmp(b),
+            (Some(Word::Boolean(a)), Some(Word::Boolean(b))) => a.cmp(b),
             (a, b) => a.is_some().cmp(&b.is_some()),
         }
     }
@@ -316,7 +336,7 @@ impl Dictionary {
             DataType::Int64 => Arc::new(
                 values
                     .map(|value| match value {
-                        Some(KeyValue::Integer(number)) => Some(*number),
+                        Some(Word::Integer(number)) => Some(*number),
                         _ => None,
                     })
                     .collect::<Int64Array>(),
@@ -324,7 +344,7 @@ impl Dictionary {
             DataType::UInt64 => Arc::new(
                 values
                     .map(|value| match value {
-                        Some(KeyValue::UInteger(number)) => Some(*number),
+                        Some(Word::UInteger(number)) => Some(*number),
                         _ => None,
                     })
                     .collect::<UInt64Array>(),
@@ -332,7 +352,7 @@ impl Dictionary {
             DataType::Boolean => Arc::new(
                 values
                     .map(|value| match value {
-                        Some(KeyValue::Boolean(truth)) => Some(*truth),
+                        Some(Word::Boolean(truth)) => Some(*truth),
                         _ => None,
                     })
                     .collect::<BooleanArray>(),
@@ -343,9 +363,9 @@ impl Dictionary {
 }
 
 /// A column of these values. What is no text is null.
-fn texts<'a>(values: impl Iterator<Item = Option<&'a KeyValue>>) -> StringArray {
-    let text = |value: Option<&'a KeyValue>| match value {
-        Some(KeyValue::Text(text)) => Some(text.as_ref()),
+fn texts<'a>(values: impl Iterator<Item = Option<&'a Word>>) -> StringArray {
+    let text = |value: Option<&'a Word>| match value {
+        Some(Word::Text(text)) => Some(text.as_str()),
         _ => None,
     };
     let texts: Vec<Option<&str>> = values.map(text).collect();

@@ -210,43 +210,54 @@ fn add_queries(
     section.add(&table.markdown());
 }
 
+/// Instants that are loaded after the first.
+const LATER_INSTANTS: u64 = 20;
+
+/// The first row of each series, which the caches have to make room for, and the rows after it.
+struct Loads {
+    first: Load,
+    later: Load,
+}
+
+impl Loads {
+    fn seconds(&self) -> f64 {
+        self.first.seconds + self.later.seconds
+    }
+
+    fn cpu_seconds(load: &Load) -> Option<f64> {
+        load.rows_per_cpu_second.map(|rate| load.rows as f64 / rate)
+    }
+
+    fn rows(&self) -> f64 {
+        (self.first.rows + self.later.rows) as f64
+    }
+}
+
 fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     let series = bench.sizes.cache_series;
-    let rows = u64::from(series) * 10;
-    let mut loads: [Vec<Load>; 2] = [Vec::new(), Vec::new()];
+    let mut loads: [Vec<Loads>; 2] = [Vec::new(), Vec::new()];
     for round in 0..bench.sizes.cache_rounds {
         for which in [round % 2, (round + 1) % 2] {
-            let server = bench.start(&bench.launch())?;
-            // A table must be there before its caches.
-            let first = recent(series, 1)?;
-            loader::run(&LoadOptions::new("influxdb3", server.options(), first))?;
-            if which == 1 {
-                declare(&server, series * 2)?;
-            }
-            let label = ["without caches", "with caches"][which];
-            let mut options = LoadOptions::new(label, server.options(), recent(series, rows)?);
-            options.pid = Some(server.pid());
-            let load = loader::run(&options)?;
-            bench.record(&Record::Load(load.clone()))?;
-            ensure!(load.errors == 0, "{} requests failed", load.errors);
-            if which == 1 {
-                await_filled(&server, series)?;
-            }
-            loads[which].push(load);
+            loads[which].push(ingest_once(bench, series, which == 1)?);
         }
     }
     section.add(&format!(
-        "**Ingest** of {} rows of {} series with both caches by `hostname`, and without. Median of \
-         {}.",
-        number(rows as f64),
+        "**Ingest** of {} series with both caches by `hostname`, and without: the first row of \
+         each, which a cache makes room for, and then {LATER_INSTANTS} rows of each. Median of {}.",
         number(f64::from(series)),
         bench.sizes.cache_rounds
     ));
     let mut table = Table::new(["", "without", "with", "ratio"]);
-    type Value = fn(&Load) -> Option<f64>;
-    let values: [(&str, Value); 2] = [
-        ("rows/s", |load| Some(load.rows_per_second)),
-        ("rows per CPU-second", |load| load.rows_per_cpu_second),
+    type Value = fn(&Loads) -> Option<f64>;
+    let values: [(&str, Value); 6] = [
+        ("rows/s, first rows", |l| Some(l.first.rows_per_second)),
+        ("rows/s, later rows", |l| Some(l.later.rows_per_second)),
+        ("rows/s, all", |l| Some(l.rows() / l.seconds())),
+        ("rows per CPU-second, first rows", |l| l.first.rows_per_cpu_second),
+        ("rows per CPU-second, later rows", |l| l.later.rows_per_cpu_second),
+        ("rows per CPU-second, all", |l| {
+            Some(l.rows() / (Loads::cpu_seconds(&l.first)? + Loads::cpu_seconds(&l.later)?))
+        }),
     ];
     for (name, value) in values {
         let [without, with] = [&loads[0], &loads[1]].map(|l| median(l.iter().filter_map(value)));
@@ -254,4 +265,36 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     }
     section.add(&table.markdown());
     Ok(())
+}
+
+/// Starts a server, with caches or without, and loads both parts.
+fn ingest_once(bench: &Bench<'_>, series: u32, with_caches: bool) -> Result<Loads> {
+    let server = bench.start(&bench.launch())?;
+    let all = recent(series, u64::from(series) * (1 + LATER_INSTANTS))?;
+    let first = DataOptions { rows: Some(u64::from(series)), ..all.clone() };
+    let later = DataOptions {
+        rows: Some(u64::from(series) * LATER_INSTANTS),
+        start: all.start + all.interval,
+        ..all.clone()
+    };
+    // A table must be there before its caches.
+    let row = DataOptions { rows: Some(1), ..all };
+    loader::run(&LoadOptions::new("influxdb3", server.options(), row))?;
+    if with_caches {
+        declare(&server, series * 2)?;
+    }
+    let label = if with_caches { "with caches" } else { "without caches" };
+    let load = |data: DataOptions| {
+        let mut options = LoadOptions::new(label, server.options(), data);
+        options.pid = Some(server.pid());
+        let load = loader::run(&options)?;
+        bench.record(&Record::Load(load.clone()))?;
+        ensure!(load.errors == 0, "{} requests failed", load.errors);
+        Ok(load)
+    };
+    let loads = Loads { first: load(first)?, later: load(later)? };
+    if with_caches {
+        await_filled(&server, series)?;
+    }
+    Ok(loads)
 }
