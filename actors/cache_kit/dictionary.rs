@@ -3,9 +3,9 @@
 use super::blocks::Blocks;
 use super::keys::{KeyId, NONE};
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, StringBuilder, UInt64Array,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, UInt64Array, new_null_array,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 use compact_str::CompactString;
@@ -369,10 +369,13 @@ fn texts<'a>(values: impl Iterator<Item = Option<&'a Word>>) -> StringArray {
         _ => None,
     };
     let texts: Vec<Option<&str>> = values.map(text).collect();
-    let bytes = texts.iter().map(|text| text.map_or(0, str::len)).sum();
-    let mut column = StringBuilder::with_capacity(texts.len(), bytes);
-    texts.iter().for_each(|text| column.append_option(*text));
-    column.finish()
+    // A builder would look at room and nulls for each of them.
+    let offsets = OffsetBuffer::from_lengths(texts.iter().map(|text| text.map_or(0, str::len)));
+    let mut bytes = Vec::with_capacity(offsets.last().map_or(0, |end| *end as usize));
+    texts.iter().flatten().for_each(|text| bytes.extend_from_slice(text.as_bytes()));
+    let has_null = texts.iter().any(Option::is_none);
+    let nulls = has_null.then(|| texts.iter().map(Option::is_some).collect());
+    StringArray::new(offsets, bytes.into(), nulls)
 }
 
 fn wrong(column: &ArrayRef) -> ArrowError {

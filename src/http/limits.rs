@@ -22,6 +22,10 @@ pub(super) const ENCODE_INLINE_VALUES_MAX: usize = 2_048;
 /// cache from one step to the next.
 pub(super) const ENCODE_ROWS_MAX: usize = 1_024;
 
+/// Such parts of one answer that are encoded at once: a client on the same machine reads one as
+/// fast as a thread encodes the next, and no answer should take all threads.
+pub(super) const ENCODE_AT_ONCE: usize = 2;
+
 /// Memory of the rows that the `pretty` format may gather: it needs all of them for the widths of
 /// its columns.
 pub(super) const PRETTY_BYTES_MAX: usize = 128 * 1024 * 1024;

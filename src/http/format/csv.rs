@@ -50,6 +50,11 @@ impl Encode for Csv {
     fn finish(&mut self) -> Result<Vec<u8>, QueryError> {
         Ok(Vec::new())
     }
+
+    fn fork(&self) -> Option<Box<dyn Encode>> {
+        let bytes_last = self.bytes_last;
+        (!self.header_is_due).then(|| Box::new(Self { header_is_due: false, bytes_last }) as _)
+    }
 }
 
 /// Writes the cells of a line with commas between.

@@ -100,6 +100,12 @@ impl Encode for Json {
         };
         Ok(end.to_vec())
     }
+
+    /// Once the array has begun, each object begins with a comma.
+    fn fork(&self) -> Option<Box<dyn Encode>> {
+        let (frame, bytes_last) = (self.frame, self.bytes_last);
+        self.has_rows.then(|| Box::new(Self { frame, has_rows: true, bytes_last }) as _)
+    }
 }
 
 struct Column<'a> {

@@ -11,7 +11,7 @@ mod tests;
 mod type_tests;
 
 use super::failure::Failure;
-use super::limits::{ENCODE_INLINE_VALUES_MAX, ENCODE_ROWS_MAX};
+use super::limits::{ENCODE_AT_ONCE, ENCODE_INLINE_VALUES_MAX, ENCODE_ROWS_MAX};
 use actix_web::error::BlockingError;
 use actix_web::{HttpResponse, web};
 use arrow::array::RecordBatch;
@@ -30,6 +30,11 @@ trait Encode: Send {
     fn batch(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, QueryError>;
     /// Called once, after the last batch.
     fn finish(&mut self) -> Result<Vec<u8>, QueryError>;
+    /// Another encoder for a batch behind those that this one was given, whose bytes go behind
+    /// theirs. `None` if they depend on what this one wrote, or is still to write.
+    fn fork(&self) -> Option<Box<dyn Encode>> {
+        None
+    }
 }
 
 fn encoder(format: ResultFormat, schema: &SchemaRef) -> Result<Box<dyn Encode>, QueryError> {
@@ -86,8 +91,8 @@ pub(super) async fn respond(
 ) -> Result<HttpResponse, Failure> {
     let encoder = encoder(format, &schema)?;
     let gathers = matches!(format, ResultFormat::Pretty | ResultFormat::Parquet);
-    let encoder = Encoder::Here(encoder);
-    let rows = Rows { encoder, batches, pending: VecDeque::new(), gathers };
+    let (pending, under_way) = (VecDeque::new(), VecDeque::new());
+    let rows = Rows { encoder: Some(encoder), batches, pending, under_way, gathers };
     let mut answer = HttpResponse::Ok();
     answer.content_type(format.content_type());
     Ok(match Box::pin(rows.next()).await? {
@@ -106,52 +111,65 @@ pub(super) async fn respond(
 
 /// A result on its way into bytes.
 struct Rows {
-    encoder: Encoder,
+    /// `None` while it is on the blocking pool itself.
+    encoder: Option<Box<dyn Encode>>,
     batches: BoxStream<'static, Result<RecordBatch, QueryError>>,
     /// Parts of the last batch that are still to be encoded.
     pending: VecDeque<RecordBatch>,
+    /// Parts on the blocking pool, in order.
+    under_way: VecDeque<LocalBoxFuture<'static, Result<Encoded, BlockingError>>>,
     /// True when the work of encoding is left for the end.
     gathers: bool,
 }
 
-/// Where the encoder is.
-enum Encoder {
-    Here(Box<dyn Encode>),
-    /// On the blocking pool, with a part.
-    Away(LocalBoxFuture<'static, Result<Encoded, BlockingError>>),
-}
-
-/// The encoder and the bytes of the part.
-type Encoded = Result<(Box<dyn Encode>, Vec<u8>), QueryError>;
+/// The bytes of a part, and the encoder if it was the only one.
+type Encoded = Result<(Option<Box<dyn Encode>>, Vec<u8>), QueryError>;
 
 impl Rows {
     /// The next bytes, and what follows them.
     async fn next(mut self) -> Result<(Bytes, Option<Self>), QueryError> {
         loop {
-            let (encoder, bytes) = match self.encoder {
-                Encoder::Away(encoded) => encoded.await.map_err(blocking_error)??,
-                Encoder::Here(mut encoder) => match self.pending.pop_front() {
-                    Some(part) => {
-                        let bytes = encoder.batch(&part)?;
-                        (encoder, bytes)
-                    }
+            let bytes = match (self.under_way.pop_front(), &mut self.encoder) {
+                (Some(encoded), _) => {
+                    let (encoder, bytes) = encoded.await.map_err(blocking_error)??;
+                    self.encoder = encoder.or(self.encoder);
+                    bytes
+                }
+                (None, None) => return Err(internal("the encoder is gone".to_owned())),
+                (None, Some(encoder)) => match self.pending.pop_front() {
+                    Some(part) => encoder.batch(&part)?,
                     None => match self.batches.next().await {
                         Some(batch) => {
                             self.pending = parts(batch?);
-                            (encoder, Vec::new())
+                            Vec::new()
                         }
-                        None => return Ok((finish(encoder, self.gathers).await?, None)),
+                        None => return Ok((finish(self.encoder, self.gathers).await?, None)),
                     },
                 },
             };
-            // A large part is encoded while the one before is on its way to the client.
-            self.encoder = match self.pending.pop_front_if(|part| is_large(part)) {
-                Some(part) => encode_away(encoder, part),
-                None => Encoder::Here(encoder),
-            };
+            self.encode_ahead();
             if !bytes.is_empty() {
                 return Ok((Bytes::from(bytes), Some(self)));
             }
+        }
+    }
+
+    /// Has the next large parts encoded on the blocking pool, while those before are on their way
+    /// to the client.
+    fn encode_ahead(&mut self) {
+        while self.under_way.len() < ENCODE_AT_ONCE
+            && self.pending.front().is_some_and(is_large)
+            && let Some(encoder) = self.encoder.take()
+            && let Some(part) = self.pending.pop_front()
+        {
+            let encoded = match encoder.fork() {
+                Some(mut fork) => {
+                    self.encoder = Some(encoder);
+                    web::block(move || fork.batch(&part).map(|bytes| (None, bytes))).boxed_local()
+                }
+                None => encode_away(encoder, part),
+            };
+            self.under_way.push_back(encoded);
         }
     }
 }
@@ -161,13 +179,16 @@ fn is_large(part: &RecordBatch) -> bool {
     part.num_rows() * part.num_columns() > ENCODE_INLINE_VALUES_MAX
 }
 
-/// Begins to encode a part on the blocking pool.
-fn encode_away(mut encoder: Box<dyn Encode>, part: RecordBatch) -> Encoder {
-    let encoded = web::block(move || encoder.batch(&part).map(|bytes| (encoder, bytes)));
-    Encoder::Away(encoded.boxed_local())
+/// Begins to encode a part on the blocking pool, with the encoder itself.
+fn encode_away(
+    mut encoder: Box<dyn Encode>,
+    part: RecordBatch,
+) -> LocalBoxFuture<'static, Result<Encoded, BlockingError>> {
+    web::block(move || encoder.batch(&part).map(|bytes| (Some(encoder), bytes))).boxed_local()
 }
 
-async fn finish(mut encoder: Box<dyn Encode>, gathers: bool) -> Result<Bytes, QueryError> {
+async fn finish(encoder: Option<Box<dyn Encode>>, gathers: bool) -> Result<Bytes, QueryError> {
+    let Some(mut encoder) = encoder else { return Ok(Bytes::new()) };
     let bytes = match gathers {
         true => web::block(move || encoder.finish()).await.map_err(blocking_error)?,
         false => encoder.finish(),

@@ -204,6 +204,34 @@ async fn large_batches_are_sent_in_parts() {
     assert_eq!(read[39_999]["n"], 19_999);
 }
 
+#[actix_web::test]
+async fn parts_that_are_encoded_at_once_stay_in_order() {
+    let numbers =
+        |range: std::ops::Range<i64>| -> ArrayRef { Arc::new(Int64Array::from_iter(range)) };
+    let rows = |range: std::ops::Range<i64>| {
+        batch(vec![
+            ("a", numbers(range.clone())),
+            ("b", numbers(range.clone())),
+            ("c", numbers(range)),
+        ])
+    };
+    // Large batches, empty ones and small ones in turn.
+    let batches =
+        [rows(0..0), rows(0..5_000), rows(5_000..5_001), rows(5_001..5_001), rows(5_001..9_000)];
+    let object = |n: i64| format!(r#"{{"a":{n},"b":{n},"c":{n}}}"#);
+    let objects: Vec<String> = (0..9_000).map(object).collect();
+    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+    let csv: String = (0..9_000).map(|n| format!("{n},{n},{n}\n")).collect();
+    for (format, expected) in [
+        (ResultFormat::Json, format!("[{}]", objects.join(","))),
+        (ResultFormat::JsonLines, lines),
+        (ResultFormat::Csv, format!("a,b,c\n{csv}")),
+    ] {
+        let bytes = encode(format, &batches[0].schema(), &batches).await;
+        assert!(bytes == expected.as_bytes(), "{format:?}");
+    }
+}
+
 fn failing(before: Vec<RecordBatch>, kind: ErrorKind) -> BoxStream<'static, BatchResult> {
     let error = QueryError { kind, message: "Divide by zero".to_owned() };
     futures::stream::iter(before.into_iter().map(Ok).chain([Err(error)])).boxed()
