@@ -20,6 +20,7 @@ mod formats;
 mod guide;
 mod health;
 mod load_profile;
+mod memory;
 mod query;
 mod query_errors;
 mod readme;

@@ -172,6 +172,12 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The number of its process.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGKILL: no handler runs, no buffer is flushed.
     pub(crate) fn kill(&mut self) {
         self.process.kill().expect("a child process");
