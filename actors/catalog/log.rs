@@ -78,6 +78,10 @@ impl CatalogLog {
             check_header(&path, header, state.next_header())?;
             state.apply_record(&record).with_context(|| path)?;
         }
+        drop(records);
+        if state.is_some() {
+            self.settle().await?;
+        }
         Ok(state.map(|state| Loaded { state, checkpoint_sequence }))
     }
 
@@ -131,11 +135,26 @@ impl CatalogLog {
             let path = paths::catalog_log(&self.node, sequence);
             check_header(&path, found, Header { sequence, ..header })?;
             if sequence == header.sequence && record.nonce == nonce {
+                self.settle().await?;
                 return Ok(Some(Vec::new()));
             }
             records.push(record);
         }
-        Ok((!records.is_empty()).then_some(records))
+        if records.is_empty() {
+            return Ok(None);
+        }
+        self.settle().await?;
+        Ok(Some(records))
+    }
+
+    /// Makes the records durable that were read: rows in the WAL, which use their ids, must not
+    /// outlive them. Checkpoints may go, the records give the same.
+    async fn settle(&self) -> anyhow::Result<()> {
+        if canary::is("catalog-read-is-durable") {
+            return Ok(());
+        }
+        let folder = paths::catalog_log_dir(&self.node);
+        self.objects.settle(&folder).await.with_context(|| format!("{folder} cannot be synced"))
     }
 
     /// Stores a checkpoint and removes those that are no longer needed.

@@ -235,10 +235,13 @@ fn name_after(name: &str, id: u32, now_ns: i64, taken: impl Fn(&str) -> bool) ->
     renamed.into()
 }
 
-/// Marks what is due as without rows, and forgets what has been so for the grace period.
+/// Marks what is due as without rows, and forgets what has been so for the grace period: in order
+/// of age, so that the same catalog always gives the same record.
 fn sweep(catalog: &CatalogSnapshot, grace_ns: i64, now_ns: i64) -> Vec<Change> {
     let mut changes = Vec::new();
-    for database in catalog.databases.values() {
+    let mut databases: Vec<_> = catalog.databases.values().collect();
+    databases.sort_unstable_by_key(|database| database.id);
+    for database in databases {
         let db = || Arc::clone(&database.name);
         match due(database.deletion, grace_ns, now_ns) {
             Due::Forget => {
@@ -250,7 +253,9 @@ fn sweep(catalog: &CatalogSnapshot, grace_ns: i64, now_ns: i64) -> Vec<Change> {
             }
             Due::Nothing => {}
         }
-        for table in database.tables.values() {
+        let mut tables: Vec<_> = database.tables.values().collect();
+        tables.sort_unstable_by_key(|table| table.id);
+        for table in tables {
             let name = || Arc::clone(&table.name);
             match due(table.deletion, grace_ns, now_ns) {
                 Due::Forget => changes.push(Change::ForgetTable { db: db(), table: name() }),

@@ -14,7 +14,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use protocols::messages::parquet_cache::{Evict, Insert, LookUp, LookUpRows, PruneDue, WantedFile};
 use protocols::messages::rank;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +57,9 @@ pub struct ParquetCache {
     /// Files that are being decoded, and a guess of the bytes that they will take.
     decodes: usize,
     decoding_bytes: usize,
-    fetches: HashMap<Arc<str>, Fetch>,
+    /// In an order of its own, as all who wait are told at once when the actor dies: where hashes
+    /// decide who is first, a simulated run cannot be repeated.
+    fetches: BTreeMap<Arc<str>, Fetch>,
     /// Bytes that will arrive.
     fetching_bytes: usize,
     series: Series,
@@ -95,7 +97,7 @@ impl ParquetCache {
             decoded: DecodedFiles::default(),
             decodes: 0,
             decoding_bytes: 0,
-            fetches: HashMap::new(),
+            fetches: BTreeMap::new(),
             fetching_bytes: 0,
             series: Series {
                 hits: metrics::counter!("parquet_cache_hits_total"),

@@ -361,3 +361,32 @@ async fn pruning_a_full_cache_drops_a_part_of_it_and_at_least_one_file() {
 }
 
 mod decoded;
+
+#[cfg(feature = "failpoints")]
+#[actix_rt::test]
+async fn all_who_wait_hear_of_a_death_in_the_same_order_each_time() {
+    use futures::StreamExt;
+    use futures::stream::FuturesUnordered;
+
+    // On a simulated machine panics can be planted.
+    let machine = crate::runtime::simulated::Machine::new(1, None);
+    let _entered = machine.enter();
+    tokio::time::pause();
+    let world = World::start(1000).await;
+    world.hold_reads();
+    let names: Vec<String> = (10..50).map(|i| i.to_string()).collect();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let asks: FuturesUnordered<_> = (names.iter())
+        .map(async |name| {
+            let answer = world.cache.ask_from_edge(file(name, 10), deadline).await;
+            answer.map_or(name.as_str(), |_| "answered")
+        })
+        .collect();
+    let death = async {
+        world.reads_reach(names.len()).await;
+        machine.faults.borrow_mut().plant_panic("parquet-cache:PruneDue", 1);
+        assert!(world.cache.tell(PruneDue));
+    };
+    let (told, ()) = join(asks.collect::<Vec<_>>(), death).await;
+    assert_eq!(told, names);
+}

@@ -1,16 +1,18 @@
 //! The actor: says when its worker does what.
 
 use super::ask::Mailboxes;
+use super::index::IndexLog;
 use super::worker::{Left, Settings, Worker};
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::canary;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
-use crate::wal::Wal;
+use crate::wal::{Owner, Wal};
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, abortable};
 use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
@@ -27,9 +29,8 @@ pub const OBJECT_GRACE_MIN: Duration = Duration::from_secs(300);
 pub struct PersistConfig {
     /// Prefix of the node's objects.
     pub node: String,
-    /// Names this process in the index: random at its start, and the same in all lives of the
-    /// actor.
-    pub writer: u128,
+    /// The claim of this process. Its identity names the process in the index.
+    pub owner: Owner,
     /// Where everything is kept.
     pub objects: Objects,
     /// The shards whose chunks become files.
@@ -76,7 +77,9 @@ struct UnderWay(AbortHandle);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.abort();
+        if !canary::is("work-outlives-actor") {
+            self.0.abort();
+        }
     }
 }
 
@@ -84,10 +87,10 @@ impl Persist {
     /// Loads the index of files. A snapshot that was under way begins again.
     ///
     /// # Errors
-    /// When the index cannot be read, or the store fails.
+    /// When the index cannot be read, the store fails, or another process has started meanwhile.
     pub async fn open(config: PersistConfig) -> anyhow::Result<Self> {
-        let settings = Settings::of(&config);
-        let worker = Worker::open(settings, Mailboxes::of(&config), config.writer).await?;
+        let log = IndexLog::take_over(&config.objects, &config.node, &config.owner).await?;
+        let worker = Worker::open(Settings::of(&config), Mailboxes::of(&config), log).await?;
         Ok(Self {
             worker: Some(Box::new(worker)),
             work: None,

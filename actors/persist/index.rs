@@ -11,6 +11,7 @@ mod tests;
 use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::objects::Objects;
+use crate::wal::Owner;
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -89,6 +90,22 @@ pub struct IndexLog {
 }
 
 impl IndexLog {
+    /// Opens the index for the process that `owner` stands for, unless another has claimed the log
+    /// of the node since. So of processes that start at once the one with the last claim is also
+    /// the one with the last step; else each could find itself replaced by another, and all end.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the claim is not the last one or cannot be read.
+    pub async fn take_over(objects: &Objects, node: &str, owner: &Owner) -> anyhow::Result<Self> {
+        let may_step = async || {
+            let is_current = owner.is_current().await;
+            let is_current = is_current.context("the claim on the WAL could not be read")?;
+            ensure!(is_current, "another process has started under node id {node} meanwhile");
+            Ok(())
+        };
+        Self::open_if(objects, node, owner.identity(), may_step).await
+    }
+
     /// Loads the index of `node` and takes an empty step, upon which another process that still
     /// works under this node id finds itself fenced, be it one that found no index either.
     /// `writer` is random for each process, and the same each time that a process opens the index.
@@ -96,9 +113,21 @@ impl IndexLog {
     /// # Errors
     /// As [`load`], and when the step cannot be taken.
     pub async fn open(objects: &Objects, node: &str, writer: u128) -> anyhow::Result<Self> {
+        Self::open_if(objects, node, writer, async || Ok(())).await
+    }
+
+    /// The same if `may_step` does not fail. It is asked between reading and writing: who claims
+    /// the log after that answer reads the index after it, too, and goes beyond this step.
+    async fn open_if(
+        objects: &Objects,
+        node: &str,
+        writer: u128,
+        may_step: impl AsyncFn() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let folder = Folder::new(objects, node);
         for _ in 0..TAKEOVERS_MAX {
             let loaded = folder.load().await?;
+            may_step().await?;
             let bases = loaded.base.into_iter().collect();
             let mut log = Self { folder: folder.clone(), writer, index: loaded.index, bases };
             match log.append(IndexChange::default()).await {
@@ -150,9 +179,15 @@ impl IndexLog {
         // Whatever the store answered, what counts is whose segment is there now: a put that was
         // reported as failed, or as late, may have been stored.
         match self.folder.read_segment(segment.sequence).await {
-            Ok(found) if found == *segment => self.check_newest(path, segment.sequence).await,
             Ok(found) if found.writer != self.writer => Err(IndexLogError::Fenced(path)),
             Ok(found) => {
+                if let Err(error) = self.folder.settle().await {
+                    let cause = format!("it is there, but may not stay: {error}");
+                    return Err(IndexLogError::Store { path, cause });
+                }
+                if found == *segment {
+                    return self.check_newest(path, segment.sequence).await;
+                }
                 self.index.apply(&found)?;
                 Err(IndexLogError::Overtaken(path))
             }
@@ -327,6 +362,11 @@ impl Folder {
             Unreadable::Missing.advice()
         );
         Ok(loaded)
+    }
+
+    /// Makes the objects durable that are there.
+    async fn settle(&self) -> std::io::Result<()> {
+        self.objects.settle(&paths::index_dir(&self.node)).await
     }
 
     async fn exists(&self, path: &str) -> anyhow::Result<bool> {

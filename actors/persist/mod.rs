@@ -27,7 +27,8 @@
 //! ## On failure
 //! Rebuilt from the index: a snapshot under way begins again, with the chunks that the shards
 //! still have, and what is still to be removed is found in the index and in the listing of the
-//! WAL. When another process has written to the index, this one ends.
+//! WAL. When another process has written to the index, this one ends; when it has claimed the log,
+//! the index is left to it.
 
 mod actor;
 mod ask;

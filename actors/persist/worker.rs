@@ -91,9 +91,8 @@ pub(super) struct Encoded {
 }
 
 impl<P: Peers> Worker<P> {
-    /// Loads the index. `writer` names this process in it.
-    pub(super) async fn open(settings: Settings, peers: P, writer: u128) -> anyhow::Result<Self> {
-        let log = IndexLog::open(&settings.objects, &settings.node, writer).await?;
+    /// Finds out what an earlier life left to do.
+    pub(super) async fn open(settings: Settings, peers: P, log: IndexLog) -> anyhow::Result<Self> {
         let wal_files = WalFiles::open(&settings, log.index().wal_through()).await?;
         let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
         measure_files(&log);

@@ -188,6 +188,7 @@ async fn pump(
         };
         // A slow client holds its place no longer than the query may take.
         let sent = tokio::select! {
+            biased;
             sent = sender.send(next) => sent.is_ok(),
             _ = expired(deadline), if end.is_none() => return Phase::Fail,
         };

@@ -142,9 +142,21 @@ fn of_others(error: io::Error) -> io::Result<()> {
     }
 }
 
+/// Makes sure that the names in `folder` and its own survive a power loss, whoever made them.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn sync_names(folder: &Path) -> io::Result<()> {
+    create_folders_durable(folder)?;
+    sync_folder(folder)
+}
+
 /// Makes sure that the names in the folder of `path` survive a power loss.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    sync_folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
     if canary::is("no-folder-sync") { Ok(()) } else { files::sync_folder(folder) }
 }
 

@@ -1,5 +1,6 @@
 //! `simulate --seeds 1..1000`: runs seeds of the simulation and says which break a promise.
-//! `simulate --seed 7 --verbose` runs one of them and shows what happens in it.
+//! `simulate --seed 7 --verbose` runs one of them and shows what happens in it. With `--twice` each
+//! seed is run twice, and says where its runs differ, which they must not.
 
 #![expect(clippy::print_stdout, reason = "its output is for a terminal")]
 #![expect(clippy::disallowed_methods, reason = "it is outside of what is simulated")]
@@ -12,12 +13,13 @@ use std::time::Instant;
 
 /// Stack of the simulation's thread: plans of queries are walked on it.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
-/// Every so many seeds one is run twice.
-const TWICE_EVERY: u64 = 100;
+/// Without `--twice`, every so many seeds one is run twice.
+const TWICE_EVERY: u64 = 20;
 
 struct Options {
     seeds: Range<u64>,
     verbose: bool,
+    twice: bool,
     canary: Option<&'static str>,
 }
 
@@ -26,7 +28,9 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(text) => {
             println!("{text}");
-            println!("usage: simulate --seeds FROM..TO | --seed N [--verbose] [--canary NAME]");
+            println!(
+                "usage: simulate --seeds FROM..TO | --seed N [--verbose] [--twice] [--canary NAME]"
+            );
             println!("canaries: {}", CANARIES.join(" "));
             return ExitCode::from(2);
         }
@@ -39,13 +43,14 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options { seeds: 1..101, verbose: false, canary: None };
+    let mut options = Options { seeds: 1..101, verbose: false, twice: false, canary: None };
     let mut arguments = std::env::args().skip(1);
     let number = |text: &str| text.parse::<u64>().map_err(|e| format!("{text}: {e}"));
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().ok_or_else(|| format!("{name} needs a value"));
         match name.as_str() {
             "--verbose" => options.verbose = true,
+            "--twice" => options.twice = true,
             "--seed" => {
                 let seed = number(&value()?)?;
                 options.seeds = seed..seed + 1;
@@ -74,20 +79,20 @@ fn simulate(options: Options) -> usize {
     let begun = Instant::now();
     let (mut violations, mut stored, mut calls) = (0, 0, 0);
     for seed in options.seeds.clone() {
-        let report = match run(seed, options.canary, options.verbose) {
+        let twice = options.twice || seed.is_multiple_of(TWICE_EVERY);
+        let report = match run(seed, options.canary, options.verbose || twice) {
             Ok(report) => report,
             Err(error) => {
                 println!("seed {seed}: {error}");
                 return 1;
             }
         };
-        for line in &report.lines {
-            println!("{line}");
-        }
         if options.verbose {
+            report.lines.iter().for_each(|line| println!("{line}"));
             println!("digest {:016x}", report.digest);
         }
-        violations += usize::from(!is_clean(&report, options.canary));
+        let clean = is_clean(&report, options.canary) && (!twice || repeats(&report, &options));
+        violations += usize::from(!clean);
         stored += report.stored;
         calls += report.calls;
     }
@@ -101,7 +106,7 @@ fn simulate(options: Options) -> usize {
     violations
 }
 
-/// Whether the run kept all promises, and is the same when it is repeated.
+/// Whether the run kept all promises.
 fn is_clean(report: &Report, canary: Option<&'static str>) -> bool {
     let seed = report.seed;
     let again = canary.map(|name| format!(" --canary {name}")).unwrap_or_default();
@@ -110,12 +115,27 @@ fn is_clean(report: &Report, canary: Option<&'static str>) -> bool {
         println!("  again: simulate --seed {seed} --verbose{again}");
         return false;
     }
-    if seed.is_multiple_of(TWICE_EVERY) {
-        let digest = run(seed, canary, false).map(|second| second.digest).ok();
-        if digest != Some(report.digest) {
-            println!("seed {seed}: two runs of it differ{again}");
+    true
+}
+
+/// Whether the run is the same when it is repeated.
+fn repeats(first: &Report, options: &Options) -> bool {
+    let seed = first.seed;
+    let second = match run(seed, options.canary, true) {
+        Ok(second) => second,
+        Err(error) => {
+            println!("seed {seed}: {error}");
             return false;
         }
+    };
+    if second.digest == first.digest {
+        return true;
     }
-    true
+    println!("seed {seed}: two runs of it differ");
+    let mut pairs = first.lines.iter().zip(&second.lines);
+    match pairs.find(|(a, b)| a != b) {
+        Some((a, b)) => println!("  {a}\n  {b}"),
+        None => println!("  in the rows of an answer, or in how many lines there are"),
+    }
+    false
 }

@@ -123,7 +123,7 @@ struct Boot {
 /// As at the start of a real server.
 pub async fn boot(options: Options, fatal: Fatal) -> anyhow::Result<Running> {
     let owner = Owner::take(&options.objects, NODE).await?;
-    let index = IndexLog::open(&options.objects, NODE, owner.identity()).await?;
+    let index = IndexLog::take_over(&options.objects, NODE, &owner).await?;
     let index = Arc::new(index.index().clone());
     let guardian = Guardian::new(fatal.clone());
     let mut boot = Boot { options, owner, index, fatal, guardian, births: vec![] };
@@ -301,7 +301,7 @@ impl Boot {
     ) -> anyhow::Result<()> {
         let persist = PersistConfig {
             node: NODE.to_owned(),
-            writer: self.owner.identity(),
+            owner: self.owner.clone(),
             objects: self.options.objects.clone(),
             stores: stores.clone(),
             wal: wal.clone(),

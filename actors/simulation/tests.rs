@@ -19,7 +19,8 @@ fn simulate(seed: u64, canary: Option<&'static str>) -> Report {
 fn first_seed(canary: &str) -> u64 {
     match canary {
         "sorted-form-too-far" => 340,
-        "retry-failed-sync" => 100,
+        "catalog-read-is-durable" => 580,
+        "retry-failed-sync" => 141,
         "no-append-sync" => 2,
         "own-put-is-rival" => 64,
         _ => 1,

@@ -97,7 +97,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     // First the claims, then the reading: a former process can neither acknowledge rows nor finish
     // a snapshot any more that the reading would miss.
     let owner = Owner::take(&objects, &config.node_id).await?;
-    let index = IndexLog::open(&objects, &config.node_id, owner.identity()).await?;
+    let index = IndexLog::take_over(&objects, &config.node_id, &owner).await?;
     let index = Arc::new(index.index().clone());
     let (directory, running_caches) = caches::directory();
     let mut boot = Boot {

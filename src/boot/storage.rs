@@ -205,7 +205,7 @@ impl Boot<'_> {
         cache: Option<Mailbox<ParquetCache>>,
     ) -> anyhow::Result<Mailbox<Persist>> {
         let persist = PersistConfig {
-            writer: self.owner.identity(),
+            owner: self.owner.clone(),
             node: self.config.node_id.clone(),
             objects: self.objects.clone(),
             stores: stores.clone(),

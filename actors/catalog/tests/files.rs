@@ -149,3 +149,50 @@ async fn two_checkpoints_are_kept() {
     let opened = Catalog::open(&config(objects), None).await.unwrap();
     assert_eq!(live(&opened.snapshot.load()).len(), 310);
 }
+
+/// A process stops at any of its calls to the disk, the next one reads what is there, and then the
+/// power fails. True if nothing that was read has gone, whatever the disk lost.
+#[cfg(feature = "simulation")]
+async fn keeps_what_it_read(canary: Option<&'static str>) -> bool {
+    use crate::catalog::log::CatalogLog;
+    use crate::runtime::simulated::Machine;
+    use crate::simulation::objects::SimObjects;
+    use std::sync::Arc;
+
+    tokio::time::pause();
+    for (calls, seed) in (0..60).flat_map(|calls| (0..8).map(move |seed| (calls, seed))) {
+        let machine = Machine::new(seed, canary);
+        let _entered = machine.enter();
+        let root = std::path::PathBuf::from("/data");
+        let store = Arc::new(SimObjects::folder(seed, root.clone()));
+        let objects = Objects { store, directory: Some(root), remote: false, fsync: true };
+        let start = || {
+            machine.disk.borrow_mut().start();
+            machine.durable_folders.borrow_mut().clear();
+        };
+        machine.disk.borrow_mut().stop_in(calls);
+        drop(Catalog::open(&config(objects.clone()), None).await);
+        start();
+        let second = Catalog::open(&config(objects.clone()), None).await.unwrap();
+        let seen = second.snapshot.load().sequence;
+        machine.disk.borrow_mut().lose_power();
+        start();
+        let left = CatalogLog::new(objects, "node0".to_owned()).load().await.unwrap();
+        if left.is_none_or(|left| left.state.next_header().sequence <= seen) {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(feature = "simulation")]
+#[actix_rt::test]
+async fn what_was_read_survives_a_power_loss() {
+    assert!(keeps_what_it_read(None).await);
+}
+
+#[cfg(feature = "simulation")]
+#[actix_rt::test]
+async fn a_loss_of_what_was_read_would_be_noticed() {
+    assert!(!keeps_what_it_read(Some("catalog-read-is-durable")).await);
+}

@@ -1,11 +1,14 @@
 //! Encoding, snapshots and clean-up. The other actors are played by [`fake::Fake`].
 
+mod claims;
 mod clean_up;
 mod encoding;
 mod fake;
+mod gate;
 mod snapshots;
 mod together;
 
+use super::index::IndexLog;
 use super::worker::{Settings, Worker};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
@@ -154,7 +157,8 @@ impl World {
 
     /// A worker of another process.
     async fn worker_of(&self, writer: u128) -> Worker<Fake> {
-        Worker::open(self.settings.clone(), self.fake.clone(), writer).await.unwrap()
+        let log = IndexLog::open(&self.objects, NODE, writer).await.unwrap();
+        Worker::open(self.settings.clone(), self.fake.clone(), log).await.unwrap()
     }
 
     /// Runs a snapshot of `chunks` to its end.

@@ -1,5 +1,7 @@
 //! The actor with a real store shard and a real log.
 
+#[cfg(feature = "failpoints")]
+use super::gate::Gate;
 use super::*;
 use crate::persist::{Persist, PersistConfig};
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
@@ -16,6 +18,8 @@ use protocols::messages::store::{TableView, ViewTable};
 use protocols::messages::wal::{AppendRows, PeriodDue, SyncMode};
 use protocols::paths;
 use protocols::wal_frame::entry;
+#[cfg(feature = "failpoints")]
+use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 struct Node {
@@ -36,6 +40,7 @@ fn soon() -> Instant {
 
 impl Node {
     async fn start(objects: &Objects) -> Self {
+        let owner = Owner::take(objects, NODE).await.unwrap();
         let fatal = Fatal::default();
         let guardian = Guardian::new(fatal.clone());
         let (shard, wal) = (Guardian::mailbox(&bounds("store")), Guardian::mailbox(&bounds("wal")));
@@ -50,7 +55,7 @@ impl Node {
 
         let stores = StoreShards::new(vec![shard.clone()]);
         let log = WalConfig {
-            owner: Owner::take(objects, NODE).await.unwrap(),
+            owner: owner.clone(),
             above_file: index.wal_through(),
             put_by_period: false,
             stores: stores.clone(),
@@ -82,7 +87,7 @@ impl Node {
 
         let config = PersistConfig {
             node: NODE.to_owned(),
-            writer: crate::runtime::random::uuid().as_u128(),
+            owner,
             objects: objects.clone(),
             stores,
             wal: wal.clone(),
@@ -106,9 +111,14 @@ impl Node {
 
     /// Writes a row and ends the WAL period.
     async fn write(&self, time: i64) {
-        let data = ColumnData::Integer(vec![time]);
+        self.write_all(vec![time]).await;
+    }
+
+    /// The same with a row for each time.
+    async fn write_all(&self, times: Vec<i64>) {
+        let data = ColumnData::Integer(times.clone());
         let columns = vec![StoredColumn { id: ColumnId(1), data, validity: None }];
-        let rows = StoredRows { table: TableId(1), times: vec![time], columns };
+        let rows = StoredRows { table: TableId(1), times, columns };
         let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).into();
         let batches = vec![table_batch(DbId(1), rows, &table(1)).unwrap()];
         let append = AppendRows { entry, batches, sync: SyncMode::Durable };
@@ -173,4 +183,68 @@ async fn each_row_is_there_once_while_snapshots_run_and_after_a_restart() {
     let successor = Node::start(&objects).await;
     assert_eq!(successor.times().await, expected);
     assert!(!successor.view().await.files.is_empty());
+}
+
+/// Lets everything go on until somebody has to be let through: the clock of this thread is paused,
+/// and goes on only when nobody has anything to do.
+#[cfg(feature = "failpoints")]
+async fn settle() {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+}
+
+/// The actor dies while a snapshot is under way, and the next life takes it again. True if each row
+/// is there once then, and the shard uses the files that the index names.
+#[cfg(feature = "failpoints")]
+async fn survives_a_death(canary: Option<&'static str>) -> bool {
+    // On a simulated machine panics can be planted, and all actors live on this thread.
+    let machine = crate::runtime::simulated::Machine::new(1, canary);
+    let _entered = machine.enter();
+    tokio::time::pause();
+    let (gate, objects) = Gate::new();
+    let node = Node::start(&objects).await;
+
+    // A snapshot of two chunks, of which one becomes a file.
+    gate.close_for("/00-00/");
+    let mut expected = vec![0, GEN1_NS];
+    node.write_all(expected.clone()).await;
+    while node.view().await.files.is_empty() {
+        let time = HOUR_NS + expected.len() as i64;
+        node.write(time).await;
+        expected.push(time);
+        assert!(expected.len() < 100, "no snapshot was taken");
+        settle().await;
+    }
+    assert_eq!(gate.waiting().len(), 1);
+
+    // The next life of the actor gives the other chunk another number.
+    machine.faults.borrow_mut().plant_panic("persist:CleanUp", 1);
+    assert!(node.persist.ask_from_edge(CleanUp, soon()).await.is_err());
+    settle().await;
+    gate.close_for(".segment");
+    while gate.waiting().iter().any(|key| key.contains("/00-00/")) {
+        gate.let_through(0);
+        settle().await;
+    }
+    // If there are two steps of the index, that of the new life comes first.
+    gate.let_through(gate.waiting().len() - 1);
+    settle().await;
+    gate.open();
+    node.persist.ask_from_edge(FinishSnapshot, soon()).await.unwrap();
+
+    let index = crate::persist::index::load(&objects, NODE).await.unwrap();
+    let indexed: BTreeSet<u64> = index.files().map(|file| file.id).collect();
+    let used: BTreeSet<u64> = node.view().await.files.iter().map(|file| file.id).collect();
+    node.times().await == expected && used == indexed
+}
+
+#[cfg(feature = "failpoints")]
+#[actix_rt::test]
+async fn a_snapshot_under_way_ends_with_the_life_that_took_it() {
+    assert!(survives_a_death(None).await);
+}
+
+#[cfg(feature = "failpoints")]
+#[actix_rt::test]
+async fn a_snapshot_that_goes_on_after_its_life_would_be_noticed() {
+    assert!(!survives_a_death(Some("work-outlives-actor")).await);
 }

@@ -12,11 +12,13 @@ mod unfenced;
 mod uniform;
 mod upload;
 
+use crate::runtime::{disk, pools};
 use anyhow::Context;
 use directory::DurableDirectory;
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
 use options::{Storage, StoreOptions};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,6 +66,18 @@ impl Objects {
     /// The same with the delays of a store behind a network.
     pub fn throttled_memory() -> Self {
         Self { store: Arc::new(throttled::memory()), directory: None, remote: true, fsync: true }
+    }
+
+    /// Makes sure that objects which were found in `folder` stay. One in a directory can be read
+    /// before it is durable, and whoever stored it may have died in between: to be done before
+    /// anything builds on it.
+    ///
+    /// # Errors
+    /// When the directory cannot be synced.
+    pub async fn settle(&self, folder: &str) -> io::Result<()> {
+        let Some(root) = self.directory.as_ref().filter(|_| self.fsync) else { return Ok(()) };
+        let folder = root.join(folder);
+        pools::spawn_blocking(move || disk::sync_names(&folder)).await.map_err(io::Error::other)?
     }
 
     /// A store in a folder.
