@@ -171,10 +171,12 @@ impl<C: Content> Service for Cache<C> {
 
 impl<C: Content> Receive<CacheRows> for Cache<C> {
     fn receive(&mut self, rows: CacheRows, reply: Responder<CacheRows>, _: &mut Cx<'_, Self>) {
+        // Whoever asks after this waits behind these rows, so the writers need not. Should the cache
+        // die of them, it is filled with what the store has, and the store has them already.
+        reply.answer(());
         for batch in rows.batches.iter() {
             self.take(batch);
         }
-        reply.answer(());
     }
 }
 

@@ -6,7 +6,7 @@
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
-//! | `CacheRows` | a `Store` shard | when the rows are in |
+//! | `CacheRows` | a `Store` shard | when its turn has come: later questions wait behind it |
 //! | `LookUpCache` | `Query` | the rows, newest first within a key |
 //! | `FillRows`, `FillEnded`, `StartOver` | `CacheKeeper` | when it is done |
 //! | `EvictDue` | `CacheKeeper` (tell) | nothing |
