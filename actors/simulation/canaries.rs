@@ -19,4 +19,5 @@ pub const CANARIES: &[&str] = &[
     "rival-ignored",
     "own-put-is-rival",
     "catalog-read-is-durable",
+    "unread-header-is-none",
 ];

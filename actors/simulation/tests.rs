@@ -21,6 +21,7 @@ fn first_seed(canary: &str) -> u64 {
         "sorted-form-too-far" => 340,
         "catalog-read-is-durable" => 580,
         "retry-failed-sync" => 141,
+        "unread-header-is-none" => 108_040,
         "no-append-sync" => 2,
         "own-put-is-rival" => 64,
         _ => 1,
