@@ -94,10 +94,7 @@ impl<P: Peers> Worker<P> {
     /// Finds out what an earlier life left to do.
     pub(super) async fn open(settings: Settings, peers: P, log: IndexLog) -> anyhow::Result<Self> {
         let wal_files = WalFiles::open(&settings, log.index().wal_through()).await?;
-        // Half of the files under way are on their way to the store, and with a thread a core,
-        // snapshots took a fifth of the rate from the writers.
-        let threads = settings.concurrency.div_ceil(2);
-        let pool = Pool::background("persist", threads, settings.concurrency)?;
+        let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
         measure_files(&log);
         Ok(Self {
             sweep: Sweep::new(),

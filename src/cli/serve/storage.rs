@@ -97,7 +97,7 @@ pub struct StorageArgs {
     )]
     pub force_snapshot_mem_threshold: MemorySize,
 
-    /// Parquet files that a snapshot writes at once, half of them being encoded [default: one a core]
+    /// Parquet files that a snapshot writes at once [default: one a core]
     #[arg(
         long,
         value_name = "N",
