@@ -12,8 +12,9 @@ use crate::generators::{Checksum, Rows};
 use crate::http::ServerOptions;
 use crate::loader::LoadOptions;
 
-/// Beyond so many rows (about 1.4 GB of line protocol) requests are made while they are sent.
-const READY_ROWS_MAX: u64 = 4_000_000;
+/// Beyond so many rows (about 4 GB of line protocol) requests are made while they are sent, which
+/// takes the server a core if it has only two.
+const READY_ROWS_MAX: u64 = 12_000_000;
 /// So many requests the making thread is ahead.
 const AHEAD: usize = 64;
 
