@@ -56,6 +56,9 @@ pub(super) struct TableBuilder<'a> {
 /// Room for so many rows more is made at least.
 const ROWS_MIN: usize = 4;
 
+/// Bytes of memory that are taken in advance for a byte of line protocol, at most.
+const ROOM_PER_BYTE: usize = 4;
+
 /// How much of a body has been read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Progress {
@@ -70,6 +73,13 @@ impl Progress {
     fn rows_left(self, rows: usize, began: usize) -> usize {
         let (seen, left) = (self.read.saturating_sub(began), self.body.saturating_sub(self.read));
         rows.saturating_sub(1).saturating_mul(left) / seen.max(1)
+    }
+
+    /// For so many rows there may be room, however short the lines have been: what is taken in
+    /// advance for a table of so many columns is bounded by what is left of the body.
+    fn rows_left_max(self, columns: usize) -> usize {
+        let left = self.body.saturating_sub(self.read);
+        left.saturating_mul(ROOM_PER_BYTE) / ((columns + 1) * size_of::<i64>())
     }
 }
 
@@ -101,11 +111,7 @@ impl TableBuilder<'_> {
             self.tag_count += usize::from(kind == ColumnKind::Tag);
         }
         self.by_name.insert(Arc::clone(&name), self.columns.len());
-        let mut column = ColumnBuilder::new(name, kind, id);
-        if self.times.len() >= ROWS_MIN {
-            column.make_room(self.times.capacity());
-        }
-        self.columns.push(column);
+        self.columns.push(ColumnBuilder::new(name, kind, id));
     }
 
     /// Adds a field value of the row that is being added, which [`Self::end_row`] completes.
@@ -153,7 +159,10 @@ impl TableBuilder<'_> {
     #[cold]
     fn make_room(&mut self, progress: Progress) {
         let rows = self.times.len();
-        let more = progress.rows_left(rows, self.began).max(rows / 4);
+        let (expected, bound) =
+            (progress.rows_left(rows, self.began), progress.rows_left_max(self.columns.len()));
+        // Beyond the bound, where lines leave most columns out, it is doubled all the same.
+        let more = if expected <= bound { expected.max(rows / 4) } else { bound.max(rows) };
         self.times.reserve_exact(more + more / 64 + ROWS_MIN);
         let room = self.times.capacity();
         self.columns.iter_mut().for_each(|column| column.make_room(room));
@@ -277,11 +286,8 @@ impl ColumnBuilder {
             ColumnData::Float(values) => values.reserve_exact(more),
             ColumnData::Integer(values) => values.reserve_exact(more),
             ColumnData::UInteger(values) => values.reserve_exact(more),
-            ColumnData::String(values) => {
-                values.offsets.reserve_exact(more);
-                let bytes = values.bytes.len() / self.filled.max(1) * more;
-                values.bytes.reserve_exact(bytes);
-            }
+            // The lengths of texts to come are anybody's guess.
+            ColumnData::String(values) => values.offsets.reserve_exact(more),
             ColumnData::Boolean(values) => values.bytes.reserve_exact(more.div_ceil(8)),
         }
     }
@@ -416,6 +422,29 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn short_lines_after_a_long_one_take_no_room_for_a_body_of_them() {
+        let mut table = table();
+        let (columns, body) = (10_000, 10_000_000);
+        for i in 0..columns {
+            let kind = if i == 0 { FieldType::String } else { FieldType::Float };
+            table.add_column(format!("f{i}").into(), ColumnKind::Field(kind), None);
+        }
+        table.push_field(0, &Value::String("x".repeat(1_000_000).into()));
+        (1..columns).for_each(|i| table.push_field(i, &Value::Float(0.0)));
+        table.end_row(0, Progress { read: 1_100_000, body });
+        for row in 1..5 {
+            table.push_field(1, &Value::Float(1.0));
+            table.end_row(row, Progress { read: 1_100_000 + row as usize * 6, body });
+        }
+        let rooms = table.columns.iter().map(|column| match &column.column.data {
+            ColumnData::Float(values) => values.capacity() * 8,
+            ColumnData::String(texts) => texts.offsets.capacity() * 4 + texts.bytes.capacity(),
+            other => panic!("{other:?}"),
+        });
+        assert!(rooms.sum::<usize>() < 5 * body);
     }
 
     #[test]
