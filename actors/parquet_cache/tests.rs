@@ -5,19 +5,15 @@ use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::objects::Objects;
+use crate::runtime::objects::planned::{Plan, Planned, planted};
 use crate::runtime::pools::Pool;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{join, join_all};
-use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
+use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, Result};
 use protocols::messages::parquet_cache::{Evict, Insert, LookUp, PruneDue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -31,66 +27,27 @@ const HOUR_NS: i64 = 3_600_000_000_000;
 /// Counts reads. A read takes a permit of `gate` and then fails if `fails` says so.
 #[derive(Debug)]
 struct Counting {
-    inner: InMemory,
     reads: AtomicUsize,
     fails: AtomicBool,
     gate: Semaphore,
 }
 
-impl std::fmt::Display for Counting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Counting")
-    }
-}
-
 #[async_trait]
-impl ObjectStore for Counting {
-    async fn put_opts(&self, at: &Path, bytes: PutPayload, how: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(at, bytes, how).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        how: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, how).await
-    }
-
-    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+impl Plan for Counting {
+    async fn get(&self, inner: &InMemory, at: &Path, how: GetOptions) -> Result<GetResult> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        let planted = || Error::Generic { store: "Counting", source: "planted".into() };
         self.gate.acquire().await.map_err(|_| planted())?.forget();
         if self.fails.load(Ordering::SeqCst) {
             return Err(planted());
         }
-        self.inner.get_opts(at, how).await
-    }
-
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(paths)
-    }
-
-    fn list(&self, below: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(below)
-    }
-
-    async fn list_with_delimiter(&self, below: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(below).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, how).await
+        inner.get_opts(at, how).await
     }
 }
 
 /// A cache of 100 bytes over a store with files of known content.
 struct World {
     cache: Mailbox<ParquetCache>,
-    store: Arc<Counting>,
+    store: Arc<Planned<Counting>>,
 }
 
 /// The content of every file of that size.
@@ -104,14 +61,13 @@ fn file(path: &str, size_bytes: usize) -> LookUp {
 
 impl World {
     async fn start(bytes_max: usize) -> Self {
-        let store = Arc::new(Counting {
-            inner: InMemory::new(),
+        let (store, objects) = Planned::new(Counting {
             reads: AtomicUsize::new(0),
             fails: AtomicBool::new(false),
             gate: Semaphore::new(1000),
         });
         let config = ParquetCacheConfig {
-            objects: Objects { store: Arc::<Counting>::clone(&store), ..Objects::memory() },
+            objects,
             bytes_max,
             prune_fraction: 0.5,
             query_path_duration: Duration::from_secs(5 * 3600),

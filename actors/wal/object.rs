@@ -166,8 +166,9 @@ impl Log for ObjectLog {
 mod tests {
     use super::*;
     use crate::runtime::objects::Objects;
+    use crate::runtime::objects::planned::{Plan, Planned};
     use bytes::Bytes;
-    use futures::stream::BoxStream;
+    use object_store::PutResult;
     use object_store::memory::InMemory;
     use protocols::wal_frame::segment::{counted_bytes, read};
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -234,89 +235,36 @@ mod tests {
         assert_eq!(counted(&objects).await, [vec![], vec![], vec![2]]);
     }
 
-    /// Never answers a put.
-    #[derive(Debug)]
-    struct Silent(InMemory, AtomicBool);
-
-    impl std::fmt::Display for Silent {
-        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("Silent")
-        }
-    }
+    /// Stores what is put and, while it is on, does not answer.
+    #[derive(Debug, Default)]
+    struct Silent(AtomicBool);
 
     #[async_trait]
-    impl ObjectStore for Silent {
-        async fn put_opts(
+    impl Plan for Silent {
+        async fn put(
             &self,
+            inner: &InMemory,
             at: &Path,
             bytes: PutPayload,
             how: PutOptions,
-        ) -> object_store::Result<object_store::PutResult> {
-            let answer = self.0.put_opts(at, bytes, how).await;
-            if self.1.load(Ordering::SeqCst) {
+        ) -> object_store::Result<PutResult> {
+            let answer = inner.put_opts(at, bytes, how).await;
+            if self.0.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
             }
             answer
-        }
-
-        async fn put_multipart_opts(
-            &self,
-            at: &Path,
-            how: object_store::PutMultipartOptions,
-        ) -> object_store::Result<Box<dyn object_store::MultipartUpload>> {
-            self.0.put_multipart_opts(at, how).await
-        }
-
-        async fn get_opts(
-            &self,
-            at: &Path,
-            how: object_store::GetOptions,
-        ) -> object_store::Result<object_store::GetResult> {
-            self.0.get_opts(at, how).await
-        }
-
-        fn delete_stream(
-            &self,
-            at: BoxStream<'static, object_store::Result<Path>>,
-        ) -> BoxStream<'static, object_store::Result<Path>> {
-            self.0.delete_stream(at)
-        }
-
-        fn list(
-            &self,
-            prefix: Option<&Path>,
-        ) -> BoxStream<'static, object_store::Result<object_store::ObjectMeta>> {
-            self.0.list(prefix)
-        }
-
-        async fn list_with_delimiter(
-            &self,
-            prefix: Option<&Path>,
-        ) -> object_store::Result<object_store::ListResult> {
-            self.0.list_with_delimiter(prefix).await
-        }
-
-        async fn copy_opts(
-            &self,
-            from: &Path,
-            to: &Path,
-            how: object_store::CopyOptions,
-        ) -> object_store::Result<()> {
-            self.0.copy_opts(from, to, how).await
         }
     }
 
     #[actix_rt::test]
     async fn a_store_that_does_not_answer_is_not_waited_for_and_its_put_does_not_count() {
-        let silent = Arc::new(Silent(InMemory::new(), AtomicBool::new(false)));
-        let store: Arc<dyn ObjectStore> = Arc::<Silent>::clone(&silent);
-        let objects = Objects { store, ..Objects::memory() };
+        let (silent, objects) = Planned::new(Silent::default());
         let mut log = open(&objects).await;
-        silent.1.store(true, Ordering::SeqCst);
+        silent.0.store(true, Ordering::SeqCst);
         let until = Instant::now() + Duration::from_millis(20);
         let error = log.append(&group(1, b"one"), until).await.unwrap_err();
         assert!(error.to_string().contains("has not answered in time"), "{error}");
-        silent.1.store(false, Ordering::SeqCst);
+        silent.0.store(false, Ordering::SeqCst);
         let second = group(2, b"two");
         while log.append(&second, soon()).await.is_err() {}
         assert_eq!(counted(&objects).await, [vec![], vec![], vec![2]]);

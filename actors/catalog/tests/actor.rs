@@ -4,6 +4,7 @@ use super::super::Catalog;
 use super::toxic::{FAILS, LIES, Toxic, WAITS, WORKS};
 use super::{FLOAT, Running, STRING, config, ensure, live};
 use crate::runtime::objects::Objects;
+use crate::runtime::objects::planned::Planned;
 use futures::future::join_all;
 use protocols::messages::catalog::{
     CatalogError, CreateDatabase, DeleteDatabase, EnsureSchema, HardDelete,
@@ -30,7 +31,7 @@ async fn what_changes_nothing_writes_nothing() {
 
 #[actix_rt::test]
 async fn requests_gather_while_a_put_runs() {
-    let (toxic, objects) = Toxic::new();
+    let (toxic, objects) = Planned::new(Toxic::new());
     let running = Running::start(config(objects)).await;
     let begun = running.snapshot.load().sequence;
     toxic.set(WAITS);
@@ -57,7 +58,7 @@ async fn requests_gather_while_a_put_runs() {
 
 #[actix_rt::test]
 async fn a_failed_put_changes_nothing_and_the_next_one_works() {
-    let (toxic, objects) = Toxic::new();
+    let (toxic, objects) = Planned::new(Toxic::new());
     let running = Running::start(config(objects.clone())).await;
     let before = running.snapshot.load().sequence;
     toxic.set(FAILS);

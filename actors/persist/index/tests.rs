@@ -1,13 +1,11 @@
 //! What loads after crashes and damage, and who may write.
 
 use super::*;
+use crate::runtime::objects::planned::{Plan, Planned, planted};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
-use object_store::{
-    CopyOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
-};
+use object_store::{GetResult, ObjectMeta, PutOptions, PutPayload, PutResult, Result};
 use protocols::ids::{DbId, TableId};
 use protocols::snapshot::SnapshotMark;
 use std::sync::Arc;
@@ -29,15 +27,12 @@ const UNREACHABLE: u8 = 5;
 /// A store that fails as a test says, and lists in reverse order.
 #[derive(Debug)]
 struct Moody {
-    inner: InMemory,
     mode: AtomicU8,
 }
 
 impl Moody {
-    fn new() -> (Arc<Self>, Objects) {
-        let moody = Arc::new(Self { inner: InMemory::new(), mode: AtomicU8::new(WORKS) });
-        let store: Arc<dyn ObjectStore> = Arc::<Self>::clone(&moody);
-        (moody, Objects { store, ..Objects::memory() })
+    fn new() -> (Arc<Planned<Self>>, Objects) {
+        Planned::new(Self { mode: AtomicU8::new(WORKS) })
     }
 
     fn set(&self, mode: u8) {
@@ -49,64 +44,49 @@ impl Moody {
     }
 }
 
-impl std::fmt::Display for Moody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Moody")
-    }
-}
-
-fn planted() -> Error {
-    Error::Generic { store: "Moody", source: "planted".into() }
-}
-
 #[async_trait]
-impl ObjectStore for Moody {
-    async fn put_opts(&self, at: &Path, bytes: PutPayload, how: PutOptions) -> Result<PutResult> {
+impl Plan for Moody {
+    async fn put(
+        &self,
+        inner: &InMemory,
+        at: &Path,
+        bytes: PutPayload,
+        how: PutOptions,
+    ) -> Result<PutResult> {
         match self.mode() {
             FAILS | UNREACHABLE => Err(planted()),
             NO_BASES if at.as_ref().ends_with(".base") => Err(planted()),
-            LIES => self.inner.put_opts(at, bytes, how).await.and(Err(planted())),
-            _ => self.inner.put_opts(at, bytes, how).await,
+            LIES => inner.put_opts(at, bytes, how).await.and(Err(planted())),
+            _ => inner.put_opts(at, bytes, how).await,
         }
     }
 
-    async fn put_multipart_opts(
-        &self,
-        at: &Path,
-        how: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, how).await
-    }
-
-    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+    async fn get(&self, inner: &InMemory, at: &Path, how: GetOptions) -> Result<GetResult> {
         if self.mode() == UNREACHABLE {
             return Err(planted());
         }
-        self.inner.get_opts(at, how).await
+        inner.get_opts(at, how).await
     }
 
-    fn delete_stream(
+    fn delete(
         &self,
+        inner: &InMemory,
         at: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         if self.mode() == NO_DELETIONS {
             return at.map(|_| Err(planted())).boxed();
         }
-        self.inner.delete_stream(at)
+        inner.delete_stream(at)
     }
 
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.inner.list(prefix).collect::<Vec<_>>();
+    fn list(
+        &self,
+        inner: &InMemory,
+        prefix: Option<&Path>,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        let listed = inner.list(prefix).collect::<Vec<_>>();
         let reversed = async { stream::iter(listed.await.into_iter().rev()) };
         stream::once(reversed).flatten().boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, how).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is removed, when, and in which order.
 
-use super::fake::Flaky;
+use super::flaky::Flaky;
 use super::*;
 use crate::persist::index::load;
+use crate::runtime::objects::planned::Planned;
 use bytes::Bytes;
 use protocols::paths;
 use protocols::wal_frame::segment::{Header, encode_frame, encode_header};
@@ -201,12 +202,11 @@ async fn objects_stay_through_their_grace_and_go_after_a_restart() {
 
 #[actix_rt::test]
 async fn an_object_that_cannot_be_deleted_is_tried_again() {
-    let store = Arc::new(Flaky::default());
-    let objects = Objects { store: Arc::clone(&store) as _, ..Objects::memory() };
+    let (store, objects) = Planned::new(Flaky::default());
     let (world, mut worker) = two_files(objects).await;
     let path = path_of(&world, 1);
     world.publisher.publish(catalog(2, None, &[1]));
-    store.failing_deletions.store(1, Ordering::Relaxed);
+    store.deletions.store(1, Ordering::Relaxed);
     clean_up(&mut worker).await;
     clean_up(&mut worker).await;
     assert!(world.exists(&path).await);

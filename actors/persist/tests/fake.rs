@@ -1,25 +1,17 @@
-//! The other actors, and an object store that fails when told to. The fakes check, at each step of
-//! a snapshot, that what must be durable before it is.
+//! The other actors. They check, at each step of a snapshot, that what must be durable before it is.
 
 use super::NODE;
 use crate::persist::ask::Peers;
 use crate::persist::index::load;
 use crate::runtime::objects::Objects;
-use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use object_store::memory::InMemory;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
 use protocols::ids::TableId;
 use protocols::messages::store::{Frozen, FrozenChunk, SwapChunk};
 use protocols::paths;
 use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Default)]
@@ -119,101 +111,5 @@ impl Peers for Fake {
     async fn evict(&self, paths: Vec<Arc<str>>) {
         let mut state = self.state.lock().unwrap();
         paths.iter().for_each(|path| drop(state.cached.remove(&**path)));
-    }
-}
-
-/// A store in memory. Some of its next puts and deletions fail.
-#[derive(Debug, Default)]
-pub(super) struct Flaky {
-    inner: InMemory,
-    pub(super) failing_puts: AtomicU32,
-    pub(super) failing_deletions: AtomicU32,
-    /// Parts of uploads that fail.
-    pub(super) failing_parts: Arc<AtomicU32>,
-    pub(super) aborted: Arc<AtomicU32>,
-}
-
-impl std::fmt::Display for Flaky {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Flaky")
-    }
-}
-
-fn planted(left: &AtomicU32) -> Result<()> {
-    match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)) {
-        Ok(_) => Err(Error::Generic { store: "Flaky", source: "planted".into() }),
-        Err(_) => Ok(()),
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Flaky {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, o: PutOptions) -> Result<PutResult> {
-        planted(&self.failing_puts)?;
-        self.inner.put_opts(to, payload, o).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        to: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(FlakyUpload {
-            inner: self.inner.put_multipart_opts(to, options).await?,
-            failing_parts: Arc::clone(&self.failing_parts),
-            aborted: Arc::clone(&self.aborted),
-        }))
-    }
-
-    async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(from, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        if let Err(error) = planted(&self.failing_deletions) {
-            return Box::pin(futures::stream::once(async { Err(error) }));
-        }
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
-    }
-}
-
-#[derive(Debug)]
-struct FlakyUpload {
-    inner: Box<dyn MultipartUpload>,
-    failing_parts: Arc<AtomicU32>,
-    aborted: Arc<AtomicU32>,
-}
-
-#[async_trait]
-impl MultipartUpload for FlakyUpload {
-    fn put_part(&mut self, data: PutPayload) -> object_store::UploadPart {
-        match planted(&self.failing_parts) {
-            Ok(()) => self.inner.put_part(data),
-            Err(error) => Box::pin(async { Err(error) }),
-        }
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        self.inner.complete().await
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.aborted.fetch_add(1, Ordering::Relaxed);
-        self.inner.abort().await
     }
 }

@@ -1,21 +1,17 @@
 //! A store in memory with a gate, before which puts wait until a test lets them through.
 
 use crate::runtime::objects::Objects;
+use crate::runtime::objects::planned::{Plan, Planned};
 use async_trait::async_trait;
-use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-};
+use object_store::{ObjectStore, PutOptions, PutPayload, PutResult, Result};
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
 
 /// See the module's page.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    inner: InMemory,
     queue: Mutex<Queue>,
 }
 
@@ -29,10 +25,8 @@ struct Queue {
 
 impl Gate {
     /// An empty store with an open gate.
-    pub(super) fn new() -> (Arc<Self>, Objects) {
-        let gate = Arc::new(Self::default());
-        let store: Arc<dyn ObjectStore> = Arc::<Self>::clone(&gate);
-        (gate, Objects { store, ..Objects::memory() })
+    pub(super) fn new() -> (Arc<Planned<Self>>, Objects) {
+        Planned::new(Self::default())
     }
 
     /// From now on, puts of objects with `part` in their key wait, and no others. Those that wait
@@ -80,47 +74,16 @@ impl Gate {
     }
 }
 
-impl std::fmt::Display for Gate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Gate")
-    }
-}
-
 #[async_trait]
-impl ObjectStore for Gate {
-    async fn put_opts(&self, to: &Path, payload: PutPayload, o: PutOptions) -> Result<PutResult> {
-        self.pass(to.as_ref()).await;
-        self.inner.put_opts(to, payload, o).await
-    }
-
-    async fn put_multipart_opts(
+impl Plan for Gate {
+    async fn put(
         &self,
+        inner: &InMemory,
         to: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(to, options).await
-    }
-
-    async fn get_opts(&self, from: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(from, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        self.pass(to.as_ref()).await;
+        inner.put_opts(to, payload, options).await
     }
 }

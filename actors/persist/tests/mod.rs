@@ -4,6 +4,7 @@ mod claims;
 mod clean_up;
 mod encoding;
 mod fake;
+mod flaky;
 mod gate;
 mod snapshots;
 mod together;

@@ -1,18 +1,18 @@
 //! Taking snapshots: what is stored, and what happens when something fails in between.
 
-use super::fake::Flaky;
+use super::flaky::Flaky;
 use super::*;
 use crate::persist::index::load;
 use crate::persist::upload::{ONE_PIECE_BYTES_MAX, put_until_stored};
 use crate::persist::worker::Left;
+use crate::runtime::objects::planned::Planned;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use protocols::paths;
 use std::sync::atomic::Ordering;
 
-fn flaky() -> (Arc<Flaky>, World) {
-    let store = Arc::new(Flaky::default());
-    let objects = Objects { store: Arc::clone(&store) as _, ..Objects::memory() };
+fn flaky() -> (Arc<Planned<Flaky>>, World) {
+    let (store, objects) = Planned::new(Flaky::default());
     (store, World::new(objects))
 }
 
@@ -116,7 +116,7 @@ async fn a_durable_snapshot_is_only_ended() {
 async fn puts_are_repeated_until_they_succeed() {
     let (store, world) = flaky();
     let mut worker = world.worker().await;
-    store.failing_puts.store(2, Ordering::Relaxed);
+    store.puts.store(2, Ordering::Relaxed);
     world.snapshot(&mut worker, placed(1, 42), vec![frozen(1, 0, 3), frozen(2, 0, 3)]).await;
     assert_eq!(world.fake.files().len(), 2);
     assert_eq!(load(&world.objects, NODE).await.unwrap().files().count(), 2);
@@ -127,7 +127,7 @@ async fn large_objects_are_put_in_pieces() {
     let (store, world) = flaky();
     let content: Vec<u8> = (0..ONE_PIECE_BYTES_MAX + 12_345).map(|i| (i % 251) as u8).collect();
     let content = Bytes::from(content);
-    store.failing_parts.store(1, Ordering::Relaxed);
+    store.parts.store(1, Ordering::Relaxed);
     put_until_stored(store.as_ref(), "a/b", &content, "none").await;
     assert_eq!(world.bytes("a/b").await, content);
     assert_eq!(store.aborted.load(Ordering::Relaxed), 1, "the failed upload is aborted");

@@ -3,6 +3,8 @@
 mod credentials;
 pub mod directory;
 pub mod options;
+#[cfg(test)]
+pub(crate) mod planned;
 mod probe;
 mod remote;
 #[cfg(test)]
