@@ -1,6 +1,7 @@
 //! One request from text to receipt.
 
 use super::actor::IngestConfig;
+use crate::runtime::clock;
 use crate::runtime::mailbox::AskError;
 use crate::wal::table_batch;
 use protocols::columns::{StoredColumn, StoredRows, TableRows};
@@ -40,7 +41,7 @@ pub(super) fn parse(
         None => 0, // not looked at
         Some(_) => snapshot.live_databases().iter().map(|db| db.live_tables().len()).sum(),
     };
-    let oldest_ns = config.write_window.map(|window| oldest_ns(window, lines.received_at_ns));
+    let oldest_ns = config.write_window.map(|window| clock::before(lines.received_at_ns, window));
     let options = ParseOptions {
         precision: lines.precision,
         received_at_ns: lines.received_at_ns,
@@ -59,12 +60,6 @@ pub(super) fn parse(
         Some(first) if !lines.accept_partial => Err(WriteError::Line(first.clone())),
         _ => Ok(parsed),
     }
-}
-
-/// The instant at which `window` began; a window longer than all of time refuses nothing.
-fn oldest_ns(window: Duration, received_at_ns: i64) -> i64 {
-    i64::try_from(window.as_nanos())
-        .map_or(i64::MIN, |window_ns| received_at_ns.saturating_sub(window_ns))
 }
 
 /// Makes the schema, then the rows, durable.
@@ -172,16 +167,4 @@ fn with_ids(table: &TableSchema, rows: TableRows) -> Option<StoredRows> {
     });
     let columns = columns.collect::<Option<Vec<_>>>()?;
     Some(StoredRows { table: table.id, times: rows.times, columns })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_may_be_longer_than_time() {
-        assert_eq!(oldest_ns(Duration::from_nanos(30), 100), 70);
-        assert_eq!(oldest_ns(Duration::from_nanos(30), 10), -20);
-        assert_eq!(oldest_ns(Duration::from_secs(1000 * 365 * 86_400), 100), i64::MIN);
-    }
 }

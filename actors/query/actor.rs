@@ -13,7 +13,7 @@ use super::system_tables::SystemTables;
 use crate::cache_kit::CacheDirectory;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{self, Clock};
 use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
@@ -60,6 +60,8 @@ pub struct QueryConfig {
     pub cache: Option<Mailbox<ParquetCache>>,
     /// More files than this a query must not read.
     pub query_file_limit: Option<usize>,
+    /// Chunks and files whose rows are all older than this are left out of queries.
+    pub write_window: Option<Duration>,
     /// What `now()` is.
     pub clock: Clock,
     /// Partitions that a query is split into.
@@ -190,6 +192,10 @@ impl Query {
             now_ns,
             files_planned: Arc::default(),
             files_since_ns: i64::MIN,
+            groups_since_ns: self
+                .config
+                .write_window
+                .map_or(i64::MIN, |w| clock::before(now_ns, w)),
             sort_ahead_bytes_max: SORT_AHEAD_BYTES_MAX,
         }
     }

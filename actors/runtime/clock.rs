@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 /// Source of wall-clock time.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,12 @@ impl Clock {
             Self::Paused(clock) => clock.now_ns(),
         }
     }
+}
+
+/// The instant so long before another one, nanoseconds since 1970. What is before the earliest
+/// time there is, is that one.
+pub fn before(instant_ns: i64, span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).map_or(i64::MIN, |span_ns| instant_ns.saturating_sub(span_ns))
 }
 
 /// A wall clock that advances with `tokio::time` and can be set wrong.
@@ -53,5 +60,17 @@ impl PausedClock {
     /// Sets the clock forward, or back.
     pub fn step(&self, by_ns: i64) {
         self.origin_ns.fetch_add(by_ns, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_may_be_longer_than_time() {
+        assert_eq!(before(100, Duration::from_nanos(30)), 70);
+        assert_eq!(before(10, Duration::from_nanos(30)), -20);
+        assert_eq!(before(100, Duration::from_secs(1000 * 365 * 86_400)), i64::MIN);
     }
 }

@@ -360,6 +360,7 @@ impl Boot {
             objects: self.options.objects.clone(),
             cache,
             query_file_limit: None,
+            write_window: None,
             catalog: snapshot.clone(),
             stores: stores.clone(),
             clock: self.options.clock.clone(),

@@ -268,6 +268,7 @@ impl Boot<'_> {
             objects: self.objects.clone(),
             cache,
             query_file_limit: self.config.query_file_limit,
+            write_window: self.config.write_window,
             catalog: snapshot.clone(),
             stores: stores.clone(),
             clock: self.clock.clone(),

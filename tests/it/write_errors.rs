@@ -229,9 +229,10 @@ fn limits_are_options() {
     client.must_write("c", "m f=1 1");
 }
 
-/// Only an option makes old rows unwelcome, and only where the table is known already.
+/// Only an option makes old rows unwelcome, and only where the table is known already. It hides
+/// those that are there.
 #[test]
-fn an_option_refuses_old_rows_of_known_tables() {
+fn an_option_refuses_old_rows_of_known_tables_and_hides_them() {
     let hours_ago = |hours: i64| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         i64::try_from(now).expect("a time") - hours * 3600
@@ -250,10 +251,15 @@ fn an_option_refuses_old_rows_of_known_tables() {
     assert_eq!((&error["error_message"], &error["line_number"]), (&json!(text), &json!(1)));
     assert_eq!(hours(&server), json!([{"n": 71}, {"n": 0}, {"n": -1}]));
     assert_eq!(server.client.post(&path, lines[0].replace("home", "new")).status, 204);
-    assert_eq!(server.client.count("d", "new"), 1);
 
-    let server = Server::memory();
+    let server = Server::disk();
     server.client.must_write("d", "home n=0i 0");
     assert_eq!(server.client.post(&path, lines.join("\n")).status, 204);
-    assert_eq!(hours(&server), json!([{"n": 0}, {"n": 73}, {"n": 71}, {"n": -1}]));
+    let all = json!([{"n": 0}, {"n": 73}, {"n": 71}, {"n": -1}]);
+    assert_eq!(hours(&server), all);
+    let setup = server.stopped();
+    let server = setup.clone().with(&["--write-window", "72h"]).start();
+    assert_eq!(hours(&server), json!([{"n": 71}, {"n": -1}]));
+    server.stopped();
+    assert_eq!(hours(&setup.start()), all);
 }

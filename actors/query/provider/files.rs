@@ -1,6 +1,6 @@
 //! Reading Parquet files: where their bytes are, and the plan that decodes one of them.
 
-use super::group::file_times;
+use super::group::{Group, file_times};
 use super::plan::Scan;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
@@ -51,17 +51,18 @@ pub struct Files {
 }
 
 impl Files {
-    /// Those of `files` whose rows the cache has in decoded form, with the columns of `schema`, by
-    /// their identity. A cache that fails is no reason to fail a query.
+    /// Those of the files whose rows the cache has in decoded form, with the columns of `schema`,
+    /// by their identity. A cache that fails is no reason to fail a query.
     pub(super) async fn decoded(
         &self,
-        files: &[Arc<ParquetFile>],
+        groups: &[Group],
         schema: &SchemaRef,
     ) -> HashMap<u64, Arc<SortedRows>> {
-        let Some(cache) = self.cache.as_ref().filter(|_| !files.is_empty()) else {
+        let mut newest: Vec<&Arc<ParquetFile>> =
+            groups.iter().flat_map(|group| &group.files).collect();
+        let Some(cache) = self.cache.as_ref().filter(|_| !newest.is_empty()) else {
             return HashMap::new();
         };
-        let mut newest: Vec<&Arc<ParquetFile>> = files.iter().collect();
         newest.sort_by_key(|file| Reverse(file.max_time_ns));
         newest.truncate(DECODED_FILES_MAX);
         let wanted = newest.iter().map(|file| WantedFile {

@@ -94,11 +94,16 @@ impl Group {
         }
     }
 
-    /// What the times of the selected rows lie between, and whether all rows are selected.
-    pub(super) fn extent(&self, scan: &Scan) -> (TimeRange, bool) {
+    /// What the times of all rows lie between.
+    pub(super) fn times(&self) -> TimeRange {
         let chunks = self.chunks.iter().map(chunk_times);
         let files = self.files.iter().map(|file| file_times(file));
-        let all = chunks.chain(files).fold(TimeRange::NONE, TimeRange::to);
+        chunks.chain(files).fold(TimeRange::NONE, TimeRange::to)
+    }
+
+    /// What the times of the selected rows lie between, and whether all rows are selected.
+    pub(super) fn extent(&self, scan: &Scan) -> (TimeRange, bool) {
+        let all = self.times();
         let is_whole = scan.selection.is_every_series() && scan.selection.times.covers(all);
         (all.and(scan.selection.times), is_whole)
     }

@@ -70,6 +70,9 @@ pub struct ScanContext {
     pub files_planned: Arc<AtomicUsize>,
     /// Files whose rows are all before this instant are left out.
     pub files_since_ns: i64,
+    /// Chunks and files whose rows are all before this instant are left out, but for those that
+    /// share their time with newer ones: some rows of these may have to replace rows of the others.
+    pub groups_since_ns: i64,
     /// A scan with up to so many bytes of unsorted rows sorts them while it is planned.
     pub sort_ahead_bytes_max: usize,
 }
@@ -144,10 +147,12 @@ impl StoredTable {
             .await
             .map_err(|e| DataFusionError::External(Box::new(e)))?;
         view.files.retain(|file| file.max_time_ns >= self.context.files_since_ns);
+        let mut groups = group_by_time(view);
+        groups.retain(|group| group.times().max_ns >= self.context.groups_since_ns);
         // For a number of rows nobody has to look into a file.
         let decoded = match schema.fields().is_empty() && selection.is_every_series() {
             true => HashMap::new(),
-            false => self.context.files.decoded(&view.files, &schema).await,
+            false => self.context.files.decoded(&groups, &schema).await,
         };
         let table = self.newest(); // not before the view: it has to cover the rows of the view
         let runtime = state.runtime_env();
@@ -170,7 +175,6 @@ impl StoredTable {
             sort_ahead_bytes_max: self.context.sort_ahead_bytes_max,
             turns: Semaphore::new(state.config().target_partitions().max(1)),
         };
-        let mut groups = group_by_time(view);
         groups.iter_mut().for_each(|group| group.take_decoded(&decoded, &scan.table));
         Ok(Some((groups, scan)))
     }

@@ -112,6 +112,7 @@ impl Fixture {
             objects: Objects::memory(),
             cache: None,
             query_file_limit: None,
+            write_window: None,
             clock: Clock::System,
             threads: 2,
             memory_pool_bytes,

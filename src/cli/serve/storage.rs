@@ -120,7 +120,8 @@ pub struct StorageArgs {
     )]
     pub wal_replay_concurrency_limit: Option<usize>,
 
-    /// Refuse rows of existing tables that are older than this [default: take any]
+    /// Refuse rows of existing tables that are older than this, and leave chunks and files of none
+    /// but older rows out of queries [default: take any]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_WRITE_WINDOW", hide_short_help = true)]
     pub write_window: Option<Duration>,
 

@@ -286,6 +286,29 @@ fn rows_of_files_past_retention_are_invisible() {
 }
 
 #[test]
+fn what_is_older_than_the_window_is_left_out_unless_it_overlaps_newer_rows() {
+    run(async {
+        let mut world = World::start().await;
+        world.write(&series(0, 0..10), 4).await;
+        world.persist(16, 4).await;
+        world.write(&series(0, 32..40), 4).await;
+        let seen = async |world: &World| count(&world.sql(4, "SELECT count(f) FROM m").await);
+        world.groups_since_ns = 9;
+        assert_eq!(seen(&world).await, 18);
+        world.objects.take_reads();
+        world.groups_since_ns = 10;
+        assert_eq!(seen(&world).await, 8);
+        assert_eq!(world.objects.take_reads().0, 0, "the file is not opened");
+        world.groups_since_ns = 40;
+        assert_eq!(seen(&world).await, 0);
+        // Now rows of the file share their time with newer ones.
+        world.write(&series(1, 5..12), 4).await;
+        world.groups_since_ns = 11;
+        assert_eq!(seen(&world).await, 10 + 7 + 8);
+    });
+}
+
+#[test]
 fn a_query_over_too_many_files_is_refused_before_it_reads() {
     run(async {
         let mut world = World::start().await;

@@ -128,6 +128,7 @@ struct World {
     cache: Option<Mailbox<ParquetCache>>,
     catalog: Published<CatalogSnapshot>,
     query_file_limit: Option<usize>,
+    groups_since_ns: i64,
     /// Scans with more bytes of unsorted rows sort while the query runs.
     sort_ahead_bytes_max: usize,
     /// What was written last, and with how many columns.
@@ -162,6 +163,7 @@ impl World {
             cache: None,
             catalog,
             query_file_limit: None,
+            groups_since_ns: i64::MIN,
             sort_ahead_bytes_max: 1 << 20,
             last: None,
             clock: Arc::default(),
@@ -298,6 +300,7 @@ impl World {
             now_ns,
             files_planned: Arc::default(),
             files_since_ns: i64::MIN,
+            groups_since_ns: self.groups_since_ns,
             sort_ahead_bytes_max: self.sort_ahead_bytes_max,
         }
     }
