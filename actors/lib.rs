@@ -33,6 +33,8 @@ pub mod query;
 
 pub mod cache_keeper;
 
+pub mod server;
+
 #[cfg(feature = "simulation")]
 #[expect(clippy::disallowed_methods, reason = "it stands outside of what it simulates")]
 pub mod simulation;

@@ -4,7 +4,6 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 mod flight;
-pub mod housekeeping;
 pub mod http;
 pub mod logging;
 pub mod port;

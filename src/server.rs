@@ -1,6 +1,6 @@
 //! The running server: from options to the last acknowledged write.
 
-use crate::boot::{Actors, boot};
+use crate::boot::{Booted, boot};
 use crate::cli::serve::ServeArgs;
 use crate::config::Config;
 use crate::port::tls::Tls;
@@ -9,9 +9,6 @@ use crate::{http, logging, version};
 use actix_server::ServerHandle;
 use actors::runtime::fatal::FatalReason;
 use anyhow::Context;
-use protocols::messages::catalog::NodeStopped;
-use protocols::messages::persist::FinishSnapshot;
-use protocols::messages::wal::Drain;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,10 +46,10 @@ fn refuse_huge_pages() {
 
 async fn run(config: Config) -> anyhow::Result<ExitCode> {
     tracing::info!(
-        node_id = config.node_id,
+        node_id = config.server.node_id,
         version = version::COMPAT_VERSION,
         revision = version::REVISION,
-        cores = config.io_threads,
+        cores = config.server.io_threads,
         product = "influxdb3, compatible with InfluxDB 3 Core",
         "server starting"
     );
@@ -63,17 +60,17 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
     let metrics = http::metrics::install()?;
-    let actors = boot(&config, metrics).await?;
-    http::metrics::record_start(actors.state.process_id, actors.state.clock.now_ns());
+    let booted = boot(&config, metrics).await?;
+    http::metrics::record_start(booted.state.process_id, booted.state.clock.now_ns());
     let listener = listen(socket, &config)?;
     let address = listener.local_addr()?;
 
     let options = PortOptions {
-        workers: config.io_threads,
+        workers: config.server.io_threads,
         shutdown_timeout: config.shutdown_timeout,
         tls: tls.clone(),
     };
-    let server = port::serve(listener, actors.state.clone(), options)?;
+    let server = port::serve(listener, booted.state.clone(), options)?;
     let handle = server.handle();
     let http = actix_rt::spawn(server);
     announce(&config, address);
@@ -81,19 +78,19 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let _reloading = tls.map(reload_on_hangup).transpose()?; // ends with the process
 
     let mut signals = Signals::new()?;
-    let fatal = actors.fatal.clone();
+    let fatal = booted.fatal.clone();
     tokio::select! {
         name = signals.next() => {
             tracing::info!(signal = name, "stopping");
             tokio::select! {
-                code = stop(actors, handle, config.shutdown_timeout) => Ok(code),
+                code = stop(booted, handle, config.shutdown_timeout) => Ok(code),
                 _ = signals.next() => {
                     tracing::warn!("stopping at once after a second signal");
                     std::process::exit(i32::from(EXIT_INTERRUPTED));
                 }
             }
         }
-        reason = fatal.raised() => Ok(abandon(actors, handle, &reason).await),
+        reason = fatal.raised() => Ok(abandon(booted, handle, &reason).await),
         ended = http => {
             ended?.context("the HTTP server ended")?;
             anyhow::bail!("the HTTP server ended by itself")
@@ -167,33 +164,20 @@ fn announce(config: &Config, address: SocketAddr) {
 }
 
 /// Ends everything in order: no new writes, the log, HTTP, the actors from the highest rank down.
-async fn stop(actors: Actors, http: ServerHandle, timeout: Duration) -> ExitCode {
+async fn stop(booted: Booted, http: ServerHandle, timeout: Duration) -> ExitCode {
     let deadline = Instant::now() + timeout;
-    actors.stopping.send_replace(true);
-    let drained = actors.wal.ask_from_edge(Drain, deadline).await;
-    let clean = matches!(drained, Ok(Ok(())));
-    if !clean {
-        tracing::error!(?drained, "the log could not be drained");
-    }
+    booted.stopping.send_replace(true);
+    let clean = booted.server.drain(deadline).await;
     http.stop(true).await;
-    if let Err(error) = actors.persist.ask_from_edge(FinishSnapshot, deadline).await {
-        tracing::warn!(%error, "a snapshot is unfinished; the next start repeats it");
-    }
-    drop(actors.tickers);
-    if let Err(error) = actors.catalog.ask_from_edge(NodeStopped, deadline).await {
-        tracing::warn!(%error, "the catalog did not record the stop");
-    }
-    for birth in actors.births.into_iter().rev() {
-        birth.end().await;
-    }
+    booted.server.end(deadline).await;
     tracing::info!("stopped");
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Ends the process because going on could lose data. Whoever waits gets an answer first.
-async fn abandon(actors: Actors, http: ServerHandle, reason: &FatalReason) -> ExitCode {
+async fn abandon(booted: Booted, http: ServerHandle, reason: &FatalReason) -> ExitCode {
     eprintln!("Serve command failed: {}", reason.reason);
-    actors.stopping.send_replace(true);
+    booted.stopping.send_replace(true);
     let answers = Duration::from_millis(500);
     if tokio::time::timeout(answers, http.stop(true)).await.is_err() {
         http.stop(false).await;

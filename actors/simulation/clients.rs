@@ -1,10 +1,10 @@
 //! What clients do: send, wait, and have the model judge the answer.
 
 use super::model::{Look, Model, Observed, Outcome, TableKey};
-use super::server::Server;
 use super::workload::{self, Ask, body, db_name};
 use super::world::World;
 use crate::runtime::mailbox::AskError;
+use crate::server::Addresses;
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use protocols::error::ErrorKind;
@@ -24,7 +24,7 @@ const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 const QUERY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Sends a write and notes what became of it.
-pub(super) async fn write(world: Rc<World>, id: u64, server: Server) {
+pub(super) async fn write(world: Rc<World>, id: u64, server: Addresses) {
     let lines = workload::lines(&mut world.random(), &world.model.borrow(), world.present());
     let accept_partial = world.random().random_bool(0.8);
     let durable = world.random().random_bool(0.9);
@@ -131,7 +131,7 @@ fn judge_refusals(
 }
 
 /// Asks something and has the model judge the result.
-pub(super) async fn query(world: Rc<World>, id: u64, server: Server, table: TableKey, ask: Ask) {
+pub(super) async fn query(world: Rc<World>, id: u64, server: Addresses, table: TableKey, ask: Ask) {
     let clock_ns = world.clock.now_ns();
     let current = world.is_current(id);
     let asked = world.moment();
@@ -199,7 +199,7 @@ fn covers(ask: Ask, rows: &[Observed]) -> Result<(i64, i64), String> {
     }
 }
 
-async fn run(server: &Server, db: u8, text: String) -> Result<Vec<RecordBatch>, QueryError> {
+async fn run(server: &Addresses, db: u8, text: String) -> Result<Vec<RecordBatch>, QueryError> {
     let failed = |kind, message: String| QueryError { kind, message };
     let deadline = Instant::now() + QUERY_DEADLINE;
     let ask = RunSql { db: db_name(db), text, params: vec![], trace_id: None };

@@ -14,8 +14,7 @@ pub mod model;
 pub mod objects;
 pub mod retention;
 mod run;
-pub mod server;
-mod server_parts;
+mod setup;
 #[cfg(test)]
 mod tests;
 pub mod trace;

@@ -111,7 +111,7 @@ struct Mood {
 impl Driver {
     async fn drive(mut self) {
         let mood = self.mood();
-        self.world.log(format_args!("options {:?}", self.world.options.objects.directory));
+        self.world.log(format_args!("options {:?}", self.world.state.directory));
         let slow = [0.0, 0.0, 0.02, 0.2][self.world.random().random_range(0..4)];
         self.world.machine.slow.set(slow);
         self.world.start_process();

@@ -3,13 +3,14 @@
 use super::disk::SimDisk;
 use super::model::{Model, Moment};
 use super::objects::{SimObjects, Weather};
-use super::server::{self, Options, Running, Server};
+use super::setup;
 use super::trace::Trace;
 use super::workload::Present;
 use crate::runtime::clock::{Clock, PausedClock};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::objects::Objects;
 use crate::runtime::simulated::Machine;
+use crate::server::{Addresses, Server, ServerConfig};
 use futures::future::LocalBoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -37,7 +38,7 @@ struct Process {
     started_at: Instant,
     /// When it was ready.
     booted: Option<Moment>,
-    running: Option<Running>,
+    running: Option<Server>,
     died_at: Option<Instant>,
     fatal: Fatal,
     /// Dropped when the process dies.
@@ -51,7 +52,9 @@ pub(super) struct World {
     pub(super) clock: Arc<PausedClock>,
     pub(super) model: RefCell<Model>,
     pub(super) trace: RefCell<Trace>,
-    pub(super) options: Options,
+    pub(super) config: ServerConfig,
+    /// Where the server keeps its state.
+    pub(super) state: Objects,
     /// Requests under way, and whatever else the driver waits for.
     pub(super) started: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
     /// True while a change of the schema is under way.
@@ -81,19 +84,8 @@ impl World {
             _ => (SimObjects::bucket(seed), None, false),
         };
         let clock = Arc::new(PausedClock::new(START_NS));
-        let options = Options {
-            objects: Objects { store: Arc::new(objects.clone()), directory, remote, fsync: true },
-            clock: Clock::Paused(Arc::clone(&clock)),
-            shards: random.random_range(1..4),
-            gen1_ns: [1, 5][random.random_range(0..2)] * 60_000_000_000,
-            flush_interval: Duration::from_millis([20, 200, 1000][random.random_range(0..3)]),
-            snapshot_size: random.random_range(1..8),
-            force_snapshot_bytes: [2_000, 200_000, 1 << 30][random.random_range(0..3)],
-            held_bytes_max: 1 << 30,
-            wal_files_kept: random.random_range(0..5),
-            wal_delete_delay: Duration::from_secs(random.random_range(0..10)),
-            cache_bytes: random.random_bool(0.7).then(|| 1 << random.random_range(12..24)),
-        };
+        let state = Objects { store: Arc::new(objects.clone()), directory, remote, fsync: true };
+        let config = setup::config(&mut random);
         let now = Instant::now();
         Rc::new(Self {
             machine,
@@ -101,7 +93,8 @@ impl World {
             clock,
             model: RefCell::default(),
             trace: RefCell::new(trace),
-            options,
+            config,
+            state,
             started: RefCell::default(),
             changing: Cell::new(false),
             stop_is_power_loss: Cell::new(false),
@@ -136,7 +129,7 @@ impl World {
     }
 
     pub(super) fn present(&self) -> Present {
-        Present { clock_ns: self.clock.now_ns(), gen1_ns: self.options.gen1_ns }
+        Present { clock_ns: self.clock.now_ns(), gen1_ns: self.config.gen1_duration_ns }
     }
 
     /// Notes what happens.
@@ -208,9 +201,12 @@ impl World {
         self.log(format_args!("process {id} starts"));
         let set = LocalSet::new();
         let (sender, booted) = oneshot::channel();
-        let boot = server::boot(self.options.clone(), fatal.clone());
+        let fatal_of_process = fatal.clone();
+        let (config, state) = (self.config.clone(), self.state.clone());
+        let clock = Clock::Paused(Arc::clone(&self.clock));
         set.spawn_local(async move {
-            sender.send(Box::pin(boot).await).ok();
+            let start = Server::start(&config, state, clock, fatal_of_process);
+            sender.send(Box::pin(start).await).ok();
         });
         self.sets.borrow_mut().insert(id, set);
         let world = Rc::clone(self);
@@ -224,7 +220,7 @@ impl World {
         id
     }
 
-    fn booted(self: &Rc<Self>, id: u64, result: anyhow::Result<Running>) {
+    fn booted(self: &Rc<Self>, id: u64, result: anyhow::Result<Server>) {
         match result {
             Ok(running) => {
                 let now = self.moment();
@@ -313,12 +309,12 @@ impl World {
     }
 
     /// The addresses of a process that is ready.
-    pub(super) fn server(&self, id: u64) -> Option<Server> {
-        self.processes.borrow().get(&id)?.running.as_ref().map(|r| r.server.clone())
+    pub(super) fn server(&self, id: u64) -> Option<Addresses> {
+        self.processes.borrow().get(&id)?.running.as_ref().map(|server| server.addresses.clone())
     }
 
     /// One of the processes that are ready.
-    pub(super) fn any_server(&self) -> Option<(u64, Server)> {
+    pub(super) fn any_server(&self) -> Option<(u64, Addresses)> {
         let ready: Vec<u64> =
             self.alive().into_iter().filter(|id| self.server(*id).is_some()).collect();
         if ready.is_empty() {
@@ -329,7 +325,7 @@ impl World {
     }
 
     /// The one process, when it is ready and there is no other.
-    pub(super) fn only_server(&self) -> Option<(u64, Server)> {
+    pub(super) fn only_server(&self) -> Option<(u64, Addresses)> {
         match self.alive().as_slice() {
             [id] => Some((*id, self.server(*id)?)),
             _ => None,
@@ -346,7 +342,7 @@ impl World {
     }
 
     /// Takes what is needed to end the process in good order.
-    pub(super) fn take_running(&self, id: u64) -> Option<Running> {
+    pub(super) fn take_running(&self, id: u64) -> Option<Server> {
         self.processes.borrow_mut().get_mut(&id)?.running.take()
     }
 }

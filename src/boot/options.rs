@@ -8,7 +8,7 @@ const HIDDEN: &str = "*******";
 const SECRET_WORDS: [&str; 6] = ["key", "license", "password", "secret", "token", "credential"];
 
 /// The options as a JSON object: names without dashes, values as text.
-pub(super) fn given(arguments: impl Iterator<Item = String>) -> String {
+pub fn given(arguments: impl Iterator<Item = String>) -> String {
     let mut options = Map::new();
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {

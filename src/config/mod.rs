@@ -4,39 +4,31 @@ pub mod memory;
 pub mod sizes;
 mod store;
 
+use crate::boot;
 use crate::cli::serve::query::ParquetCacheArgs;
 use crate::cli::serve::{ServeArgs, TlsArgs};
 use crate::port::tls::TlsOptions;
+use actors::runtime::faults;
 use actors::runtime::objects::options::Storage;
+use actors::server::{CacheOptions, ParquetCacheOptions, ServerConfig};
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
 use sizes::MemorySize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Of the memory for rows, the part that makes a snapshot due at once whatever else is set: it has
 /// to come before writes are refused.
 const FORCED_SNAPSHOT_PART: f64 = 0.75;
 
-/// The cache of Parquet files.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ParquetCacheOptions {
-    /// Bytes it may hold.
-    pub bytes_max: usize,
-    /// Which part of the files leaves it when it is full.
-    pub prune_fraction: f64,
-    /// How often it is looked whether it is full.
-    pub prune_interval: Duration,
-    /// Files with rows of the last such time enter it when a query reads them.
-    pub query_path_duration: Duration,
-}
+/// How long the object of a removed file stays for queries that still read it.
+const OBJECT_GRACE: Duration = Duration::from_secs(5 * 60);
 
 /// What the server runs with.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Prefix of all objects of this node.
-    pub node_id: String,
     /// Address to listen on.
     pub http_bind: SocketAddr,
     /// Largest request body, in bytes.
@@ -53,72 +45,10 @@ pub struct Config {
     pub file_store_fsync: bool,
     /// Use a store even if it cannot keep a second process from replacing objects.
     pub allow_unfenced: bool,
-    /// Width of a chunk, in nanoseconds.
-    pub gen1_duration_ns: i64,
-    /// How long one WAL file is appended to.
-    pub wal_flush_interval: Duration,
-    /// Writes that may wait for the WAL.
-    pub wal_writes_max: usize,
-    /// Bytes these may hold.
-    pub wal_bytes_max: usize,
-    /// Bytes of request bodies that may wait in one ingest mailbox.
-    pub ingest_bytes_max: usize,
-    /// Bytes of rows that may be held in memory.
-    pub buffer_bytes_max: usize,
-    /// Bytes of rows in memory that make a snapshot due at once.
-    pub force_snapshot_bytes: usize,
-    /// Periods of the WAL per snapshot.
-    pub wal_snapshot_size: usize,
-    /// WAL files kept although a snapshot covers them.
-    pub wal_files_kept: u64,
-    /// How long WAL files stay after a snapshot covered them.
-    pub wal_delete_delay: Duration,
-    /// Parquet files that a snapshot writes at once.
-    pub snapshot_concurrency: usize,
-    /// The cache of Parquet files, if there is to be one.
-    pub parquet_cache: Option<ParquetCacheOptions>,
-    /// Memory that last-value and distinct-value caches may take, in bytes.
-    pub cache_bytes_max: usize,
-    /// Largest count of a last-value cache.
-    pub last_cache_count_max: Option<u64>,
-    /// How often last-value caches are freed of what is over.
-    pub last_cache_eviction_interval: Duration,
-    /// How often distinct-value caches are freed of what is over.
-    pub distinct_cache_eviction_interval: Duration,
-    /// How often files past their retention are looked for.
-    pub retention_check_interval: Duration,
-    /// Do not start when a WAL file is damaged.
-    pub wal_replay_fail_on_error: bool,
-    /// WAL files read ahead at start.
-    pub wal_replay_concurrency: usize,
-    /// Refuse rows of existing tables that are older than this.
-    pub write_window: Option<Duration>,
-    /// Refuse tags that an existing table does not have yet.
-    pub immutable_tags: bool,
-    /// Most databases.
-    pub databases_max: Option<usize>,
-    /// Limits on tables and columns.
-    pub schema_limits: SchemaLimits,
-    /// How long deleted rows stay by default.
-    pub hard_delete_default: Duration,
-    /// How long a deleted name stays listed after that.
-    pub delete_grace: Duration,
-    /// Memory that running queries may take, in bytes.
-    pub query_bytes_max: usize,
-    /// Parquet files that one query may open.
-    pub query_file_limit: Option<usize>,
-    /// How long a query may run.
-    pub query_timeout: Option<Duration>,
-    /// Queries that may run at once.
-    pub queries_max: usize,
-    /// Rows kept in the query log.
-    pub query_log_entries_max: usize,
-    /// Threads that run queries.
-    pub query_threads: usize,
-    /// Settings of the query engine.
-    pub query_settings: Vec<(String, String)>,
-    /// Threads that serve HTTP, and as many that parse writes.
-    pub io_threads: usize,
+    /// What the actors run with.
+    pub server: ServerConfig,
+    /// Last-value and distinct-value caches.
+    pub caches: CacheOptions,
     /// How long open requests may take once the server is told to stop.
     pub shutdown_timeout: Duration,
     /// What was odd about the options, for the log.
@@ -126,7 +56,7 @@ pub struct Config {
 }
 
 /// Nanoseconds, saturating.
-pub fn as_nanos(duration: Duration) -> i64 {
+fn as_nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
@@ -136,15 +66,9 @@ impl Config {
     /// # Errors
     /// When an option makes no sense; the text says which.
     pub fn new(args: &ServeArgs) -> anyhow::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let memory = memory::data_bytes();
-        let storage = &args.storage;
-        let query = &args.query;
-        let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
-        let io_threads = args.num_io_threads.unwrap_or(cores).max(1);
-        let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
+        let server = server(args, memory)?;
         Ok(Self {
-            node_id: node_id(args)?,
             http_bind: http_bind(&args.http_bind)?,
             body_bytes_max: args.max_http_request_size,
             tls: tls(&args.tls),
@@ -153,50 +77,73 @@ impl Config {
             storage: store::storage(&args.object_store)?,
             file_store_fsync: args.object_store.file_store_fsync,
             allow_unfenced: args.object_store.allow_unfenced,
-            gen1_duration_ns: as_nanos(storage.gen1_duration.0),
-            wal_flush_interval: storage.wal_flush_interval,
-            wal_writes_max: storage.wal_max_write_buffer_size,
-            wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
-            ingest_bytes_max: ingest_bytes(memory, io_threads, args.max_http_request_size),
-            buffer_bytes_max,
-            force_snapshot_bytes: force_snapshot
-                .min((buffer_bytes_max as f64 * FORCED_SNAPSHOT_PART) as usize),
-            wal_snapshot_size: storage.wal_snapshot_size,
-            wal_files_kept: storage.snapshotted_wal_files_to_keep,
-            wal_delete_delay: storage.wal_delete_delay,
-            snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
-            parquet_cache: parquet_cache(&args.parquet_cache, memory),
-            cache_bytes_max: args.caches.cache_memory_limit.of(memory),
-            last_cache_count_max: args.caches.max_last_cache_count,
-            last_cache_eviction_interval: args.caches.last_cache_eviction_interval,
-            distinct_cache_eviction_interval: args.caches.distinct_cache_eviction_interval,
-            retention_check_interval: storage.retention_check_interval,
-            wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
-            wal_replay_concurrency: storage
-                .wal_replay_concurrency_limit
-                .unwrap_or_else(|| cores.max(10)),
-            write_window: storage.write_window,
-            immutable_tags: storage.immutable_tags,
-            databases_max: storage.max_databases,
-            schema_limits: SchemaLimits {
-                tables: storage.max_tables,
-                columns_per_table: storage.max_columns_per_table,
-                tag_columns_per_table: storage.max_tag_columns_per_table,
+            caches: CacheOptions {
+                bytes_max: args.caches.cache_memory_limit.of(memory),
+                threads: server.io_threads,
+                last_eviction_interval: args.caches.last_cache_eviction_interval,
+                distinct_eviction_interval: args.caches.distinct_cache_eviction_interval,
             },
-            hard_delete_default: storage.hard_delete_default_duration,
-            delete_grace: storage.delete_grace_period,
-            query_bytes_max: query.exec_mem_pool_bytes.of(memory),
-            query_file_limit: query.query_file_limit,
-            query_timeout: query.query_timeout,
-            queries_max: query.max_concurrent_queries,
-            query_log_entries_max: query.query_log_size,
-            query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
-            query_settings: query.datafusion_config.clone(),
-            io_threads,
+            server,
             shutdown_timeout: args.shutdown_timeout,
             warnings: warnings(args),
         })
     }
+}
+
+/// What the actors run with.
+fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let storage = &args.storage;
+    let query = &args.query;
+    let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
+    let io_threads = args.num_io_threads.unwrap_or(cores).max(1);
+    let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
+    Ok(ServerConfig {
+        node_id: node_id(args)?,
+        instance: Uuid::new_v4(),
+        options: Some(boot::given(std::env::args().skip(1))),
+        gen1_duration_ns: as_nanos(storage.gen1_duration.0),
+        wal_flush_interval: storage.wal_flush_interval,
+        wal_writes_max: storage.wal_max_write_buffer_size,
+        wal_bytes_max: storage.wal_max_write_buffer_bytes.of(memory),
+        ingest_bytes_max: ingest_bytes(memory, io_threads, args.max_http_request_size),
+        buffer_bytes_max,
+        force_snapshot_bytes: force_snapshot
+            .min((buffer_bytes_max as f64 * FORCED_SNAPSHOT_PART) as usize),
+        wal_snapshot_size: storage.wal_snapshot_size,
+        wal_files_kept: storage.snapshotted_wal_files_to_keep,
+        wal_delete_delay: storage.wal_delete_delay,
+        snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
+        object_grace: object_grace(),
+        parquet_cache: parquet_cache(&args.parquet_cache, memory),
+        last_cache_count_max: args.caches.max_last_cache_count,
+        retention_check_interval: storage.retention_check_interval,
+        wal_replay_fail_on_error: storage.wal_replay_fail_on_error,
+        wal_replay_concurrency: storage.wal_replay_concurrency_limit.unwrap_or(cores.max(10)),
+        write_window: storage.write_window,
+        immutable_tags: storage.immutable_tags,
+        databases_max: storage.max_databases,
+        schema_limits: SchemaLimits {
+            tables: storage.max_tables,
+            columns_per_table: storage.max_columns_per_table,
+            tag_columns_per_table: storage.max_tag_columns_per_table,
+        },
+        hard_delete_default: storage.hard_delete_default_duration,
+        delete_grace: storage.delete_grace_period,
+        query_bytes_max: query.exec_mem_pool_bytes.of(memory),
+        query_file_limit: query.query_file_limit,
+        query_timeout: query.query_timeout,
+        queries_max: query.max_concurrent_queries,
+        query_log_entries_max: query.query_log_size,
+        query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
+        query_settings: query.datafusion_config.clone(),
+        io_threads,
+    })
+}
+
+/// Tests of what happens after it do not wait for it.
+fn object_grace() -> Duration {
+    if faults::fails("object-grace") { Duration::ZERO } else { OBJECT_GRACE }
 }
 
 /// One mailbox takes at least one body of the largest size, and what it takes beside its bytes.

@@ -4,9 +4,11 @@ use super::Driver;
 use crate::simulation::clients::query;
 use crate::simulation::workload::Ask;
 use crate::simulation::world::CALM;
+use protocols::limits::ADMIN_DEADLINE_MS;
 use rand::RngExt;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 impl Driver {
     /// Heals everything and makes sure that nothing was lost, over several restarts.
@@ -53,10 +55,12 @@ impl Driver {
         let Some(running) = self.world.take_running(id) else { return };
         let world = Rc::clone(&self.world);
         self.world.start(async move {
-            let drained = running.stop().await;
-            world.log(format_args!("process {id} has stopped, drained: {drained}"));
+            let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
+            let drained = running.drain(deadline).await;
+            let at_rest = running.end(deadline).await && drained;
+            world.log(format_args!("process {id} has stopped, drained: {at_rest}"));
             world.kill(id);
-            if !drained {
+            if !at_rest {
                 world.violated("the log and the snapshots did not come to rest");
             }
         });

@@ -176,7 +176,7 @@ impl Driver {
         let db = world.random().random_range(0..DATABASES);
         let table = world.random().random_range(0..TABLES);
         let kind = world.random().random_range(0..6);
-        let period = world.random().random_range(1..20) * world.options.gen1_ns;
+        let period = world.random().random_range(1..20) * world.config.gen1_duration_ns;
         match kind {
             0..3 => self.world.start(delete(world, db, Some(table))),
             3 => self.world.start(delete(world, db, None)),

@@ -1,20 +1,18 @@
 //! The actors that hold data: shards of the store, the log, snapshots, the cache of files.
 
-use super::Boot;
-use actors::cache_kit::CacheFeeds;
-use actors::catalog::{Catalog, removed_tables};
-use actors::parquet_cache::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
-use actors::persist::{Persist, PersistConfig, index};
-use actors::runtime::faults;
-use actors::runtime::guardian::{ActorConfig, Factory, Guardian};
-use actors::runtime::mailbox::Mailbox;
-use actors::runtime::objects::Objects;
-use actors::runtime::pools::Pool;
-use actors::runtime::published::Published;
-use actors::store::{ShardFiles, Store, StoreShards};
-use actors::wal::{Owner, Replay, ReplayError, Wal, WalConfig, replay};
+use super::Start;
+use super::lives::{ReplaySource, store_factory};
+use crate::cache_kit::CacheFeeds;
+use crate::catalog::Catalog;
+use crate::parquet_cache::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
+use crate::persist::{Persist, PersistConfig};
+use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::pools::Pool;
+use crate::runtime::published::Published;
+use crate::store::StoreShards;
+use crate::wal::{Wal, WalConfig};
 use futures::FutureExt;
-use protocols::file_index::FileIndex;
 use protocols::limits;
 use protocols::messages::catalog::CatchUp;
 use protocols::schema::CatalogSnapshot;
@@ -22,52 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long the object of a removed file stays for queries that still read it.
-const OBJECT_GRACE: Duration = Duration::from_secs(5 * 60);
-
-/// Tests of what happens then do not wait for it.
-fn object_grace() -> Duration {
-    if faults::fails("object-grace") { Duration::ZERO } else { OBJECT_GRACE }
-}
-
-/// What a reading of the log needs, for the first life of an actor and for later ones.
-struct ReplaySource {
-    objects: Objects,
-    node: String,
-    snapshot: Published<CatalogSnapshot>,
-    shards: usize,
-    only_shard: Option<usize>,
-    owner: Owner,
-    concurrency: usize,
-    fail_on_damage: bool,
-    /// The index as of the start: all actors begin with the same. Later lives read it again.
-    first_index: Mutex<Option<Arc<FileIndex>>>,
-}
-
-impl ReplaySource {
-    async fn get(&self) -> anyhow::Result<Replay> {
-        // A shard takes no more from the log than the log's writer vouches for.
-        let through = self.only_shard.map(|_| self.owner.confirmed());
-        let first = self.first_index.lock().ok().and_then(|mut first| first.take());
-        let index = match first {
-            Some(index) => index,
-            None => Arc::new(index::load(&self.objects, &self.node).await?),
-        };
-        Ok(Replay {
-            objects: self.objects.clone(),
-            node: self.node.clone(),
-            index,
-            catalog: self.snapshot.load(),
-            shards: self.shards,
-            only_shard: self.only_shard,
-            through,
-            concurrency: self.concurrency,
-            fail_on_damage: self.fail_on_damage,
-        })
-    }
-}
-
-impl Boot<'_> {
+impl Start<'_> {
     fn replay_source(
         &self,
         snapshot: &Published<CatalogSnapshot>,
@@ -217,7 +170,7 @@ impl Boot<'_> {
             concurrency: self.config.snapshot_concurrency,
             wal_files_kept: self.config.wal_files_kept,
             wal_delete_delay: self.config.wal_delete_delay,
-            object_grace: object_grace(),
+            object_grace: self.config.object_grace,
             retention_check_interval: self.config.retention_check_interval,
         };
         let factory: Factory<Persist> = Arc::new(move || {
@@ -227,30 +180,4 @@ impl Boot<'_> {
         self.birth(config, &mailbox, factory).await?;
         Ok(mailbox)
     }
-}
-
-/// A shard is born with files and without rows, because the log feeds it at its own start; its
-/// later lives read their rows back themselves.
-fn store_factory(source: Arc<ReplaySource>, shard: usize, caches: CacheFeeds) -> Factory<Store> {
-    let born = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    Arc::new(move || {
-        let again = born.swap(true, std::sync::atomic::Ordering::Relaxed);
-        let (source, caches) = (Arc::clone(&source), caches.clone());
-        async move {
-            let what = source.get().await?;
-            let catalog = &what.catalog;
-            let files = ShardFiles::of(&what.index, shard, what.shards);
-            let dropped = removed_tables(catalog);
-            let mut store = Store::new(shard, catalog.gen1_duration_ns, dropped, files);
-            if again {
-                replay(&what, None, async |_, group| {
-                    store.apply(group);
-                    Ok::<(), ReplayError>(())
-                })
-                .await?;
-            }
-            Ok(store.with_caches(caches))
-        }
-        .boxed_local()
-    })
 }

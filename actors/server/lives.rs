@@ -1,6 +1,6 @@
-//! How actors of a simulated server come back after a panic: as those of a real one.
+//! What actors are made from: in their first life and after each death.
 
-use super::server::NODE;
+use crate::cache_kit::CacheFeeds;
 use crate::catalog::{Catalog, CatalogConfig, removed_tables};
 use crate::persist::index;
 use crate::runtime::guardian::Factory;
@@ -14,79 +14,76 @@ use protocols::schema::CatalogSnapshot;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What a reading of the log needs, for the first life of an actor and for later ones.
+/// What a reading of the log needs.
 pub(super) struct ReplaySource {
-    objects: Objects,
-    snapshot: Published<CatalogSnapshot>,
-    shards: usize,
-    only_shard: Option<usize>,
-    owner: Owner,
-    /// The index as of the start; later lives read it again.
-    first_index: Mutex<Option<Arc<FileIndex>>>,
+    pub(super) objects: Objects,
+    pub(super) node: String,
+    pub(super) snapshot: Published<CatalogSnapshot>,
+    pub(super) shards: usize,
+    pub(super) only_shard: Option<usize>,
+    pub(super) owner: Owner,
+    pub(super) concurrency: usize,
+    pub(super) fail_on_damage: bool,
+    /// The index as of the start: all actors begin with the same. Later lives read it again.
+    pub(super) first_index: Mutex<Option<Arc<FileIndex>>>,
 }
 
 impl ReplaySource {
-    pub(super) fn new(
-        objects: Objects,
-        snapshot: Published<CatalogSnapshot>,
-        shards: usize,
-        only_shard: Option<usize>,
-        (owner, index): (&Owner, &Arc<FileIndex>),
-    ) -> Self {
-        let first_index = Mutex::new(Some(Arc::clone(index)));
-        Self { objects, snapshot, shards, only_shard, owner: owner.clone(), first_index }
-    }
-
     pub(super) async fn get(&self) -> anyhow::Result<Replay> {
+        // A shard takes no more from the log than the log's writer vouches for.
         let through = self.only_shard.map(|_| self.owner.confirmed());
         let first = self.first_index.lock().ok().and_then(|mut first| first.take());
         let index = match first {
             Some(index) => index,
-            None => Arc::new(index::load(&self.objects, NODE).await?),
+            None => Arc::new(index::load(&self.objects, &self.node).await?),
         };
         Ok(Replay {
             objects: self.objects.clone(),
-            node: NODE.to_owned(),
+            node: self.node.clone(),
             index,
             catalog: self.snapshot.load(),
             shards: self.shards,
             only_shard: self.only_shard,
             through,
-            concurrency: 4,
-            fail_on_damage: true,
+            concurrency: self.concurrency,
+            fail_on_damage: self.fail_on_damage,
         })
     }
 }
 
-/// What later lives of the catalog are opened with.
-pub(super) struct CatalogSource {
-    pub(super) config: CatalogConfig,
-    pub(super) publisher: Publisher<CatalogSnapshot>,
-}
-
-pub(super) fn catalog_factory(source: CatalogSource, first: Catalog) -> Factory<Catalog> {
+/// The catalog was opened before its birth, because others need what it publishes; its later
+/// lives open it again.
+pub(super) fn catalog_factory(
+    config: CatalogConfig,
+    first: Catalog,
+    publisher: Publisher<CatalogSnapshot>,
+) -> Factory<Catalog> {
     let first = Mutex::new(Some(first));
-    let source = Arc::new(source);
+    let (config, publisher) = (Arc::new(config), Arc::new(publisher));
     Arc::new(move || {
         let first = first.lock().ok().and_then(|mut first| first.take());
-        let source = Arc::clone(&source);
+        let (config, publisher) = (Arc::clone(&config), Arc::clone(&publisher));
         async move {
-            let publisher = source.publisher.again();
             match first {
                 Some(catalog) => Ok(catalog),
-                None => Ok(Catalog::open(&source.config, Some(publisher)).await?.catalog),
+                None => Ok(Catalog::open(&config, Some(publisher.again())).await?.catalog),
             }
         }
         .boxed_local()
     })
 }
 
-/// A shard is born without rows, because the log feeds it; its later lives read theirs themselves.
-pub(super) fn store_factory(source: Arc<ReplaySource>, shard: usize) -> Factory<Store> {
+/// A shard is born with files and without rows, because the log feeds it at its own start; its
+/// later lives read their rows back themselves.
+pub(super) fn store_factory(
+    source: Arc<ReplaySource>,
+    shard: usize,
+    caches: CacheFeeds,
+) -> Factory<Store> {
     let born = Arc::new(AtomicBool::new(false));
     Arc::new(move || {
         let again = born.swap(true, Ordering::Relaxed);
-        let source = Arc::clone(&source);
+        let (source, caches) = (Arc::clone(&source), caches.clone());
         async move {
             let what = source.get().await?;
             let catalog = &what.catalog;
@@ -100,7 +97,7 @@ pub(super) fn store_factory(source: Arc<ReplaySource>, shard: usize) -> Factory<
                 })
                 .await?;
             }
-            Ok(store)
+            Ok(store.with_caches(caches))
         }
         .boxed_local()
     })

@@ -1,18 +1,14 @@
 //! Last-value and distinct-value caches, and what looks after them.
 
-use super::Boot;
-use actors::cache_keeper::{CacheKeeper, KeeperConfig};
-use actors::cache_kit::{CacheBudget, CacheDirectory, Directory};
-use actors::query::Query;
-use actors::runtime::guardian::{ActorConfig, Guardian, SharedThreads};
-use actors::runtime::mailbox::Mailbox;
-use actors::runtime::published::{Published, Publisher};
-use actors::runtime::ticker::{self, Ticker};
+use super::{CacheOptions, Server};
+use crate::cache_keeper::{CacheKeeper, KeeperConfig};
+use crate::cache_kit::CacheBudget;
+use crate::runtime::guardian::{ActorConfig, Guardian, SharedThreads};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::ticker;
 use protocols::limits;
 use protocols::messages::caches::{EvictCaches, LookAfterCaches, SyncCaches};
 use protocols::messages::catalog::CacheKind;
-use protocols::schema::CatalogSnapshot;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,25 +18,21 @@ const KEEPER_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause before the keeper, which has failed, is asked again at the start.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
-/// A directory without caches: both of its sides.
-pub(super) fn directory() -> (Publisher<Directory>, CacheDirectory) {
-    Published::new(Arc::default())
-}
-
-impl Boot<'_> {
+impl Server {
     /// Starts the keeper and with it the caches that the catalog has, which then fill up.
-    pub(super) async fn cache_keeper(
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub async fn start_caches(
         &mut self,
-        snapshot: &Published<CatalogSnapshot>,
-        directory: Publisher<Directory>,
-        query: &Mailbox<Query>,
+        options: CacheOptions,
     ) -> anyhow::Result<Mailbox<CacheKeeper>> {
         let keeper = KeeperConfig {
-            catalog: snapshot.clone(),
-            query: query.clone(),
+            catalog: self.addresses.snapshot.clone(),
+            query: self.addresses.query.clone(),
             guardian: self.guardian.clone(),
-            threads: SharedThreads::start(self.config.io_threads),
-            budget: CacheBudget::new(self.config.cache_bytes_max),
+            threads: SharedThreads::start(options.threads),
+            budget: CacheBudget::new(options.bytes_max),
             clock: self.clock.clone(),
         };
         let config = ActorConfig {
@@ -51,7 +43,8 @@ impl Boot<'_> {
             vital: false,
         };
         let mailbox = Guardian::mailbox(&config);
-        self.birth(config, &mailbox, CacheKeeper::factory(keeper, directory)).await?;
+        let factory = CacheKeeper::factory(keeper, self.directory.again());
+        self.births.push(self.guardian.birth(config, mailbox.clone(), factory).await?);
         let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
         while let Err(error) = mailbox.ask_from_edge(SyncCaches, deadline).await {
             if Instant::now() >= deadline {
@@ -61,18 +54,19 @@ impl Boot<'_> {
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
+        self.remind(&mailbox, options);
         Ok(mailbox)
     }
 
-    /// What the keeper is reminded of.
-    pub(super) fn cache_tickers(&self, keeper: &Mailbox<CacheKeeper>) -> Vec<Ticker> {
+    /// Reminds the keeper of its regular work.
+    fn remind(&mut self, keeper: &Mailbox<CacheKeeper>, options: CacheOptions) {
         let last = || EvictCaches { kind: CacheKind::Last };
         let distinct = || EvictCaches { kind: CacheKind::Distinct };
-        vec![
+        self.tickers.extend([
             ticker::start(keeper.clone(), KEEPER_INTERVAL, || SyncCaches),
             ticker::start(keeper.clone(), KEEPER_INTERVAL, || LookAfterCaches),
-            ticker::start(keeper.clone(), self.config.last_cache_eviction_interval, last),
-            ticker::start(keeper.clone(), self.config.distinct_cache_eviction_interval, distinct),
-        ]
+            ticker::start(keeper.clone(), options.last_eviction_interval, last),
+            ticker::start(keeper.clone(), options.distinct_eviction_interval, distinct),
+        ]);
     }
 }

@@ -1,0 +1,194 @@
+//! A server without its sockets: the one place that creates actors and wires them, lowest rank
+//! first. The simulation runs it as it is.
+
+mod caches;
+mod config;
+mod data;
+mod housekeeping;
+mod lives;
+mod requests;
+
+pub use config::{CacheOptions, ParquetCacheOptions, ServerConfig};
+
+use crate::cache_kit::{CacheDirectory, Directory};
+use crate::catalog::Catalog;
+use crate::ingest::Ingest;
+use crate::persist::Persist;
+use crate::persist::index::IndexLog;
+use crate::query::Query;
+use crate::runtime::actor::Service;
+use crate::runtime::clock::Clock;
+use crate::runtime::fatal::Fatal;
+use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::mailbox_pool::MailboxPool;
+use crate::runtime::objects::Objects;
+use crate::runtime::published::{Published, Publisher};
+use crate::runtime::ticker::{self, Ticker};
+use crate::supervisor::Supervisor;
+use crate::wal::{Owner, Wal};
+use housekeeping::Housekeeping;
+use protocols::file_index::FileIndex;
+use protocols::messages::catalog::NodeStopped;
+use protocols::messages::parquet_cache::PruneDue;
+use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
+use protocols::messages::wal::{Drain, PeriodDue};
+use protocols::schema::CatalogSnapshot;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often `Persist` looks for work that nobody told it of.
+const PERSIST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Whom requests are sent to.
+#[derive(Clone)]
+pub struct Addresses {
+    /// Takes writes.
+    pub ingest: MailboxPool<Ingest>,
+    /// Takes changes of names and schemas.
+    pub catalog: Mailbox<Catalog>,
+    /// What the catalog holds.
+    pub snapshot: Published<CatalogSnapshot>,
+    /// Takes queries.
+    pub query: Mailbox<Query>,
+    /// Knows which actors live.
+    pub supervisor: Mailbox<Supervisor>,
+}
+
+/// All actors of a running server. What is dropped is not ended in good order: see [`end`].
+///
+/// [`end`]: Server::end
+pub struct Server {
+    /// Whom requests are sent to.
+    pub addresses: Addresses,
+    wal: Mailbox<Wal>,
+    persist: Mailbox<Persist>,
+    guardian: Guardian,
+    clock: Clock,
+    /// The caches that run.
+    directory: Publisher<Directory>,
+    /// The actors in the order in which they were born.
+    births: Vec<Birth>,
+    /// Regular work; ends when dropped.
+    tickers: Vec<Ticker>,
+    housekeeping: Housekeeping,
+}
+
+/// What the steps of the start share.
+struct Start<'a> {
+    config: &'a ServerConfig,
+    objects: Objects,
+    /// The claim of this process on the log.
+    owner: Owner,
+    /// The Parquet files as of the start.
+    index: Arc<FileIndex>,
+    clock: Clock,
+    fatal: Fatal,
+    guardian: Guardian,
+    births: Vec<Birth>,
+    /// The caches that run.
+    caches: CacheDirectory,
+}
+
+impl Server {
+    /// Starts every actor but those of [`start_caches`](Self::start_caches). Returns once the log
+    /// was replayed and everything is ready to serve. `fatal` is raised when the process has to
+    /// end.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or holds damage that is to stop the start.
+    pub async fn start(
+        config: &ServerConfig,
+        objects: Objects,
+        clock: Clock,
+        fatal: Fatal,
+    ) -> anyhow::Result<Self> {
+        // First the claims, then the reading: a former process can neither acknowledge rows nor
+        // finish a snapshot any more that the reading would miss.
+        let owner = Owner::take(&objects, &config.node_id).await?;
+        let index = IndexLog::take_over(&objects, &config.node_id, &owner).await?;
+        let index = Arc::new(index.index().clone());
+        let (directory, caches) = Published::new(Arc::default());
+        let guardian = Guardian::new(fatal.clone());
+        let births = Vec::new();
+        let start = Start { config, objects, owner, index, clock, fatal, guardian, births, caches };
+        start.all(directory).await
+    }
+
+    /// Takes no more writes, and waits until all that were taken are durable and visible. False if
+    /// that was not reached.
+    pub async fn drain(&self, deadline: Instant) -> bool {
+        let drained = self.wal.ask_from_edge(Drain, deadline).await;
+        let clean = matches!(drained, Ok(Ok(())));
+        if !clean {
+            tracing::error!(?drained, "the log could not be drained");
+        }
+        clean
+    }
+
+    /// Ends the actors in order, from the highest rank down, after the snapshot under way. False
+    /// if that did not end in time: then the next start repeats it.
+    pub async fn end(self, deadline: Instant) -> bool {
+        let finished = self.persist.ask_from_edge(FinishSnapshot, deadline).await;
+        if let Err(error) = &finished {
+            tracing::warn!(%error, "a snapshot is unfinished; the next start repeats it");
+        }
+        drop((self.tickers, self.housekeeping));
+        let stopped = self.addresses.catalog.ask_from_edge(NodeStopped, deadline).await;
+        if let Err(error) = stopped {
+            tracing::warn!(%error, "the catalog did not record the stop");
+        }
+        for birth in self.births.into_iter().rev() {
+            birth.end().await;
+        }
+        finished.is_ok()
+    }
+}
+
+impl Start<'_> {
+    async fn all(mut self, directory: Publisher<Directory>) -> anyhow::Result<Server> {
+        let supervisor = self.supervisor().await?;
+        self.guardian = self.guardian.reporting_to(supervisor.clone());
+        let (catalog, snapshot) = self.catalog().await?;
+        let cache = self.parquet_cache().await?;
+        let stores = self.stores(&snapshot).await?;
+        let persist = self.persist_mailbox();
+        let wal = self.wal(&catalog, &stores, &snapshot, &persist.1).await?;
+        let persist = self.persist(persist, &stores, &snapshot, &wal, cache.clone()).await?;
+        let ingest = self.ingest(&catalog, &snapshot, &wal).await?;
+        let query = self.query(&stores, &snapshot, cache.clone()).await?;
+
+        let mut tickers = vec![
+            ticker::start(wal.clone(), self.config.wal_flush_interval, || PeriodDue),
+            ticker::start(persist.clone(), PERSIST_INTERVAL, || SnapshotDue),
+            ticker::start(persist.clone(), PERSIST_INTERVAL, || CleanUp),
+        ];
+        if let (Some(cache), Some(options)) = (cache, &self.config.parquet_cache) {
+            tickers.push(ticker::start(cache, options.prune_interval, || PruneDue));
+        }
+        let housekeeping = Housekeeping::start(catalog.clone(), snapshot.clone(), stores);
+        Ok(Server {
+            addresses: Addresses { ingest, catalog, snapshot, query, supervisor },
+            wal,
+            persist,
+            guardian: self.guardian,
+            clock: self.clock,
+            directory,
+            births: self.births,
+            tickers,
+            housekeeping,
+        })
+    }
+
+    async fn birth<A: Service>(
+        &mut self,
+        config: ActorConfig,
+        mailbox: &Mailbox<A>,
+        factory: Factory<A>,
+    ) -> anyhow::Result<()> {
+        let born = self.guardian.birth(config, mailbox.clone(), factory).await?;
+        self.births.push(born);
+        Ok(())
+    }
+}
