@@ -61,6 +61,8 @@ pub(super) struct Sizes {
     pub(super) snapshot_hosts: u32,
     pub(super) snapshot_ingest_rows: u64,
     pub(super) snapshot_rows: u64,
+    /// How often one is taken alone.
+    pub(super) snapshot_rounds: usize,
     /// Queries at rest, to compare with those during a snapshot.
     pub(super) rest_queries: usize,
     pub(super) restart_rows: u64,
@@ -118,6 +120,7 @@ fn smoke() -> Sizes {
         snapshot_hosts: 20,
         snapshot_ingest_rows: 20_000,
         snapshot_rows: 20_000,
+        snapshot_rounds: 1,
         rest_queries: 10,
         restart_rows: 10_000,
         cache_hosts: 100,
@@ -157,6 +160,7 @@ fn standard() -> Sizes {
         snapshot_hosts: 400,
         snapshot_ingest_rows: 12_000_000,
         snapshot_rows: 1_728_000,
+        snapshot_rounds: 7,
         rest_queries: 1000,
         restart_rows: 2_000_000,
         cache_hosts: 10_000,
@@ -184,6 +188,7 @@ fn full() -> Sizes {
         restart_rows: 5_000_000,
         snapshot_ingest_rows: 24_000_000,
         snapshot_rows: 10_368_000,
+        snapshot_rounds: 5,
         cache_requests: 2000,
         sweep_hosts: 400,
         soak_seconds: 600,

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Bench, snapshot};
+use super::Bench;
+use super::snapshot::{self, Taken};
 use crate::generators::DataOptions;
 use crate::generators::random::Random;
 use crate::latency::Percentiles;
@@ -16,6 +17,7 @@ use crate::queries::http_backends::SqlOverHttp;
 use crate::queries::kinds::Kind;
 use crate::report::Record;
 use crate::results::{Section, Table, median, number, ratio};
+use crate::servers::Server;
 
 /// Short periods of the WAL, so that some seconds of a load have many of them.
 const BASE: &str = "--wal-flush-interval 100ms";
@@ -29,6 +31,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Option<Section>> {
     let mut section = bench.section("snapshots", "Snapshots");
     let data = |rows: u64| DataOptions::cpu_rows(bench.sizes.snapshot_hosts, rows);
     ingest(bench, &mut section, &data(bench.sizes.snapshot_ingest_rows))?;
+    throughput(bench, &mut section, &data(bench.sizes.snapshot_rows))?;
     queries(bench, &mut section, &data(bench.sizes.snapshot_rows))?;
     Ok(Some(section))
 }
@@ -88,20 +91,54 @@ fn percentiles(runs: impl Iterator<Item = Run>) -> Option<Percentiles> {
     Percentiles::of(runs.map(|(began, ended)| ended - began).collect())
 }
 
-fn queries(bench: &Bench<'_>, section: &mut Section, data: &DataOptions) -> Result<()> {
-    // First alone, for what it costs, then with queries beside it.
+/// Starts a server and loads the rows; no snapshot is due before one is forced.
+fn loaded(bench: &Bench<'_>, data: &DataOptions) -> Result<Server> {
     let launch = snapshot::launch(bench.launch(), data.row_count(), bench.sizes.load_seconds);
-    let loaded = || {
-        let server = bench.start(&launch)?;
-        let load = loader::run(&LoadOptions::new("influxdb3", server.options(), data.clone()))?;
-        ensure!(load.errors == 0, "{} requests failed", load.errors);
-        anyhow::Ok(server)
-    };
-    let server = loaded()?;
-    let alone = snapshot::force(&server, data)?;
-    drop(server);
+    let server = bench.start(&launch)?;
+    let load = loader::run(&LoadOptions::new("influxdb3", server.options(), data.clone()))?;
+    ensure!(load.errors == 0, "{} requests failed", load.errors);
+    Ok(server)
+}
 
-    let server = loaded()?;
+/// What a snapshot costs when nothing else goes on. The speed of a shared machine varies from one
+/// to the next, so there are several, each on a server of its own.
+fn throughput(bench: &Bench<'_>, section: &mut Section, data: &DataOptions) -> Result<()> {
+    let mut snapshots = Vec::new();
+    for _ in 0..bench.sizes.snapshot_rounds {
+        let taken = snapshot::force(&loaded(bench, data)?, data)?;
+        let rows = taken.rows as f64;
+        bench.figure("snapshot", rows / taken.cpu_seconds, "rows/CPU s")?;
+        bench.figure("snapshot threads", rows / taken.own_cpu_seconds, "rows/CPU s")?;
+        snapshots.push(taken);
+    }
+    let rows = data.row_count() as f64;
+    section.add(&format!(
+        "**Throughput**: snapshots of {} rows, nothing else going on, each on a new server. The \
+         whole server was asked for its metrics all the while.",
+        number(rows)
+    ));
+    let mut table = Table::new(["", "slowest", "median", "fastest"]);
+    type Value = fn(&Taken) -> f64;
+    let values: [(&str, Value); 3] = [
+        ("rows/s", |taken| taken.rows as f64 / taken.seconds),
+        ("rows per CPU-second of the threads that sort and encode", |taken| {
+            taken.rows as f64 / taken.own_cpu_seconds
+        }),
+        ("rows per CPU-second of the whole server", |taken| taken.rows as f64 / taken.cpu_seconds),
+    ];
+    for (name, value) in values {
+        let all = || snapshots.iter().map(value);
+        let [slowest, fastest] = [all().reduce(f64::min), all().reduce(f64::max)];
+        let cells = [slowest, median(all()), fastest].map(number);
+        let [slowest, median, fastest] = cells;
+        table.row([name.to_owned(), slowest, median, fastest]);
+    }
+    section.add(&table.markdown());
+    Ok(())
+}
+
+fn queries(bench: &Bench<'_>, section: &mut Section, data: &DataOptions) -> Result<()> {
+    let server = loaded(bench, data)?;
     let mut backend = SqlOverHttp::new("influxdb3", &server.options())?;
     let mut random = Random::new(1);
     // The first query pays for what later ones find ready.
@@ -122,20 +159,6 @@ fn queries(bench: &Bench<'_>, section: &mut Section, data: &DataOptions) -> Resu
     let at_rest = percentiles(at_rest.into_iter()).context("no query ran")?;
     let during = percentiles(meanwhile.into_iter().filter(overlaps));
 
-    let rows = alone.rows as f64;
-    let per_cpu = bench.figure("snapshot", rows / alone.cpu_seconds, "rows/CPU s")?;
-    let own = bench.figure("snapshot threads", rows / alone.own_cpu_seconds, "rows/CPU s")?;
-    section.add(&format!(
-        "**Throughput**: a snapshot of {} rows, nothing else going on: {} s. The threads that sort \
-         and encode used {} CPU seconds: {} rows per CPU-second. The whole server, which was asked \
-         for its metrics all the while, used {} CPU seconds: {} rows per CPU-second.",
-        number(rows),
-        number(alone.seconds),
-        number(alone.own_cpu_seconds),
-        number(own),
-        number(alone.cpu_seconds),
-        number(per_cpu)
-    ));
     section.add(&format!(
         "**Queries** (`{}`) one after the other on one connection, at rest and while a snapshot of \
          {} rows runs.",
