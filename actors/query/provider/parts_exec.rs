@@ -345,31 +345,46 @@ impl Reading {
                 let open = ahead.join().await;
                 Some(open.map_err(|e| exec_datafusion_err!("reading a part failed: {e}"))?)
             }
-            None => match self.queue.pop_front() {
-                Some(next) => self.open(next)?,
-                None => None,
-            },
+            None => self.open_next()?,
         };
         if !self.exec.is_for_first
             && self.exec.fetch.is_none()
-            && let Some(next) =
-                self.queue.pop_front_if(|next| !self.exec.parts[*next].is_deferred())
+            && self.queue.front().is_some_and(|next| !self.exec.parts[*next].is_deferred())
         {
-            let open = self.open(next)?;
+            let open = self.open_next()?;
             self.ahead = open.map(|open| SpawnedTask::spawn(open.begin()));
         }
         Ok(())
     }
 
-    /// Opens a part, unless the filters say that none of its rows matters.
-    fn open(&self, number: usize) -> Result<Option<Open>> {
-        let part = &self.exec.parts[number];
-        let mut pruner = self.pruner(part);
+    /// Opens the next part, unless the filters say that none of its rows matters.
+    fn open_next(&mut self) -> Result<Option<Open>> {
+        let Some(next) = self.queue.pop_front() else { return Ok(None) };
+        let part = &self.exec.parts[next];
+        let mut pruner = self.pruner(part.times);
         if pruner.as_mut().map_or(Ok(false), FilePruner::should_prune)? {
+            self.skip()?;
             return Ok(None);
         }
         let rows = self.rows(part)?;
         Ok(Some(Open { rows, pruner: pruner.filter(FilePruner::is_watching) }))
+    }
+
+    /// Forgets the next parts that do not matter either. A query for the newest rows is through
+    /// with all that are left, and a long history has many: so they are looked at in blocks, each
+    /// twice as long as the one before.
+    fn skip(&mut self) -> Result<()> {
+        let mut length = 1;
+        while !self.queue.is_empty() {
+            let block = self.queue.iter().take(length).map(|next| self.exec.parts[*next].times);
+            let mut pruner = self.pruner(block.fold(TimeRange::NONE, TimeRange::to));
+            if !pruner.as_mut().map_or(Ok(false), FilePruner::should_prune)? {
+                break;
+            }
+            self.queue.drain(..length.min(self.queue.len()));
+            length *= 2;
+        }
+        Ok(())
     }
 
     fn rows(&self, part: &Part) -> Result<SendableRecordBatchStream> {
@@ -400,8 +415,8 @@ impl Reading {
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.exec.schema(), batches)))
     }
 
-    /// What tells whether a part matters to the filters, if any of them is about time.
-    fn pruner(&self, part: &Part) -> Option<FilePruner> {
+    /// What tells whether rows of these times matter to the filters, if any of them is about time.
+    fn pruner(&self, times: TimeRange) -> Option<FilePruner> {
         let schema = &self.exec.scan.schema;
         let on_time = |filter: &&Arc<dyn PhysicalExpr>| {
             collect_columns(filter).iter().any(|column| column.name() == TIME_COLUMN)
@@ -410,7 +425,7 @@ impl Reading {
         let filter = conjunction_opt(filters)?;
         let mut statistics = Statistics::new_unknown(schema);
         let time = schema.index_of(TIME_COLUMN).ok()?;
-        statistics.column_statistics[time] = time_statistics(part.times);
+        statistics.column_statistics[time] = time_statistics(times);
         // Only its statistics are looked at.
         let mut file = PartitionedFile::new(String::new(), 0);
         file.statistics = Some(Arc::new(statistics));

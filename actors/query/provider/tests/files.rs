@@ -135,6 +135,25 @@ fn only_files_that_can_matter_are_opened() {
 }
 
 #[test]
+fn of_several_spans_of_time_each_is_read() {
+    run(async {
+        let mut world = World::start().await;
+        many_files(&mut world, 100).await;
+        let between = |a: i64, b: i64| {
+            format!("(time >= {} AND time < {})", instant(a * GEN1_NS), instant(b * GEN1_NS))
+        };
+        let spans = [between(0, 2), between(40, 41), between(43, 44), between(90, 95)].join(" OR ");
+        for order in ["", "ORDER BY time", "ORDER BY time DESC"] {
+            let query = format!("SELECT time FROM m WHERE {spans} {order}");
+            let rows: usize = world.sql(4, &query).await.iter().map(RecordBatch::num_rows).sum();
+            assert_eq!(rows, 2 * (2 + 1 + 1 + 5), "{query}");
+            let (opened, _) = world.objects.take_reads();
+            assert!(opened <= 9, "{query}: {opened} files");
+        }
+    });
+}
+
+#[test]
 fn newest_rows_in_the_buffer_keep_files_closed() {
     run(async {
         let mut world = World::start().await;
