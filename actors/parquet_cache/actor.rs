@@ -4,7 +4,7 @@ use super::decode::decode;
 use super::decoded::{DecodedFiles, Found};
 use super::entries::Entries;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::Clock;
+use crate::runtime::clock::{self, Clock};
 use crate::runtime::mailbox::Responder;
 use crate::runtime::objects::Objects;
 use crate::runtime::pools::Pool;
@@ -165,8 +165,8 @@ impl ParquetCache {
 
     /// Whether a file that is not held should be.
     fn wants(&self, file: &LookUp) -> bool {
-        let window_ns = i64::try_from(self.config.query_path_duration.as_nanos());
-        let oldest_ns = self.config.clock.now_ns().saturating_sub(window_ns.unwrap_or(i64::MAX));
+        let now_ns = self.config.clock.now_ns();
+        let oldest_ns = clock::before(now_ns, self.config.query_path_duration);
         let Ok(size_bytes) = usize::try_from(file.size_bytes) else { return false };
         // What is on its way counts: else a burst of misses would take any amount of memory.
         let used_bytes = self.entries.used_bytes() + self.fetching_bytes;

@@ -266,7 +266,7 @@ impl Receive<CommandAnswered> for Query {
         _: &mut Cx<'_, Self>,
     ) {
         let CommandAnswered { text, trace_id, took, succeeded } = message;
-        let took_ns = i64::try_from(took.as_nanos()).unwrap_or(i64::MAX);
+        let took_ns = clock::as_nanos(took);
         let issue_time_ns = self.config.clock.now_ns().saturating_sub(took_ns);
         let entered = Entered { issue_time_ns, query_type: FLIGHT_SQL, text: &text, trace_id };
         let phase = if succeeded { Phase::Success } else { Phase::Fail };

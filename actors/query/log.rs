@@ -1,5 +1,6 @@
 //! The newest queries and how far they have come, for `system.queries`.
 
+use crate::runtime::clock;
 use crate::runtime::random;
 use protocols::trace_id::TraceId;
 use std::collections::VecDeque;
@@ -146,7 +147,7 @@ pub(super) struct Reporter {
 impl Reporter {
     /// Notes something about the query. `change` gets the nanoseconds since it was received.
     pub(super) fn note(&self, change: impl FnOnce(&mut Progress, i64)) {
-        let elapsed_ns = i64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let elapsed_ns = clock::as_nanos(self.begun.elapsed());
         self.sender.send_modify(|progress| change(progress, elapsed_ns));
     }
 

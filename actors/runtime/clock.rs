@@ -29,6 +29,11 @@ impl Clock {
     }
 }
 
+/// Nanoseconds, or as many as there can be.
+pub fn as_nanos(span: Duration) -> i64 {
+    i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// The instant so long before another one, nanoseconds since 1970. What is before the earliest
 /// time there is, is that one.
 pub fn before(instant_ns: i64, span: Duration) -> i64 {
@@ -53,7 +58,7 @@ impl PausedClock {
 
     /// Nanoseconds since 1970.
     pub fn now_ns(&self) -> i64 {
-        let elapsed = i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let elapsed = as_nanos(self.origin.elapsed());
         self.origin_ns.load(Ordering::Relaxed).saturating_add(elapsed)
     }
 

@@ -47,7 +47,8 @@ pub struct ServerConfig {
     pub wal_replay_fail_on_error: bool,
     /// WAL files read ahead at start.
     pub wal_replay_concurrency: usize,
-    /// Refuse rows of existing tables that are older than this, and do not show what is.
+    /// Refuse rows of existing tables that are older than this, and leave chunks and files of none
+    /// but older rows out of queries.
     pub write_window: Option<Duration>,
     /// Refuse tags that an existing table does not have yet.
     pub immutable_tags: bool,

@@ -1,5 +1,5 @@
 //! A server without its sockets: the one place that creates actors and wires them, lowest rank
-//! first. The simulation runs it as it is.
+//! first. The simulation runs it as it is, but for last-value and distinct-value caches.
 
 mod caches;
 mod config;

@@ -6,6 +6,7 @@ use crate::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened};
 use crate::ingest::{Ingest, IngestConfig};
 use crate::parquet_cache::ParquetCache;
 use crate::query::{Query, QueryConfig, QueryRuntime, ServerFacts};
+use crate::runtime::clock::as_nanos;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
@@ -17,12 +18,6 @@ use futures::FutureExt;
 use protocols::limits;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Nanoseconds, saturating.
-fn as_nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
-}
 
 impl Start<'_> {
     pub(super) async fn supervisor(&mut self) -> anyhow::Result<Mailbox<Supervisor>> {

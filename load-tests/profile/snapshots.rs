@@ -128,10 +128,8 @@ fn throughput(bench: &Bench<'_>, section: &mut Section, data: &DataOptions) -> R
     ];
     for (name, value) in values {
         let all = || snapshots.iter().map(value);
-        let [slowest, fastest] = [all().reduce(f64::min), all().reduce(f64::max)];
-        let cells = [slowest, median(all()), fastest].map(number);
-        let [slowest, median, fastest] = cells;
-        table.row([name.to_owned(), slowest, median, fastest]);
+        let [slowest, fastest] = [all().reduce(f64::min), all().reduce(f64::max)].map(number);
+        table.row([name.to_owned(), slowest, number(median(all())), fastest]);
     }
     section.add(&table.markdown());
     Ok(())

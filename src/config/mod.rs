@@ -8,6 +8,7 @@ use crate::boot;
 use crate::cli::serve::query::ParquetCacheArgs;
 use crate::cli::serve::{ServeArgs, TlsArgs};
 use crate::port::tls::TlsOptions;
+use actors::runtime::clock::as_nanos;
 use actors::runtime::faults;
 use actors::runtime::objects::options::Storage;
 use actors::server::{CacheOptions, ParquetCacheOptions, ServerConfig};
@@ -53,11 +54,6 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What was odd about the options, for the log.
     pub warnings: Vec<String>,
-}
-
-/// Nanoseconds, saturating.
-fn as_nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 impl Config {
