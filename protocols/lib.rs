@@ -19,6 +19,7 @@ pub mod line_protocol;
 pub mod messages;
 pub mod names;
 pub mod paths;
+pub mod principal;
 pub mod schema;
 pub mod snapshot;
 pub mod trace_id;

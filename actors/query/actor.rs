@@ -3,39 +3,38 @@
 use super::cache_tables::scan::TableScan;
 use super::cache_tables::{self, CacheTables};
 use super::catalog_view::{Catalogs, UserTables};
+use super::config::QueryConfig;
 use super::errors;
-use super::log::{Entered, LogEntry, Phase, QueryLog};
+use super::lanes::QueryRuntime;
+use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::prepare;
 use super::provider::{Files, ScanContext};
+use super::running::{Job, Stop};
 use super::session::Sessions;
-use super::stream::{self, Admitted};
+use super::shapes::Shapes;
+use super::statement::{self, View};
+use super::stream::Course;
 use super::system_tables::SystemTables;
 use crate::cache_kit::CacheDirectory;
-use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::{self, Clock};
-use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::objects::Objects;
-use crate::runtime::published::Published;
-use crate::runtime::vitals::Roster;
-use crate::store::StoreShards;
+use crate::runtime::clock;
+use crate::runtime::mailbox::{Responder, SharedResponder};
+use datafusion::error::Result;
+use futures::FutureExt;
 use protocols::error::ErrorKind;
 use protocols::messages::caches::ScanTable;
 use protocols::messages::query::{
-    CommandAnswered, ListTables, PlanSql, QueryError, QueryResult, RunSql, StreamSql,
+    CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError, RunStatement,
+    Statement,
 };
 use protocols::messages::{Command, rank};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use uuid::Uuid;
-
-/// Stack of a query thread: trees as deep as the guard lets through are walked on it. The system
-/// gives memory only to the part that is used.
-const STACK_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long a scan waits for its view of a table. The shard answers between two messages, so this
 /// is reached only when something is very wrong.
@@ -45,97 +44,8 @@ const VIEW_DEADLINE: Duration = Duration::from_secs(30);
 /// then the better for it. More are sorted while the query runs, a chunk at a time.
 const SORT_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What the actor needs.
-#[derive(Clone, Debug)]
-pub struct QueryConfig {
-    /// Names and schemas.
-    pub catalog: Published<CatalogSnapshot>,
-    /// Where the buffered rows are.
-    pub stores: StoreShards,
-    /// The node: the first part of the keys of its Parquet files.
-    pub node: String,
-    /// Where the Parquet files are.
-    pub objects: Objects,
-    /// What has some of them in memory.
-    pub cache: Option<Mailbox<ParquetCache>>,
-    /// More files than this a query must not read.
-    pub query_file_limit: Option<usize>,
-    /// Chunks and files whose rows are all older than this are left out of queries.
-    pub write_window: Option<Duration>,
-    /// What `now()` is.
-    pub clock: Clock,
-    /// Partitions that a query is split into.
-    pub threads: usize,
-    /// Memory that all queries share.
-    pub memory_pool_bytes: usize,
-    /// How long a query may take, until its last row has been handed over.
-    pub timeout: Option<Duration>,
-    /// Settings of the engine, such as `datafusion.execution.batch_size`.
-    pub settings: Vec<(String, String)>,
-    /// Queries that may run at once.
-    pub max_concurrent: usize,
-    /// Queries that the log keeps.
-    pub log_entries_max: usize,
-    /// What the server says of itself.
-    pub server: Arc<ServerFacts>,
-}
-
-/// What `system.nodes` and `system.actors` show.
-#[derive(Clone, Debug, Default)]
-pub struct ServerFacts {
-    /// All actors.
-    pub roster: Roster,
-    /// Made up anew at each start.
-    pub instance: Uuid,
-    /// When the server started, nanoseconds since 1970.
-    pub started_at_ns: i64,
-    /// Processor cores it may use.
-    pub cores: u64,
-    /// The options that it was started with, as a JSON object.
-    pub options: Option<String>,
-}
-
-/// The threads that queries are planned and computed on. They outlive the actor, whose rebuilding
-/// leaves running queries alone, and end with the last handle.
-#[derive(Clone, Debug)]
-pub struct QueryRuntime(Arc<Threads>);
-
-#[derive(Debug)]
-struct Threads(Option<Runtime>, Handle);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            // The last handle may go on a thread of another runtime, which must not block.
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl QueryRuntime {
-    /// Starts the threads.
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub fn new(threads: usize) -> std::io::Result<Self> {
-        #[cfg(feature = "simulation")]
-        if crate::runtime::simulated::is_active() {
-            return Ok(Self(Arc::new(Threads(None, Handle::current()))));
-        }
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(threads.max(1))
-            .thread_name("query")
-            .thread_stack_size(STACK_BYTES)
-            .enable_all()
-            .build()?;
-        let handle = runtime.handle().clone();
-        Ok(Self(Arc::new(Threads(Some(runtime), handle))))
-    }
-
-    fn handle(&self) -> &Handle {
-        &self.0.1
-    }
-}
+/// Limit: memory for plans that may be used again, about.
+const PLANS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -144,9 +54,16 @@ pub struct Query {
     files: Files,
     runtime: QueryRuntime,
     sessions: Arc<Sessions>,
+    shapes: Shapes,
     places: Arc<Semaphore>,
     log: QueryLog,
     caches: Option<CacheDirectory>,
+}
+
+/// A database as of a state of the catalog.
+struct Database {
+    snapshot: Arc<CatalogSnapshot>,
+    schema: Arc<DatabaseSchema>,
 }
 
 impl Query {
@@ -169,13 +86,12 @@ impl Query {
             log: QueryLog::new(config.log_entries_max),
             caches: None,
             sessions: Arc::new(sessions),
+            shapes: Shapes::new(PLANS_BYTES_MAX),
             config,
             runtime,
         })
     }
-}
 
-impl Query {
     /// The same with caches that queries can read.
     #[must_use]
     pub fn with_caches(self, caches: CacheDirectory) -> Self {
@@ -200,61 +116,187 @@ impl Query {
         }
     }
 
-    /// What a query of `db` sees.
-    fn catalogs(
+    fn database(&self, name: &str) -> Result<Database, QueryError> {
+        let snapshot = self.config.catalog.load();
+        match snapshot.database(name).map(Arc::clone) {
+            Some(schema) => Ok(Database { snapshot, schema }),
+            None => Err(errors::database_not_found(name)),
+        }
+    }
+
+    /// What a statement sees that begins now with `context`.
+    fn view(
         &self,
-        snapshot: Arc<CatalogSnapshot>,
-        db: Arc<DatabaseSchema>,
+        found: Database,
+        caches: Arc<CacheTables>,
         log: Vec<Arc<LogEntry>>,
         context: ScanContext,
-        caches: Arc<CacheTables>,
-    ) -> Arc<Catalogs> {
-        let server = Arc::clone(&self.config.server);
+    ) -> View {
+        let Database { snapshot, schema: db } = found;
+        let (now_ns, server) = (context.now_ns, Arc::clone(&self.config.server));
         let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone(), server);
         let system = system.with_caches(self.caches.clone());
-        Arc::new(Catalogs::new(UserTables { db, context }, system).with_caches(caches))
+        let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
+        View {
+            sessions: Arc::clone(&self.sessions),
+            shapes: self.shapes.clone(),
+            catalogs: Arc::new(catalogs),
+            now_ns,
+        }
+    }
+
+    fn caches_of(&self, db: &Arc<DatabaseSchema>) -> Arc<CacheTables> {
+        Arc::new(CacheTables { db: Arc::clone(db), directory: self.caches.clone() })
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, QueryError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        place.map_err(|_| errors::too_many_queries(self.config.max_concurrent))
+    }
+
+    /// Begins to look after a query whose asker waits for `reply`.
+    fn watch<T, M>(&self, reply: Responder<M>) -> (SharedResponder<M>, Arc<Job>)
+    where
+        T: Send,
+        M: Command<Reply = Result<T, QueryError>>,
+    {
+        let reply = SharedResponder::from(reply);
+        let job = self.runtime.running().enter(reply.clone(), self.config.timeout);
+        (reply, job)
+    }
+
+    /// Runs `work` on threads of its own.
+    fn run(&self, job: &Job, work: impl Future<Output = ()> + Send + 'static) {
+        if let Err(error) = self.runtime.run(work) {
+            job.stop(Stop::Failed(errors::no_threads(&error)));
+        }
+    }
+
+    fn start(
+        &mut self,
+        message: RunStatement,
+        reply: Responder<RunStatement>,
+    ) -> Result<(), (Responder<RunStatement>, QueryError)> {
+        let RunStatement { statement, delivery } = message;
+        let admitted = self.database(&statement.db).and_then(|db| Ok((db, self.place()?)));
+        let (found, place) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Err((reply, error)),
+        };
+        let now_ns = self.config.clock.now_ns();
+        let reporter = self.enter(&statement, delivery, now_ns);
+        let caches = self.caches_of(&found.schema);
+        if let Some(fast) = cache_tables::fast::plan(&statement, &caches) {
+            self.runtime.control(cache_tables::fast::run(fast, reporter, reply, place));
+            return Ok(());
+        }
+        // Only a statement that names the table can read it; the others are spared the copy.
+        let names_log = statement.text.to_ascii_lowercase().contains("queries");
+        let log = if names_log { self.log.entries() } else { Vec::new() };
+        let view = self.view(found, caches, log, self.scan_context(now_ns));
+        let (reply, job) = self.watch(reply);
+        let course = Course {
+            reply,
+            job: Arc::clone(&job),
+            reporter,
+            waits_for_rows: delivery == Delivery::WithRows,
+            idle_limit: self.config.idle_timeout,
+            place: Some(place),
+        };
+        self.run(&job, async move {
+            let planning =
+                async |reporter: &Reporter| statement::prepare(&view, &statement, reporter).await;
+            course.run(planning).await;
+        });
+        Ok(())
+    }
+
+    /// Enters a statement in the log.
+    fn enter(&mut self, statement: &Statement, delivery: Delivery, now_ns: i64) -> Reporter {
+        let named;
+        let (query_type, text) = match (delivery, statement.language) {
+            (Delivery::WithColumns { command: Some(command) }, _) => {
+                named = format!("{command} {}", statement.text);
+                (FLIGHT_SQL, named.as_str())
+            }
+            (_, Language::Sql) => ("sql", statement.text.as_str()),
+            (_, Language::InfluxQl) => ("influxql", statement.text.as_str()),
+        };
+        let trace_id = statement.trace_id.clone();
+        self.log.enter(Entered { issue_time_ns: now_ns, query_type, text, trace_id })
+    }
+
+    /// Answers with what `work` finds out about the statements that the database could run.
+    fn describe<T, M, W>(
+        &self,
+        db: &str,
+        reply: Responder<M>,
+        work: impl FnOnce(View) -> W + Send + 'static,
+    ) where
+        T: Send + 'static,
+        M: Command<Reply = Result<T, QueryError>>,
+        W: Future<Output = Result<T>> + Send,
+    {
+        let admitted = self.database(db).and_then(|db| Ok((db, self.place()?)));
+        let (found, place) = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return reply.answer(Err(error)),
+        };
+        let caches = self.caches_of(&found.schema);
+        let context = self.scan_context(self.config.clock.now_ns());
+        let view = self.view(found, caches, Vec::new(), context);
+        let (reply, job) = self.watch(reply);
+        let watched = Arc::clone(&job);
+        self.run(&job, async move {
+            let work = statement::with_counted_constants(work(view));
+            tokio::select! {
+                biased;
+                _ = watched.stopped() => {}
+                found = AssertUnwindSafe(work).catch_unwind() => reply.answer(match found {
+                    Ok(found) => found.map_err(|error| errors::from_engine(&error)),
+                    Err(_) => Err(errors::panicked()),
+                }),
+            }
+            drop(place);
+        });
     }
 }
+
+/// What the log calls queries by a command of Flight SQL.
+const FLIGHT_SQL: &str = "flightsql";
 
 impl Service for Query {
     const RANK: u8 = rank::QUERY;
 }
 
-impl Receive<RunSql> for Query {
-    fn receive(&mut self, message: RunSql, reply: Responder<RunSql>, _: &mut Cx<'_, Self>) {
-        self.start(message, Origin::Http, reply);
-    }
-}
-
-impl Receive<StreamSql> for Query {
-    fn receive(&mut self, message: StreamSql, reply: Responder<StreamSql>, _: &mut Cx<'_, Self>) {
-        self.start(message.query, Origin::Flight(message.command), reply);
-    }
-}
-
-impl Receive<PlanSql> for Query {
-    fn receive(&mut self, message: PlanSql, reply: Responder<PlanSql>, _: &mut Cx<'_, Self>) {
-        let now_ns = self.config.clock.now_ns();
-        match self.database(&message.query.db) {
-            Ok(found) => {
-                let (catalogs, _) = self.view(found, Vec::new(), now_ns);
-                let session = self.sessions.open(catalogs, now_ns);
-                self.runtime.handle().spawn(prepare::plan(session, message, reply));
-            }
-            Err(error) => reply.answer(Err(error)),
+impl Receive<RunStatement> for Query {
+    fn receive(
+        &mut self,
+        message: RunStatement,
+        reply: Responder<RunStatement>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        if let Err((reply, error)) = self.start(message, reply) {
+            reply.answer(Err(error));
         }
+    }
+}
+
+impl Receive<PlanStatement> for Query {
+    fn receive(
+        &mut self,
+        message: PlanStatement,
+        reply: Responder<PlanStatement>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        let db = message.statement.db.clone();
+        self.describe(&db, reply, async move |view| prepare::describe(&view, message).await);
     }
 }
 
 impl Receive<ListTables> for Query {
     fn receive(&mut self, message: ListTables, reply: Responder<ListTables>, _: &mut Cx<'_, Self>) {
-        match self.database(&message.db) {
-            Ok(found) => {
-                let (catalogs, _) = self.view(found, Vec::new(), self.config.clock.now_ns());
-                self.runtime.handle().spawn(prepare::tables(catalogs, reply));
-            }
-            Err(error) => reply.answer(Err(error)),
-        }
+        self.describe(&message.db, reply, async move |view| prepare::tables(&view).await);
     }
 }
 
@@ -275,98 +317,13 @@ impl Receive<CommandAnswered> for Query {
     }
 }
 
-/// What the log calls queries by a command of Flight SQL.
-const FLIGHT_SQL: &str = "flightsql";
-
-/// Where a statement came from.
-#[derive(Clone, Copy)]
-enum Origin {
-    Http,
-    /// With this Flight SQL command, if it came with one.
-    Flight(Option<&'static str>),
-}
-
-impl Query {
-    fn start<M>(&mut self, message: RunSql, origin: Origin, reply: Responder<M>)
-    where
-        M: Command<Reply = Result<QueryResult, QueryError>>,
-    {
+impl Receive<ScanTable> for Query {
+    fn receive(&mut self, message: ScanTable, reply: Responder<ScanTable>, _: &mut Cx<'_, Self>) {
         let found = match self.database(&message.db) {
             Ok(found) => found,
             Err(error) => return reply.answer(Err(error)),
         };
-        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
-            return reply.answer(Err(errors::too_many_queries(self.config.max_concurrent)));
-        };
-        let now_ns = self.config.clock.now_ns();
-        let named;
-        let (query_type, text) = match origin {
-            Origin::Http | Origin::Flight(None) => ("sql", message.text.as_str()),
-            Origin::Flight(Some(command)) => {
-                named = format!("{command} {}", message.text);
-                (FLIGHT_SQL, named.as_str())
-            }
-        };
-        let trace_id = message.trace_id.clone();
-        let entered = Entered { issue_time_ns: now_ns, query_type, text, trace_id };
-        let reporter = self.log.enter(entered);
-        // Only a statement that names the table can read it; the others are spared the copy.
-        let names_log = message.text.to_ascii_lowercase().contains("queries");
-        let log = if names_log { self.log.entries() } else { Vec::new() };
-        let (catalogs, caches) = self.view(found, log, now_ns);
-        if let Some(fast) = cache_tables::fast::plan(&message, &caches) {
-            self.runtime.handle().spawn(cache_tables::fast::run(fast, reporter, reply, permit));
-            return;
-        }
-        let query = Admitted {
-            message,
-            sessions: Arc::clone(&self.sessions),
-            catalogs,
-            now_ns,
-            waits_for_rows: matches!(origin, Origin::Http),
-            timeout: self.config.timeout,
-            reporter,
-            _permit: permit,
-        };
-        self.runtime.handle().spawn(stream::run(query, reply));
-    }
-
-    fn database(&self, name: &str) -> Result<Database, QueryError> {
-        let snapshot = self.config.catalog.load();
-        match snapshot.database(name).map(Arc::clone) {
-            Some(schema) => Ok(Database { snapshot, schema }),
-            None => Err(errors::database_not_found(name)),
-        }
-    }
-
-    /// What a statement that begins now sees.
-    fn view(
-        &self,
-        found: Database,
-        log: Vec<Arc<LogEntry>>,
-        now_ns: i64,
-    ) -> (Arc<Catalogs>, Arc<CacheTables>) {
-        let Database { snapshot, schema } = found;
-        let directory = self.caches.clone();
-        let caches = Arc::new(CacheTables { db: Arc::clone(&schema), directory });
-        let context = self.scan_context(now_ns);
-        let catalogs = self.catalogs(snapshot, schema, log, context, Arc::clone(&caches));
-        (catalogs, caches)
-    }
-}
-
-/// A database as of a state of the catalog.
-struct Database {
-    snapshot: Arc<CatalogSnapshot>,
-    schema: Arc<DatabaseSchema>,
-}
-
-impl Receive<ScanTable> for Query {
-    fn receive(&mut self, message: ScanTable, reply: Responder<ScanTable>, _: &mut Cx<'_, Self>) {
-        let snapshot = self.config.catalog.load();
-        let Some(db) = snapshot.database(&message.db).map(Arc::clone) else {
-            return reply.answer(Err(errors::database_not_found(&message.db)));
-        };
+        let db = Arc::clone(&found.schema);
         let Some(table) = db.table(&message.table).map(Arc::clone) else {
             let text = format!("table not found: {}", message.table);
             return reply.answer(Err(QueryError { kind: ErrorKind::NotFound, message: text }));
@@ -375,11 +332,19 @@ impl Receive<ScanTable> for Query {
             files_since_ns: message.files_since_ns,
             ..self.scan_context(self.config.clock.now_ns())
         };
-        let caches = Arc::new(CacheTables { db: Arc::clone(&db), directory: self.caches.clone() });
-        let catalogs =
-            self.catalogs(snapshot, Arc::clone(&db), Vec::new(), context.clone(), caches);
-        let sessions = Arc::clone(&self.sessions);
-        let scan = TableScan { message, db, table, context, sessions, catalogs };
-        self.runtime.handle().spawn(async move { reply.answer(scan.start().await) });
+        let view = self.view(found, self.caches_of(&db), Vec::new(), context.clone());
+        let scan = TableScan { message, db, table, context, view };
+        let reply = SharedResponder::from(reply);
+        let job = self.runtime.running().enter(reply.clone(), None);
+        let course = Course {
+            reply,
+            job: Arc::clone(&job),
+            reporter: Reporter::unlogged(),
+            waits_for_rows: false,
+            // The keeper of caches waits for a cache with every batch.
+            idle_limit: Duration::MAX,
+            place: None,
+        };
+        self.run(&job, course.run(async move |_: &Reporter| scan.plan().await));
     }
 }

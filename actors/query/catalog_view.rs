@@ -33,6 +33,16 @@ impl Catalogs {
         Self { caches: Some(caches), ..self }
     }
 
+    /// The database.
+    pub(super) fn db(&self) -> &Arc<DatabaseSchema> {
+        &self.public.tables.db
+    }
+
+    /// What the scans of its tables share.
+    pub(super) fn scans(&self) -> &ScanContext {
+        &self.public.tables.context
+    }
+
     /// The caches of the database.
     pub(super) fn caches(&self) -> Option<&Arc<CacheTables>> {
         self.caches.as_ref()

@@ -37,6 +37,21 @@ pub(super) fn timed_out(limit: Duration) -> QueryError {
     QueryError { kind: ErrorKind::Timeout, message }
 }
 
+/// The reader of the query's rows did not take any for too long.
+pub(super) fn reader_is_idle(limit: Duration) -> QueryError {
+    let message = format!(
+        "the query was stopped because its reader took no rows for {limit:?} \
+         (--query-idle-timeout)"
+    );
+    QueryError { kind: ErrorKind::Timeout, message }
+}
+
+/// The system has no thread for the query.
+pub(super) fn no_threads(error: &std::io::Error) -> QueryError {
+    let message = format!("there is no thread to run the query on ({error}), try again later");
+    QueryError { kind: ErrorKind::Overloaded, message }
+}
+
 /// A part of the query panicked.
 pub(super) fn panicked() -> QueryError {
     let message = "internal error: the query failed unexpectedly".to_owned();

@@ -145,6 +145,11 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
+    /// For what is no statement of a client, and is not in the log.
+    pub(super) fn unlogged() -> Self {
+        Self { sender: watch::channel(Progress::default()).0, begun: Instant::now() }
+    }
+
     /// Notes something about the query. `change` gets the nanoseconds since it was received.
     pub(super) fn note(&self, change: impl FnOnce(&mut Progress, i64)) {
         let elapsed_ns = clock::as_nanos(self.begun.elapsed());

@@ -2,14 +2,14 @@
 //!
 //! ## Owns
 //! The engine's settings and functions, the memory that queries share, the places of running
-//! queries, and the log of the newest ones. The threads that queries run on are given to it.
+//! queries, and the log of the newest ones. The threads that queries run on are given to it, and so
+//! is what looks after running queries: both outlive it.
 //!
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
-//! | `RunSql` | HTTP handlers | the columns of the result and a stream of its batches |
-//! | `StreamSql` | Flight | the same, before there are rows |
-//! | `PlanSql` | Flight | the columns of the result and the placeholders; nothing runs |
+//! | `RunStatement` | HTTP handlers, Flight | the columns of the result and a stream of its batches |
+//! | `PlanStatement` | Flight | the columns of the result and the placeholders; nothing runs |
 //! | `ListTables` | Flight | the tables of a database and their columns |
 //! | `CommandAnswered` | Flight | nothing; the command is entered in the log |
 //! | `ScanTable` | `CacheKeeper` | the merged rows of a table, as a stream of batches |
@@ -21,21 +21,22 @@
 //!
 //! ## Invariants
 //! A query sees one catalog snapshot from its first look at a name to its end, and changes
-//! nothing. A statement that does not get one of the places is refused at once. The reply waits
-//! for the first batch; a result that ends without an error is complete. Dropping the stream ends
-//! the query.
+//! nothing. A statement that does not get one of the places is refused at once. A result that ends
+//! without an error is complete. Dropping the stream ends the query. No thread that admits queries,
+//! looks at their deadlines or ends them ever executes a plan.
 //!
 //! ## On failure
 //! Rebuilt with an empty log. Queries that run go on. A panic inside a query is that query's
 //! error.
 
 mod actor;
-#[expect(clippy::disallowed_methods, reason = "the receiver of a scan ends its task")]
 mod cache_tables;
 mod catalog_view;
+mod config;
 mod errors;
 mod functions;
 mod guard;
+mod lanes;
 mod log;
 mod memory;
 mod metered;
@@ -44,11 +45,16 @@ mod params;
 mod plan_kit;
 mod prepare;
 pub mod provider;
+mod running;
 mod session;
+mod shapes;
+mod statement;
 mod stream;
 mod system_tables;
 #[cfg(test)]
 mod tests;
 mod yielding;
 
-pub use actor::{Query, QueryConfig, QueryRuntime, ServerFacts};
+pub use actor::Query;
+pub use config::{QueryConfig, ServerFacts};
+pub use lanes::QueryRuntime;

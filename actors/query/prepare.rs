@@ -1,9 +1,8 @@
 //! Statements and tables before anything is read: for clients that ask for columns first.
 
-use super::catalog_view::Catalogs;
+use super::params;
 use super::session::CATALOG;
-use super::{errors, guard, params};
-use crate::runtime::mailbox::Responder;
+use super::statement::{self, View};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, InformationSchemaProvider};
 use datafusion::catalog::{CatalogProviderList, SchemaProvider};
@@ -14,35 +13,28 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
-use futures::FutureExt;
-use protocols::messages::query::{ListTables, ListedTable, PlanSql, PlannedSql, RunSql};
+use protocols::messages::query::{ListedTable, PlanStatement, PlannedStatement};
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-/// Answers with what is known about a statement.
-pub(super) async fn plan(session: SessionState, message: PlanSql, reply: Responder<PlanSql>) {
-    let planned = AssertUnwindSafe(planned(&session, message)).catch_unwind().await;
-    reply.answer(match planned {
-        Ok(planned) => planned.map_err(|error| errors::from_engine(&error)),
-        Err(_) => Err(errors::panicked()),
-    });
-}
-
-async fn planned(session: &SessionState, message: PlanSql) -> Result<PlannedSql> {
-    let PlanSql { query: RunSql { text, params, .. }, to_prepare } = message;
-    let (text, names) = number_placeholders(text);
-    let statement = guard::parse(session, &text)?;
-    let plan = session.statement_to_plan(statement).await?;
-    guard::verify(&plan)?;
+/// What is known about a statement.
+///
+/// # Errors
+/// When it cannot be planned.
+pub(super) async fn describe(view: &View, message: PlanStatement) -> Result<PlannedStatement> {
+    let PlanStatement { mut statement, to_prepare } = message;
+    let session = view.session();
+    let names;
+    (statement.text, names) = number_placeholders(statement.text);
+    let plan = statement::logical(&session, &statement).await?;
     let placeholders = placeholders(&plan, names)?;
     let plan = match to_prepare {
         true => plan,
-        false => params::bind(plan, &text, &params)?,
+        false => params::bind(plan, &statement.text, &statement.params)?,
     };
     let open = to_prepare && !placeholders.is_empty();
-    let schema = columns(session, plan, open)?;
-    Ok(PlannedSql { schema, text, placeholders })
+    let schema = columns(&session, plan, open)?;
+    Ok(PlannedStatement { schema, text: statement.text, placeholders })
 }
 
 /// Columns with the types that values are coerced to. A plan with open placeholders need not make
@@ -141,16 +133,12 @@ fn placeholders(plan: &LogicalPlan, names: Vec<String>) -> Result<Vec<(String, O
     Ok(ordered)
 }
 
-/// Answers with the tables that a statement could name.
-pub(super) async fn tables(catalogs: Arc<Catalogs>, reply: Responder<ListTables>) {
-    let listed = AssertUnwindSafe(listed(catalogs)).catch_unwind().await;
-    reply.answer(match listed {
-        Ok(listed) => listed.map_err(|error| errors::from_engine(&error)),
-        Err(_) => Err(errors::panicked()),
-    });
-}
-
-async fn listed(catalogs: Arc<Catalogs>) -> Result<Vec<ListedTable>> {
+/// The tables that a statement could name.
+///
+/// # Errors
+/// When one of them cannot be opened.
+pub(super) async fn tables(view: &View) -> Result<Vec<ListedTable>> {
+    let catalogs = Arc::clone(&view.catalogs);
     let mut tables = Vec::new();
     if let Some(catalog) = catalogs.catalog(CATALOG) {
         for name in catalog.schema_names() {

@@ -17,7 +17,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Name of the one catalog.
 pub(super) const CATALOG: &str = "public";
@@ -26,10 +28,51 @@ pub(super) const DEFAULT_SCHEMA: &str = "iox";
 /// How many memory consumers an error about exhausted memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 
-/// Makes sessions. Everything that is the same for all of them is built once.
+/// Sessions that are kept although no query uses them.
+const IDLE_SESSIONS_MAX: usize = 32;
+
+/// Makes sessions. Everything that is the same for all of them is built once, and a session that
+/// has ended is used again: it has hundreds of functions by name.
 #[derive(Debug)]
 pub(super) struct Sessions {
     base: SessionState,
+    idle: Mutex<Vec<Parts>>,
+}
+
+/// What a session is made of.
+#[derive(Debug)]
+struct Parts {
+    state: SessionState,
+    /// When its query began, nanoseconds since 1970.
+    now_ns: Arc<AtomicI64>,
+}
+
+/// The session of one query.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// There until the session ends.
+    parts: Option<Parts>,
+    home: Arc<Sessions>,
+}
+
+impl Deref for Session {
+    type Target = SessionState;
+
+    fn deref(&self) -> &SessionState {
+        self.parts.as_ref().map_or(&self.home.base, |parts| &parts.state)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(mut parts) = self.parts.take() else { return };
+        // What the query saw is not to be kept by a session that nobody uses.
+        parts.state.register_catalog_list(Arc::new(EmptyCatalogProviderList));
+        let mut idle = self.home.idle();
+        if idle.len() < IDLE_SESSIONS_MAX {
+            idle.push(parts);
+        }
+    }
 }
 
 impl Sessions {
@@ -71,33 +114,44 @@ impl Sessions {
             .with_window_functions(functions::window())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
-        Ok(Self { base })
+        Ok(Self { base, idle: Mutex::default() })
     }
 
     /// A session for one query that starts at `now_ns` and sees `catalogs`.
-    pub(super) fn open(&self, catalogs: Arc<Catalogs>, now_ns: i64) -> SessionState {
+    pub(super) fn open(self: &Arc<Self>, catalogs: Arc<Catalogs>, now_ns: i64) -> Session {
         let functions = catalogs.caches().into_iter().flat_map(cache_tables::functions);
         let functions: Vec<_> = functions.collect();
-        let mut state = self.open_on(catalogs, now_ns);
-        for (name, function) in functions {
-            state.register_udtf(name, function);
+        let mut session = self.open_on(catalogs, now_ns);
+        if let Some(parts) = &mut session.parts {
+            for (name, function) in functions {
+                parts.state.register_udtf(name, function);
+            }
         }
-        state
+        session
     }
 
     /// The same without what belongs to a database.
     pub(super) fn open_on(
-        &self,
+        self: &Arc<Self>,
         catalogs: Arc<dyn CatalogProviderList>,
         now_ns: i64,
-    ) -> SessionState {
-        let mut state = self.base.clone();
-        state.register_catalog_list(catalogs);
-        state.mark_start_execution();
+    ) -> Session {
+        let idle = self.idle().pop();
+        let mut parts = idle.unwrap_or_else(|| {
+            let (mut state, now_ns) = (self.base.clone(), Arc::<AtomicI64>::default());
+            state.add_analyzer_rule(Arc::new(gapfill::HandleGapFill::new(Arc::clone(&now_ns))));
+            Parts { state, now_ns }
+        });
+        parts.now_ns.store(now_ns, Ordering::Relaxed);
+        parts.state.register_catalog_list(catalogs);
+        parts.state.mark_start_execution();
         let now = DateTime::from_timestamp_nanos(now_ns);
-        state.execution_props_mut().query_execution_start_time = Some(now);
-        state.add_analyzer_rule(Arc::new(gapfill::HandleGapFill::new(now)));
-        state
+        parts.state.execution_props_mut().query_execution_start_time = Some(now);
+        Session { parts: Some(parts), home: Arc::clone(self) }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Parts>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,54 +1,46 @@
-//! One query from its text to the last of its batches, as a task on the query threads.
+//! One query from its plan to the last of its batches, as a task on a lane of its own.
 
-use super::catalog_view::Catalogs;
-use super::functions::bounded::{CONSTANT_BYTES_LEFT, CONSTANT_BYTES_MAX};
+use super::errors;
 use super::log::{Phase, Reporter};
 use super::memory::QueryMemory;
 use super::provider::FILES_OPENED;
-use super::session::Sessions;
-use super::{cache_tables, errors, guard, params};
-use crate::runtime::mailbox::Responder;
+use super::running::{Job, Stop};
+use super::statement::{Runnable, with_counted_constants};
+use crate::runtime::mailbox::SharedResponder;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::execution::session_state::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, execute_stream};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use protocols::messages::Command;
-use protocols::messages::query::{QueryError, QueryResult, RunSql};
-use std::cell::Cell;
+use protocols::messages::query::{QueryError, QueryResult};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::time::Instant;
+use tokio::time::timeout;
 
 /// Batches that wait for the client to take them.
 const BATCHES_AHEAD_MAX: usize = 2;
-/// How often a query that has not answered yet looks whether somebody still waits for it.
-const ABANDONED_POLL: Duration = Duration::from_millis(50);
 
-/// An admitted query.
-pub(super) struct Admitted {
-    /// What to run.
-    pub(super) message: RunSql,
-    /// What it runs on.
-    pub(super) sessions: Arc<Sessions>,
-    /// What it sees.
-    pub(super) catalogs: Arc<Catalogs>,
-    /// When it began, nanoseconds since 1970.
-    pub(super) now_ns: i64,
-    /// True if the answer waits for the first batch.
-    pub(super) waits_for_rows: bool,
-    /// How long it may take.
-    pub(super) timeout: Option<Duration>,
+/// What a query runs with, beside its plan.
+pub(super) struct Course<M: Command> {
+    /// Who waits for the answer.
+    pub(super) reply: SharedResponder<M>,
+    /// The same query, as those see it who look after it.
+    pub(super) job: Arc<Job>,
     /// Its entry in the log.
     pub(super) reporter: Reporter,
-    /// Its place among the queries that run at once, held until it ends.
-    pub(super) _permit: OwnedSemaphorePermit,
+    /// True if the answer waits for the first rows.
+    pub(super) waits_for_rows: bool,
+    /// How long it waits for its reader to take the next batch.
+    pub(super) idle_limit: Duration,
+    /// Its place among the queries that run at once. Given back before its reader hears of the
+    /// end, so that the reader's next query finds it free.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// A query that runs, with its first batch if that was awaited.
@@ -67,74 +59,60 @@ enum Item {
     End,
 }
 
-/// Runs the query. The answer may wait for the first batch, so that what fails at once can still be
-/// an error and not a broken stream.
-pub(super) async fn run<M>(query: Admitted, reply: Responder<M>)
+impl<M> Course<M>
 where
     M: Command<Reply = Result<QueryResult, QueryError>>,
 {
-    // A limit beyond what a clock can show is none.
-    let deadline =
-        query.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
-    // Constants that are refused while the statement is planned are asked for once more when it
-    // runs, so both are counted.
-    let constants = Cell::new(CONSTANT_BYTES_MAX);
-    let started = CONSTANT_BYTES_LEFT.scope(constants, Box::pin(query.start()));
-    let started = tokio::select! {
-        // A query that never has to wait uses up what its task may do at a time, after which
-        // clocks seem to stand still. So they are looked at first.
-        biased;
-        error = expired(deadline) => Err(error),
-        () = abandoned(&reply) => return query.reporter.end(Phase::Cancel),
-        started = AssertUnwindSafe(started).catch_unwind() => match started {
-            Ok(started) => started.map_err(|e| errors::from_engine(&e)),
-            Err(_) => Err(errors::panicked()),
-        },
-    };
-    let Started { schema, first, rows, plan, memory } = match started {
-        Ok(started) => started,
-        Err(error) => {
-            query.reporter.end(Phase::Fail);
-            return reply.answer(Err(error));
+    /// Plans as `planning` does and runs the plan. The answer may wait for the first batch, so
+    /// that what fails at once can still be an error and not a broken stream.
+    pub(super) async fn run(mut self, planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>) {
+        let started = with_counted_constants(self.start(planning));
+        let started = tokio::select! {
+            biased;
+            stop = self.job.stopped() => return self.reporter.end(phase_of(&stop)),
+            started = AssertUnwindSafe(started).catch_unwind() => match started {
+                Ok(started) => started.map_err(|e| errors::from_engine(&e)),
+                Err(_) => Err(errors::panicked()),
+            },
+        };
+        let Started { schema, first, rows, plan, memory } = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.reporter.end(Phase::Fail);
+                self.place = None;
+                return self.reply.answer(Err(error));
+            }
+        };
+        if first.is_none() && self.waits_for_rows {
+            self.finish(&plan, &memory, Phase::Success);
+            self.place = None;
+            let batches = stream::empty().boxed();
+            return self.reply.answer(Ok(QueryResult { schema, batches }));
         }
-    };
-    if first.is_none() && query.waits_for_rows {
-        query.finish(&plan, &memory, Phase::Success);
-        let batches = stream::empty().boxed();
-        return reply.answer(Ok(QueryResult { schema, batches }));
+        let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let rest = Reader { receiver, job: Arc::clone(&self.job) }.batches();
+        let batches = stream::iter(first.map(Ok)).chain(rest).boxed();
+        self.reply.answer(Ok(QueryResult { schema, batches }));
+        let phase = self.pump(rows, &sender).await;
+        self.finish(&plan, &memory, phase);
     }
-    let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
-    let batches = stream::iter(first.map(Ok)).chain(received(receiver)).boxed();
-    reply.answer(Ok(QueryResult { schema, batches }));
-    let phase = pump(rows, &sender, deadline).await;
-    query.finish(&plan, &memory, phase);
-}
 
-impl Admitted {
-    /// Plans the statement, starts it and may await its first batch with rows.
-    async fn start(&self) -> Result<Started> {
-        let state = self.sessions.open(Arc::clone(&self.catalogs), self.now_ns);
-        let text = &self.message.text;
-        let statement = guard::parse(&state, text)?;
-        cache_tables::check(&statement)?;
-        let plan = state.statement_to_plan(statement).await?;
-        guard::verify(&plan)?;
-        let plan = params::bind(plan, text, &self.message.params)?;
-        self.reporter.note(|p, _| p.phase = Phase::LogicallyPlanned);
-        let plan = state.create_physical_plan(&plan).await?;
+    /// Starts the plan and may await its first batch with rows.
+    async fn start(
+        &self,
+        planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>,
+    ) -> Result<Started> {
+        let Runnable { context, plan } = planning(&self.reporter).await?;
         let partitions = i64::try_from(plan.output_partitioning().partition_count()).ok();
+        let memory = Arc::new(QueryMemory::of(context.memory_pool()));
+        let context = with_memory(context, &memory);
         self.reporter.note(|p, elapsed_ns| {
-            p.phase = Phase::PhysicallyPlanned;
             p.plan_ns = Some(elapsed_ns);
             p.partitions = partitions;
             p.parquet_files = Some(0);
-        });
-        let memory = Arc::new(QueryMemory::of(&state.runtime_env().memory_pool));
-        let context = task_context(&state, &memory);
-        self.reporter.note(|p, elapsed_ns| {
-            // The place to run was taken before planning, so there is next to nothing to wait for.
+            // The place to run was taken before planning, so there is nothing to wait for.
             p.phase = Phase::Executing;
-            p.permit_ns = Some((elapsed_ns - p.plan_ns.unwrap_or(elapsed_ns)).max(0));
+            p.permit_ns = Some(0);
         });
         let schema = plan.schema();
         let mut rows = execute_stream(Arc::clone(&plan), context)?;
@@ -143,6 +121,48 @@ impl Admitted {
             false => None,
         };
         Ok(Started { schema, first, rows, plan, memory })
+    }
+
+    /// Sends the batches on until they end, the query has to stop or its reader is gone.
+    async fn pump(
+        &mut self,
+        mut rows: SendableRecordBatchStream,
+        sender: &mpsc::Sender<Item>,
+    ) -> Phase {
+        loop {
+            let next = tokio::select! {
+                biased;
+                stop = self.job.stopped() => return phase_of(&stop),
+                next = AssertUnwindSafe(next_with_rows(&mut rows)).catch_unwind() => match next {
+                    Ok(Some(Ok(batch))) => Item::Batch(batch),
+                    Ok(Some(Err(error))) => Item::Error(errors::from_engine(&error)),
+                    Ok(None) => Item::End,
+                    Err(_) => Item::Error(errors::panicked()),
+                },
+            };
+            let end = match next {
+                Item::Batch(_) => None,
+                Item::Error(_) => Some(Phase::Fail),
+                Item::End => Some(Phase::Success),
+            };
+            if end.is_some() {
+                self.place = None;
+            }
+            let sent = tokio::select! {
+                biased;
+                sent = timeout(self.idle_limit, sender.send(next)) => sent,
+                stop = self.job.stopped() => return phase_of(&stop),
+            };
+            match (sent, end) {
+                (Err(_), _) => {
+                    self.job.stop(Stop::Failed(errors::reader_is_idle(self.idle_limit)));
+                    return Phase::Fail;
+                }
+                (Ok(_), Some(phase)) => return phase,
+                (Ok(Err(_)), None) => return Phase::Cancel,
+                (Ok(Ok(())), None) => {}
+            }
+        }
     }
 
     fn finish(&self, plan: &Arc<dyn ExecutionPlan>, memory: &QueryMemory, phase: Phase) {
@@ -156,62 +176,65 @@ impl Admitted {
     }
 }
 
-/// What the plan runs in: as the session says, with the memory counted.
-fn task_context(state: &SessionState, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
-    let mut runtime = RuntimeEnv::clone(state.runtime_env());
-    runtime.memory_pool = Arc::clone(memory) as _;
-    Arc::new(TaskContext::from(state).with_runtime(Arc::new(runtime)))
-}
-
-/// Sends the batches on until they end, the time is up or the client is gone.
-async fn pump(
-    mut rows: SendableRecordBatchStream,
-    sender: &mpsc::Sender<Item>,
-    deadline: Option<(Instant, Duration)>,
-) -> Phase {
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = sender.closed() => return Phase::Cancel,
-            error = expired(deadline) => Item::Error(error),
-            next = AssertUnwindSafe(next_with_rows(&mut rows)).catch_unwind() => match next {
-                Ok(Some(Ok(batch))) => Item::Batch(batch),
-                Ok(Some(Err(error))) => Item::Error(errors::from_engine(&error)),
-                Ok(None) => Item::End,
-                Err(_) => Item::Error(errors::panicked()),
-            },
-        };
-        let end = match next {
-            Item::Batch(_) => None,
-            Item::Error(_) => Some(Phase::Fail),
-            Item::End => Some(Phase::Success),
-        };
-        // A slow client holds its place no longer than the query may take.
-        let sent = tokio::select! {
-            biased;
-            sent = sender.send(next) => sent.is_ok(),
-            _ = expired(deadline), if end.is_none() => return Phase::Fail,
-        };
-        match end {
-            Some(phase) => return phase,
-            None if !sent => return Phase::Cancel,
-            None => {}
-        }
+/// How a query ends that has to stop.
+pub(super) fn phase_of(stop: &Stop) -> Phase {
+    match stop {
+        Stop::Abandoned => Phase::Cancel,
+        Stop::Failed(_) => Phase::Fail,
     }
 }
 
-/// The client's side of the channel.
-fn received(receiver: mpsc::Receiver<Item>) -> BoxStream<'static, Result<RecordBatch, QueryError>> {
-    stream::unfold(Some(receiver), |receiver| async {
-        let mut receiver = receiver?;
-        match receiver.recv().await {
-            Some(Item::Batch(batch)) => Some((Ok(batch), Some(receiver))),
-            Some(Item::Error(error)) => Some((Err(error), None)),
-            Some(Item::End) => None,
-            None => Some((Err(errors::panicked()), None)),
-        }
-    })
-    .boxed()
+/// The same context with the memory of the query counted.
+fn with_memory(context: TaskContext, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
+    let mut runtime = RuntimeEnv::clone(&context.runtime_env());
+    runtime.memory_pool = Arc::clone(memory) as _;
+    Arc::new(context.with_runtime(Arc::new(runtime)))
+}
+
+/// The client's side of the channel. The query ends when it is dropped.
+struct Reader {
+    receiver: mpsc::Receiver<Item>,
+    job: Arc<Job>,
+}
+
+impl Reader {
+    fn batches(self) -> BoxStream<'static, Result<RecordBatch, QueryError>> {
+        stream::unfold(Some(self), |reader| async {
+            let mut reader = reader?;
+            let item = tokio::select! {
+                biased;
+                item = reader.receiver.recv() => item,
+                stop = reader.job.stopped() => Some(Item::Error(told(&stop))),
+            };
+            match item {
+                Some(Item::Batch(batch)) => Some((Ok(batch), Some(reader))),
+                Some(Item::Error(error)) => Some((Err(error), None)),
+                Some(Item::End) => None,
+                None => Some((Err(reader.cut_short()), None)),
+            }
+        })
+        .boxed()
+    }
+
+    /// Why the query is gone without a word.
+    fn cut_short(&self) -> QueryError {
+        let stop = self.job.stopped().now_or_never();
+        stop.map_or_else(errors::panicked, |stop| told(&stop))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.job.stop(Stop::Abandoned);
+    }
+}
+
+/// What a reader hears of a query that had to stop.
+fn told(stop: &Stop) -> QueryError {
+    match stop {
+        Stop::Abandoned => errors::panicked(),
+        Stop::Failed(error) => error.clone(),
+    }
 }
 
 /// Batches without rows say nothing that the schema does not.
@@ -221,24 +244,6 @@ async fn next_with_rows(rows: &mut SendableRecordBatchStream) -> Option<Result<R
             Ok(batch) if batch.num_rows() == 0 => {}
             other => return Some(other),
         }
-    }
-}
-
-/// Resolves when the time is up, if there is a limit.
-async fn expired(deadline: Option<(Instant, Duration)>) -> QueryError {
-    match deadline {
-        Some((at, limit)) => {
-            tokio::time::sleep_until(at).await;
-            errors::timed_out(limit)
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// Resolves when nobody waits for the answer any more.
-async fn abandoned<M: Command>(reply: &Responder<M>) {
-    while !reply.is_abandoned() {
-        tokio::time::sleep(ABANDONED_POLL).await;
     }
 }
 

@@ -8,7 +8,7 @@ use metrics::{Counter, Gauge};
 use protocols::error::ErrorKind;
 use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use protocols::messages::{Command, rank};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -87,6 +87,42 @@ impl<M: Command> Responder<M> {
     /// True when nobody waits for the answer any more.
     pub fn is_abandoned(&self) -> bool {
         self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+/// A responder in several hands: the first answer counts.
+///
+/// For work that may be stuck on one thread while another one knows what has to be answered.
+pub struct SharedResponder<M: Command>(Arc<Mutex<Option<Responder<M>>>>);
+
+impl<M: Command> Clone for SharedResponder<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M: Command> From<Responder<M>> for SharedResponder<M> {
+    fn from(responder: Responder<M>) -> Self {
+        Self(Arc::new(Mutex::new(Some(responder))))
+    }
+}
+
+impl<M: Command> SharedResponder<M> {
+    fn lock(&self) -> MutexGuard<'_, Option<Responder<M>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers, unless somebody else has.
+    pub fn answer(&self, reply: M::Reply) {
+        let responder = self.lock().take();
+        if let Some(responder) = responder {
+            responder.answer(reply);
+        }
+    }
+
+    /// True when an answer is still due and nobody waits for it any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().as_ref().is_some_and(Responder::is_abandoned)
     }
 }
 

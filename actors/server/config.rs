@@ -66,6 +66,8 @@ pub struct ServerConfig {
     pub query_file_limit: Option<usize>,
     /// How long a query may run.
     pub query_timeout: Option<Duration>,
+    /// How long a query waits for its reader to take the next rows.
+    pub query_idle_timeout: Duration,
     /// Queries that may run at once.
     pub queries_max: usize,
     /// Rows kept in the query log.

@@ -132,6 +132,7 @@ impl Start<'_> {
             threads: self.config.query_threads,
             memory_pool_bytes: self.config.query_bytes_max,
             timeout: self.config.query_timeout,
+            idle_timeout: self.config.query_idle_timeout,
             settings: self.config.query_settings.clone(),
             max_concurrent: self.config.queries_max,
             log_entries_max: self.config.query_log_entries_max,

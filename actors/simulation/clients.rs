@@ -11,7 +11,7 @@ use protocols::error::ErrorKind;
 use protocols::limits::{ADMISSION_WAIT_MS_MAX, WRITE_DEADLINE_MS};
 use protocols::line_protocol::Precision;
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
-use protocols::messages::query::{QueryError, RunSql};
+use protocols::messages::query::{Delivery, QueryError, RunStatement, Statement};
 use protocols::messages::wal::{SyncMode, WalError};
 use rand::RngExt;
 use std::rc::Rc;
@@ -202,7 +202,8 @@ fn covers(ask: Ask, rows: &[Observed]) -> Result<(i64, i64), String> {
 async fn run(server: &Addresses, db: u8, text: String) -> Result<Vec<RecordBatch>, QueryError> {
     let failed = |kind, message: String| QueryError { kind, message };
     let deadline = Instant::now() + QUERY_DEADLINE;
-    let ask = RunSql { db: db_name(db), text, params: vec![], trace_id: None };
+    let statement = Statement { db: db_name(db), text, ..Statement::default() };
+    let ask = RunStatement { statement, delivery: Delivery::WithRows };
     let answer = server.query.ask_from_edge(ask, deadline).await;
     let result = answer.map_err(|e| failed(e.kind(), e.to_string()))??;
     match tokio::time::timeout_at(deadline, result.batches.try_collect()).await {

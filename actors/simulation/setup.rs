@@ -57,6 +57,7 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         query_bytes_max: 1 << 30,
         query_file_limit: None,
         query_timeout: None,
+        query_idle_timeout: Duration::from_secs(60),
         queries_max: 64,
         query_log_entries_max: 8,
         query_threads: 2,

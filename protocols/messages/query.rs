@@ -2,6 +2,7 @@
 
 use super::Command;
 use crate::error::ErrorKind;
+use crate::principal::Principal;
 use crate::trace_id::TraceId;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
@@ -25,65 +26,88 @@ pub enum ParamValue {
     String(String),
 }
 
-/// Plans and starts one SQL statement. Sent by the HTTP handlers.
-#[derive(Clone, Debug)]
-pub struct RunSql {
-    /// Name of the database.
-    pub db: String,
+/// What a statement is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Language {
+    /// SQL, as the engine has it.
+    #[default]
+    Sql,
+    /// The language of InfluxDB 1.
+    InfluxQl,
+}
+
+/// A statement, whichever way it came in.
+#[derive(Clone, Debug, Default)]
+pub struct Statement {
+    /// What it is written in.
+    pub language: Language,
     /// The statement.
     pub text: String,
     /// Values of `$name` placeholders.
     pub params: Vec<(String, ParamValue)>,
+    /// Name of the database.
+    pub db: String,
+    /// On whose behalf it is asked.
+    pub principal: Principal,
     /// The trace that the request belongs to, for the query log.
     pub trace_id: Option<TraceId>,
 }
 
-impl Command for RunSql {
-    type Reply = Result<QueryResult, QueryError>;
-    const NAME: &'static str = "RunSql";
+impl Statement {
     fn cost_bytes(&self) -> usize {
         512 + self.text.len()
     }
 }
 
-/// The same for Flight, whose clients want to know the columns at once: the reply does not wait for
-/// rows, so an error may come in their place.
-#[derive(Clone, Debug)]
-pub struct StreamSql {
-    /// The statement.
-    pub query: RunSql,
-    /// Name of the Flight SQL command that it came with, if it came with one.
-    pub command: Option<&'static str>,
+/// When a running statement is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// With its first rows, so that what fails before them is an error and not a broken stream.
+    WithRows,
+    /// As soon as its columns are known: an error may come in the place of rows.
+    WithColumns {
+        /// Name of the Flight SQL command that it came with, if it came with one.
+        command: Option<&'static str>,
+    },
 }
 
-impl Command for StreamSql {
+/// Plans and starts one statement. Sent by HTTP handlers and Flight.
+#[derive(Clone, Debug)]
+pub struct RunStatement {
+    /// The statement.
+    pub statement: Statement,
+    /// When the reply is wanted.
+    pub delivery: Delivery,
+}
+
+impl Command for RunStatement {
     type Reply = Result<QueryResult, QueryError>;
-    const NAME: &'static str = "StreamSql";
+    const NAME: &'static str = "RunStatement";
     fn cost_bytes(&self) -> usize {
-        self.query.cost_bytes()
+        self.statement.cost_bytes()
     }
 }
 
-/// Plans one SQL statement and tells its columns without running it. Sent by Flight.
+/// Plans one statement and tells its columns without running it. Sent by Flight.
 #[derive(Clone, Debug)]
-pub struct PlanSql {
+pub struct PlanStatement {
     /// The statement.
-    pub query: RunSql,
+    pub statement: Statement,
     /// Placeholders need no values yet.
     pub to_prepare: bool,
 }
 
-impl Command for PlanSql {
-    type Reply = Result<PlannedSql, QueryError>;
-    const NAME: &'static str = "PlanSql";
+impl Command for PlanStatement {
+    type Reply = Result<PlannedStatement, QueryError>;
+    const NAME: &'static str = "PlanStatement";
     fn cost_bytes(&self) -> usize {
-        self.query.cost_bytes()
+        self.statement.cost_bytes()
     }
 }
 
 /// What is known about a statement that does not run.
 #[derive(Clone, Debug)]
-pub struct PlannedSql {
+pub struct PlannedStatement {
     /// Columns of the result.
     pub schema: SchemaRef,
     /// The statement, in which every `?` has become a numbered placeholder.

@@ -5,7 +5,7 @@ mod options;
 pub use options::given;
 
 use crate::config::Config;
-use crate::http::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::web;
 use actors::runtime::clock::Clock;
 use actors::runtime::fatal::Fatal;

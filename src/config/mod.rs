@@ -129,6 +129,7 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         query_bytes_max: query.exec_mem_pool_bytes.of(memory),
         query_file_limit: query.query_file_limit,
         query_timeout: query.query_timeout,
+        query_idle_timeout: query.query_idle_timeout,
         queries_max: query.max_concurrent_queries,
         query_log_entries_max: query.query_log_size,
         query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),

@@ -1,8 +1,8 @@
 //! Who is served: the rule of the HTTP API, told as a gRPC status.
 
 use super::{Messages, Peer};
-use crate::http::access::{base64_decode, is_this_machine};
-use crate::http::state::ServerState;
+use crate::edge::access::{base64_decode, is_this_machine};
+use crate::edge::state::ServerState;
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::StreamExt;
 use futures::stream;

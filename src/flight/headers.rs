@@ -3,6 +3,7 @@
 use super::Peer;
 use super::status::invalid;
 use http::HeaderValue;
+use protocols::messages::query::Language;
 use protocols::trace_id::TraceId;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -89,12 +90,13 @@ pub(super) fn trace_id(metadata: &MetadataMap) -> Option<TraceId> {
     TraceId::from_headers(|name| metadata.get(name)?.to_str().ok())
 }
 
-/// True if statements without a language of their own are InfluxQL.
-pub(super) fn is_influxql(metadata: &MetadataMap) -> bool {
-    let language = metadata.get("x-influxdata-query-language");
-    language
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|l| l.eq_ignore_ascii_case("influxql"))
+/// What statements are written in that do not say so themselves.
+pub(super) fn language(metadata: &MetadataMap) -> Language {
+    let language = metadata.get("x-influxdata-query-language").and_then(|l| l.to_str().ok());
+    match language.is_some_and(|l| l.eq_ignore_ascii_case("influxql")) {
+        true => Language::InfluxQl,
+        false => Language::Sql,
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The health service of gRPC, for load balancers that know nothing else.
 
 use super::{Messages, access};
+use crate::edge::state::ServerState;
 use crate::http::health::is_healthy;
-use crate::http::state::ServerState;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http_body::Body;

@@ -1,10 +1,10 @@
 //! What Flight SQL clients ask about the server: catalogs, schemas, tables, keys.
 
-use super::query::ask;
 use super::status::{of_arrow, of_query};
 use super::wire_types::wire_schema;
 use super::{sql_info, xdbc};
-use crate::http::state::ServerState;
+use crate::edge::query::ask;
+use crate::edge::state::ServerState;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow_flight::error::FlightError;
@@ -32,7 +32,7 @@ pub(super) async fn rows(
 ) -> Result<RecordBatch, Status> {
     let rows = match command {
         Command::Tables(asked) => {
-            let listed = ask(state, ListTables { db }, None).await?;
+            let listed = ask(state, ListTables { db }, None).await;
             tables(asked, &listed.map_err(|e| of_query(&e))?, table_word)
         }
         Command::Catalogs => catalogs(),

@@ -14,7 +14,7 @@ mod status;
 mod wire_types;
 mod xdbc;
 
-use crate::http::state::ServerState;
+use crate::edge::state::ServerState;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
     Action, ActionType, Criteria, Empty, FlightData, FlightDescriptor, FlightInfo,

@@ -4,7 +4,7 @@ use super::query::plan;
 use super::status::{invalid, of_arrow, of_command};
 use super::wire_types::{wire_schema, wire_type};
 use super::{Messages, headers};
-use crate::http::state::ServerState;
+use crate::edge::state::ServerState;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, TimeUnit, UInt64Type};
@@ -20,7 +20,7 @@ use prost::Message;
 use protocols::flight::command::{bound_statement, statement_to_prepare};
 use protocols::flight::prepared::Prepared;
 use protocols::flight::wire::{Any, CreatedPreparedStatement, FLIGHT_SQL, HandleOnly};
-use protocols::messages::query::{ParamValue, RunSql};
+use protocols::messages::query::{ParamValue, Statement};
 use tonic::{Request, Status, Streaming};
 
 /// Prepares a statement, or closes one, which needs nothing to be done.
@@ -47,8 +47,7 @@ async fn create(
     db: String,
     text: String,
 ) -> Result<CreatedPreparedStatement, Status> {
-    let planned =
-        plan(state, RunSql { db, text, params: Vec::new(), trace_id: None }, true).await?;
+    let planned = plan(state, Statement { db, text, ..Statement::default() }, true).await?;
     let fields: Vec<Field> = planned
         .placeholders
         .into_iter()
@@ -99,8 +98,7 @@ pub(super) async fn bind(
     while rest.try_next().await.map_err(|e| invalid(e.to_string()))?.is_some() {}
 
     let text = prepared.text.clone();
-    let query = RunSql { db, text, params: Vec::new(), trace_id: None };
-    let planned = plan(state, query, true).await?;
+    let planned = plan(state, Statement { db, text, ..Statement::default() }, true).await?;
     let names = planned.placeholders.iter().map(|(name, _)| name.trim_start_matches('$'));
     prepared.params = values(&row, &names.collect::<Vec<_>>()).map_err(invalid)?;
     prepared.text = planned.text;

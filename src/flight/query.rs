@@ -1,24 +1,22 @@
 //! Rows of a ticket, and what is known about them before they are asked for.
 
-use super::status::{invalid, of_arrow, of_ask, of_command, of_planning, of_ticket, status};
+use super::status::{invalid, of_arrow, of_command, of_planning, of_ticket, status};
 use super::wire_types::wire_schema;
 use super::{Messages, encode, headers, metadata};
-use crate::http::limits::QUERY_START_MS_MAX;
-use crate::http::state::ServerState;
+use crate::edge::query::ask;
+use crate::edge::state::ServerState;
 use arrow::array::RecordBatch;
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo};
 use futures::StreamExt;
 use futures::stream;
-use protocols::error::ErrorKind;
 use protocols::flight::command::Command;
 use protocols::flight::prepared::Prepared;
 use protocols::flight::ticket::{Read, Ticket};
-use protocols::messages;
 use protocols::messages::query::{
-    CommandAnswered, PlanSql, PlannedSql, QueryError, QueryResult, RunSql, StreamSql,
+    CommandAnswered, Delivery, Language, PlanStatement, PlannedStatement, QueryResult,
+    RunStatement, Statement,
 };
-use std::time::Duration;
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
@@ -38,9 +36,16 @@ pub(super) async fn read(
     let result = match read {
         Read::Sql(text, params) => {
             let trace_id = headers::trace_id(request.metadata());
-            run(state, RunSql { db, text, params, trace_id }, None, deadline).await?
+            let statement = Statement { db, text, params, trace_id, ..Statement::default() };
+            run(state, statement, None, deadline).await?
         }
-        Read::InfluxQl(..) => return Err(no_influxql()),
+        Read::InfluxQl(text, params) => {
+            let trace_id = headers::trace_id(request.metadata());
+            let language = Language::InfluxQl;
+            let statement =
+                Statement { language, db, text, params, trace_id, ..Statement::default() };
+            run(state, statement, None, deadline).await?
+        }
         Read::FlightSql(command) => {
             let name = command.name();
             match statement(request.metadata(), db, command)? {
@@ -91,15 +96,16 @@ fn statement(
     metadata: &MetadataMap,
     db: String,
     command: Command,
-) -> Result<Result<RunSql, (String, Command)>, Status> {
+) -> Result<Result<Statement, (String, Command)>, Status> {
     match command {
-        Command::Statement(_) if headers::is_influxql(metadata) => Err(no_influxql()),
         Command::Statement(text) => {
+            let language = headers::language(metadata);
             let trace_id = headers::trace_id(metadata);
-            Ok(Ok(RunSql { db, text, params: Vec::new(), trace_id }))
+            Ok(Ok(Statement { language, db, text, trace_id, ..Statement::default() }))
         }
         Command::Prepared(Prepared { text, params }) => {
-            Ok(Ok(RunSql { db, text, params, trace_id: headers::trace_id(metadata) }))
+            let trace_id = headers::trace_id(metadata);
+            Ok(Ok(Statement { db, text, params, trace_id, ..Statement::default() }))
         }
         other => Ok(Err((db, other))),
     }
@@ -139,43 +145,20 @@ async fn describe(
 
 async fn run(
     state: &ServerState,
-    query: RunSql,
+    statement: Statement,
     command: Option<&'static str>,
     deadline: Option<Instant>,
 ) -> Result<QueryResult, Status> {
-    let stream = StreamSql { query, command };
-    ask(state, stream, deadline).await?.map_err(|error| of_planning(RUNNING, &error))
+    let run = RunStatement { statement, delivery: Delivery::WithColumns { command } };
+    ask(state, run, deadline).await.map_err(|error| of_planning(RUNNING, &error))
 }
 
 /// Columns and placeholders of a statement.
 pub(super) async fn plan(
     state: &ServerState,
-    query: RunSql,
+    statement: Statement,
     to_prepare: bool,
-) -> Result<PlannedSql, Status> {
-    let plan = PlanSql { query, to_prepare };
-    ask(state, plan, None).await?.map_err(|error| of_planning(DESCRIBING, &error))
-}
-
-/// Asks the `Query` actor, as long as the server runs and the client waits.
-pub(super) async fn ask<M, T>(
-    state: &ServerState,
-    message: M,
-    deadline: Option<Instant>,
-) -> Result<Result<T, QueryError>, Status>
-where
-    M: messages::Command<Reply = Result<T, QueryError>>,
-    actors::query::Query: actors::runtime::actor::Receive<M>,
-{
-    if *state.stopping.borrow() {
-        return Err(status(Code::Unavailable, "the server is shutting down"));
-    }
-    let start = Instant::now() + Duration::from_millis(QUERY_START_MS_MAX);
-    let deadline = deadline.map_or(start, |deadline| deadline.min(start));
-    state.query.ask_from_edge(message, deadline).await.map_err(of_ask)
-}
-
-fn no_influxql() -> Status {
-    let message = "InfluxQL is not supported yet, use SQL".to_owned();
-    of_planning(RUNNING, &QueryError { kind: ErrorKind::NotImplemented, message })
+) -> Result<PlannedStatement, Status> {
+    let plan = PlanStatement { statement, to_prepare };
+    ask(state, plan, None).await.map_err(|error| of_planning(DESCRIBING, &error))
 }

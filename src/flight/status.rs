@@ -1,6 +1,5 @@
 //! What goes wrong, as a gRPC status.
 
-use actors::runtime::mailbox::AskError;
 use protocols::error::ErrorKind;
 use protocols::flight::command::CommandError;
 use protocols::flight::ticket::TicketError;
@@ -43,11 +42,6 @@ pub(super) fn of_planning(doing: &str, error: &QueryError) -> Status {
 /// The query failed.
 pub(super) fn of_query(error: &QueryError) -> Status {
     status(code(error.kind), one_line(&error.message))
-}
-
-/// The actor could not be asked.
-pub(super) fn of_ask(error: AskError) -> Status {
-    status(code(error.kind()), error.to_string())
 }
 
 /// The ticket is none.

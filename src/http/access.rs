@@ -2,7 +2,8 @@
 //! started without authentication.
 
 use super::failure::Failure;
-use super::state::ServerState;
+use crate::edge::access::{base64_decode, is_this_machine};
+use crate::edge::state::ServerState;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -12,14 +13,10 @@ use actix_web::http::header::{
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError, web};
-use std::net::IpAddr;
 
 const NOT_AUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const MALFORMED: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
 const TOKENS_DISABLED: &str = r#"{"error": "endpoint disabled, started without auth"}"#;
-
-/// Headers by which a proxy says that it speaks for somebody else.
-const FORWARDING_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
 /// Answers preflight requests and refuses those that may not come in.
 pub(super) async fn check<B: MessageBody>(
@@ -69,12 +66,6 @@ fn is_local(req: &ServiceRequest) -> bool {
     is_this_machine(peer, |name| req.headers().contains_key(name))
 }
 
-/// True for a request that a program on this machine sent on its own behalf.
-pub(crate) fn is_this_machine(peer: Option<IpAddr>, has_header: impl Fn(&str) -> bool) -> bool {
-    let forwarded = FORWARDING_HEADERS.iter().any(|name| has_header(name));
-    !forwarded && peer.is_some_and(|ip| ip.to_canonical().is_loopback())
-}
-
 /// True for `Bearer T`, `Token T` and `Basic base64(user:T)`.
 fn is_well_formed(authorization: &str) -> bool {
     let Some((scheme, credentials)) = authorization.split_once(' ') else { return false };
@@ -88,35 +79,6 @@ fn is_well_formed(authorization: &str) -> bool {
             .is_some_and(|pair| pair.matches(':').count() == 1),
         _ => false,
     }
-}
-
-/// Standard base64 with its padding.
-pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
-    let data = text.trim_end_matches('=');
-    let padding = text.len() - data.len();
-    if !text.len().is_multiple_of(4) || padding > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(data.len() * 3 / 4);
-    let mut bits = 0_u32;
-    let mut bit_count = 0;
-    for c in data.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        bit_count += 6;
-        if bit_count >= 8 {
-            bit_count -= 8;
-            bytes.push((bits >> bit_count & 0xff) as u8);
-        }
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]
@@ -147,15 +109,6 @@ mod tests {
     }
 
     #[test]
-    fn base64_of_each_length() {
-        for (text, bytes) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc")] {
-            assert_eq!(base64_decode(text).as_deref(), Some(bytes.as_bytes()));
-        }
-        assert_eq!(base64_decode("YQ="), None);
-        assert_eq!(base64_decode("Y==="), None);
-    }
-
-    #[test]
     fn only_this_machine_is_local() {
         let check = |peer: &str, header: Option<&'static str>, expected: bool| {
             let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
@@ -170,7 +123,7 @@ mod tests {
         check("[::ffff:127.0.0.1]:5000", None, true);
         check("192.168.0.7:5000", None, false);
         check("[2001:db8::1]:5000", None, false);
-        for header in FORWARDING_HEADERS {
+        for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
             check("127.0.0.1:5000", Some(header), false);
         }
         assert!(!is_local(&TestRequest::default().to_srv_request()));

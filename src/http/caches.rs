@@ -3,7 +3,7 @@
 use super::databases::read_body;
 use super::failure::Failure;
 use super::params;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::catalog::Catalog;

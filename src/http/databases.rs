@@ -1,8 +1,8 @@
 //! Listing, creating, changing and deleting databases.
 
 use super::failure::Failure;
-use super::state::ServerState;
 use super::{body, format, params};
+use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::catalog::Catalog;

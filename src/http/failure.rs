@@ -164,7 +164,9 @@ impl From<CatalogError> for Failure {
 impl From<QueryError> for Failure {
     fn from(error: QueryError) -> Self {
         match error.kind {
-            ErrorKind::NotFound => Self::json(StatusCode::NOT_FOUND, error.message),
+            ErrorKind::NotFound => {
+                Self::json(StatusCode::NOT_FOUND, format!("query error: {}", error.message))
+            }
             kind => Self::of_kind(kind, error.message),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::limits::HEALTH_MS_MAX;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::{HttpResponse, web};
 use protocols::error::ErrorKind;
 use protocols::messages::supervisor::{ActorStatus, ListActors};

@@ -10,9 +10,6 @@ pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// Memory for a decompressed body grows in steps of at least this many bytes.
 pub(super) const GUNZIP_STEP_BYTES: usize = 64 * 1024;
 
-/// How long planning and starting a query may take, in milliseconds. Its rows may take longer.
-pub(crate) const QUERY_START_MS_MAX: u64 = 30_000;
-
 /// Values (rows times columns) that the worker encodes itself; larger batches go to the blocking
 /// pool, so that they do not keep the worker's other requests waiting.
 pub(super) const ENCODE_INLINE_VALUES_MAX: usize = 2_048;

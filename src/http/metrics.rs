@@ -1,6 +1,6 @@
 //! `/metrics`, and the names and shapes of the series that the HTTP edge writes.
 
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use crate::version::{COMPAT_VERSION, REVISION};
 use actix_web::{HttpResponse, web};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};

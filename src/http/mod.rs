@@ -13,18 +13,17 @@ mod observe;
 mod params;
 mod ping;
 mod query;
-pub mod state;
 mod tables;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
+use crate::edge::state::ServerState;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, Error, web};
-use state::ServerState;
 
 /// The whole API as one actix-web application. Every worker makes its own; `state` is shared.
 ///

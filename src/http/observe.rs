@@ -2,7 +2,7 @@
 //! failed requests.
 
 use super::failure::FailureText;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{

@@ -1,7 +1,7 @@
 //! `/ping`: client libraries read versions from its headers and its body.
 
 use super::observe::RequestId;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use crate::version::{COMPAT_VERSION, REVISION};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use protocols::http::ping::PingBody;

@@ -1,17 +1,14 @@
 //! `/api/v3/query_sql`.
 
 use super::failure::Failure;
-use super::limits::QUERY_START_MS_MAX;
-use super::state::ServerState;
 use super::{body, format, params};
-use actix_web::http::StatusCode;
+use crate::edge::{self, state::ServerState};
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, ResultFormat, StatementParams};
-use protocols::messages::query::RunSql;
+use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
+use protocols::principal::Principal;
 use protocols::trace_id::TraceId;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// Parameters in the query string.
 pub(super) async fn sql_get(
@@ -50,18 +47,18 @@ async fn run_sql(
         Some(format) => format,
         None => accepted_format(req)?,
     };
-    if *state.stopping.borrow() {
-        return Err(Failure::stopping());
-    }
-    if state.snapshot.load().database(&db).is_none() {
-        let text = format!("query error: database not found: {db}");
-        return Err(Failure::json(StatusCode::NOT_FOUND, text));
-    }
     let StatementParams(params) = params.unwrap_or_default();
-    let deadline = Instant::now() + Duration::from_millis(QUERY_START_MS_MAX);
     let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
-    let query = RunSql { db, text: q, params, trace_id };
-    let result = state.query.ask_from_edge(query, deadline).await??;
+    let statement = Statement {
+        language: Language::Sql,
+        text: q,
+        params,
+        db,
+        principal: Principal::Everybody,
+        trace_id,
+    };
+    let run = RunStatement { statement, delivery: Delivery::WithRows };
+    let result = edge::query::ask(state, run, None).await?;
     format::respond(format, result.schema, result.batches).await
 }
 

@@ -3,7 +3,7 @@
 use super::databases::{change, check_name, read_body};
 use super::failure::Failure;
 use super::params;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::management::{CreateTableBody, DeleteTableParams};
 use protocols::messages::catalog::{CreateTable, DeleteTable};

@@ -1,7 +1,7 @@
 //! The application as clients meet it: routing, headers and access. No actor runs behind it.
 
 use super::app;
-use super::state::ServerState;
+use crate::edge::state::ServerState;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::Method;

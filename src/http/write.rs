@@ -1,8 +1,8 @@
 //! The three write endpoints. They differ in their parameters and in how they tell errors.
 
 use super::failure::Failure;
-use super::state::ServerState;
 use super::{body, params};
+use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::errors::{RefusedLine, RefusedLines};

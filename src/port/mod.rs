@@ -12,9 +12,9 @@ pub mod tls;
 
 use self::io::{Io, Protocol};
 use self::tls::Tls;
+use crate::edge::state::ServerState;
 use crate::flight::GrpcServices;
 use crate::http;
-use crate::http::state::ServerState;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response};
 use actix_rt::net::TcpStream;

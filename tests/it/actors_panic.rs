@@ -102,7 +102,7 @@ fn wal() {
 
 #[test]
 fn query() {
-    check("query", "RunSql", |client| client.sql("d", "SELECT * FROM m").status);
+    check("query", "RunStatement", |client| client.sql("d", "SELECT * FROM m").status);
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn every_actor_is_seen_in_the_metrics() {
         ("ingest-", "WriteLines"),
         ("wal", "AppendRows"),
         ("store-", "ApplyRows"),
-        ("query", "RunSql"),
+        ("query", "RunStatement"),
     ] {
         let labels = [format!("actor=\"{actor}"), format!("message=\"{message}\"")];
         let labels = labels.each_ref().map(String::as_str);

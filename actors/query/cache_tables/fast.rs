@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use protocols::messages::Command;
 use protocols::messages::caches::{KeyTest, KeyValue, LookUpCache};
 use protocols::messages::catalog::CacheKind;
-use protocols::messages::query::{ParamValue, QueryError, QueryResult, RunSql};
+use protocols::messages::query::{ParamValue, QueryError, QueryResult, Statement};
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -61,7 +61,7 @@ pub(in super::super) struct FastQuery {
 }
 
 /// The statement as a question to one cache, if it is no more than that.
-pub(in super::super) fn plan(message: &RunSql, caches: &CacheTables) -> Option<FastQuery> {
+pub(in super::super) fn plan(message: &Statement, caches: &CacheTables) -> Option<FastQuery> {
     let text = message.text.as_str();
     if text.len() > TEXT_BYTES_MAX || !text.contains("_cache") {
         return None;

@@ -1,5 +1,6 @@
 //! Which filters a scan answers by itself.
 
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::expr::{Between, BinaryExpr};
@@ -93,6 +94,7 @@ fn is_plain(expr: &Expr) -> bool {
             | Expr::Literal(..)
             | Expr::Negative(_)
             | Expr::Not(_)
+            | Expr::Placeholder(_)
             | Expr::ScalarFunction(_)
             | Expr::SimilarTo(_)
             | Expr::TryCast(_)
@@ -122,6 +124,11 @@ fn is_time(expr: &Expr) -> bool {
 fn instant(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::TimestampNanosecond(value, None), _) => *value,
+        // A plan that is made before its values are known: whatever they are, they are instants.
+        Expr::Placeholder(placeholder) => {
+            let kind = placeholder.field.as_ref().map(|field| field.data_type());
+            (kind == Some(&DataType::Timestamp(TimeUnit::Nanosecond, None))).then_some(0)
+        }
         _ => None,
     }
 }

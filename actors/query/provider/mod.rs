@@ -34,13 +34,15 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
+use datafusion::datasource::{DefaultTableSource, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryConsumer;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableSource, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use filters::{TimeRange, classify};
 use group::{Group, group_by_time};
+use newest::NewestRows;
 use plan::{Scan, scan_groups};
 use protocols::messages::rank;
 use protocols::messages::store::ViewTable;
@@ -102,6 +104,10 @@ impl StoredTable {
     /// The table without the rows that are older than `retention_ns`.
     pub fn new(table: Arc<TableSchema>, retention_ns: Option<i64>, context: ScanContext) -> Self {
         Self { table, retention_ns, context }
+    }
+
+    fn reopened(&self, context: &ScanContext) -> Self {
+        Self { context: context.clone(), ..self.clone() }
     }
 
     fn visible(&self) -> TimeRange {
@@ -178,6 +184,28 @@ impl StoredTable {
         groups.iter_mut().for_each(|group| group.take_decoded(&decoded, &scan.table));
         Ok(Some((groups, scan)))
     }
+}
+
+/// True for tables that can be opened again for another query.
+pub(super) fn is_stored(source: &Arc<dyn TableSource>) -> bool {
+    provider_of(source).is_some_and(|table| table.is::<StoredTable>() || table.is::<NewestRows>())
+}
+
+/// The same table for another query, with the same schema.
+pub(super) fn reopened(
+    source: &Arc<dyn TableSource>,
+    context: &ScanContext,
+) -> Option<Arc<dyn TableSource>> {
+    let provider = provider_of(source)?;
+    let reopened: Arc<dyn TableProvider> = match provider.downcast_ref::<StoredTable>() {
+        Some(table) => Arc::new(table.reopened(context)),
+        None => Arc::new(provider.downcast_ref::<NewestRows>()?.reopened(context)),
+    };
+    Some(provider_as_source(reopened))
+}
+
+fn provider_of(source: &Arc<dyn TableSource>) -> Option<&Arc<dyn TableProvider>> {
+    source.downcast_ref::<DefaultTableSource>().map(|source| &source.table_provider)
 }
 
 #[async_trait]

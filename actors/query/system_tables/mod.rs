@@ -7,7 +7,7 @@ mod parquet_files;
 mod queries;
 mod server;
 
-use super::actor::ServerFacts;
+use super::config::ServerFacts;
 use super::log::LogEntry;
 use super::provider::ScanContext;
 use crate::cache_kit::CacheDirectory;

@@ -21,7 +21,9 @@ use arrow::datatypes::{Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use protocols::ids::{ColumnId, DbId, TableId};
-use protocols::messages::query::{ParamValue, QueryError, QueryResult, RunSql};
+use protocols::messages::query::{
+    Delivery, ParamValue, QueryError, QueryResult, RunStatement, Statement,
+};
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
@@ -117,6 +119,7 @@ impl Fixture {
             threads: 2,
             memory_pool_bytes,
             timeout,
+            idle_timeout: Duration::from_secs(60),
             settings: vec![("datafusion.execution.batch_size".into(), "1000".into())],
             max_concurrent,
             log_entries_max: 100,
@@ -166,12 +169,13 @@ impl Fixture {
         text: &str,
         params: &[(&str, ParamValue)],
     ) -> Result<QueryResult, QueryError> {
-        let message = RunSql {
+        let statement = Statement {
             db: db.into(),
             text: text.into(),
             params: params.iter().map(|(n, v)| ((*n).into(), v.clone())).collect(),
-            trace_id: None,
+            ..Statement::default()
         };
+        let message = RunStatement { statement, delivery: Delivery::WithRows };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.query.ask_from_edge(message, deadline).await.unwrap()
     }

@@ -26,6 +26,10 @@ pub struct QueryArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_QUERY_TIMEOUT", hide_short_help = true)]
     pub query_timeout: Option<Duration>,
 
+    /// How long a query waits for its client to take the next rows; then it ends
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_QUERY_IDLE_TIMEOUT", default_value = "60s", hide_short_help = true)]
+    pub query_idle_timeout: Duration,
+
     /// Parquet files that one query may open; a query that needs more fails [default: no limit]
     #[arg(long, value_name = "N", value_parser = positive, env = "INFLUXDB3_QUERY_FILE_LIMIT", hide_short_help = true)]
     pub query_file_limit: Option<usize>,

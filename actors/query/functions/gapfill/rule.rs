@@ -5,7 +5,7 @@ use super::node::{ColumnRole, GapFill, Layout};
 use super::range::{instants_of, time_range};
 use super::stubs::{BinStub, FillKind, FillStub};
 use arrow::datatypes::DataType;
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::config::ConfigOptions;
@@ -18,19 +18,21 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
 /// The rule. It runs once types are settled and before filters move to where they cannot be seen.
 #[derive(Debug)]
 pub(in super::super::super) struct HandleGapFill {
-    now: DateTime<Utc>,
+    now_ns: Arc<AtomicI64>,
 }
 
 impl HandleGapFill {
-    /// The rule for a query that starts at `now`.
-    pub(in super::super::super) fn new(now: DateTime<Utc>) -> Self {
-        Self { now }
+    /// The rule for the queries of a session. It reads from `now_ns` when the present one began,
+    /// nanoseconds since 1970.
+    pub(in super::super::super) fn new(now_ns: Arc<AtomicI64>) -> Self {
+        Self { now_ns }
     }
 }
 
@@ -40,8 +42,17 @@ impl AnalyzerRule for HandleGapFill {
     }
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let mut is_concerned = false;
+        plan.apply_with_subqueries(|node| {
+            is_concerned |= has_stub(node)?;
+            Ok(if is_concerned { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        if !is_concerned {
+            return Ok(plan);
+        }
+        let now = DateTime::from_timestamp_nanos(self.now_ns.load(Ordering::Relaxed));
         let context = SimplifyContext::builder()
-            .with_query_execution_start_time(Some(self.now))
+            .with_query_execution_start_time(Some(now))
             .with_config_options(Arc::new(config.clone()));
         let constants = ExprSimplifier::new(context.build());
         plan.transform_up_with_subqueries(|plan| handle_node(plan, &constants)).data()

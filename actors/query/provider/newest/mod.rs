@@ -11,8 +11,8 @@ mod rule;
 
 pub(in super::super) use rule::ReadNewest;
 
-use super::StoredTable;
 use super::group::Group;
+use super::{ScanContext, StoredTable};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -50,6 +50,11 @@ enum Yields {
 impl NewestRows {
     fn new(table: StoredTable, key: Vec<String>, yields: Yields) -> Self {
         Self { table, key, yields }
+    }
+
+    /// The same for another query.
+    pub(super) fn reopened(&self, context: &ScanContext) -> Self {
+        Self::new(self.table.reopened(context), self.key.clone(), self.yields)
     }
 }
 

@@ -1,0 +1,65 @@
+//! What the actor needs.
+
+use crate::parquet_cache::ParquetCache;
+use crate::runtime::clock::Clock;
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::objects::Objects;
+use crate::runtime::published::Published;
+use crate::runtime::vitals::Roster;
+use crate::store::StoreShards;
+use protocols::schema::CatalogSnapshot;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// What the actor needs.
+#[derive(Clone, Debug)]
+pub struct QueryConfig {
+    /// Names and schemas.
+    pub catalog: Published<CatalogSnapshot>,
+    /// Where the buffered rows are.
+    pub stores: StoreShards,
+    /// The node: the first part of the keys of its Parquet files.
+    pub node: String,
+    /// Where the Parquet files are.
+    pub objects: Objects,
+    /// What has some of them in memory.
+    pub cache: Option<Mailbox<ParquetCache>>,
+    /// More files than this a query must not read.
+    pub query_file_limit: Option<usize>,
+    /// Chunks and files whose rows are all older than this are left out of queries.
+    pub write_window: Option<Duration>,
+    /// What `now()` is.
+    pub clock: Clock,
+    /// Partitions that a query is split into.
+    pub threads: usize,
+    /// Memory that all queries share.
+    pub memory_pool_bytes: usize,
+    /// How long a query may take, until its last row has been handed over.
+    pub timeout: Option<Duration>,
+    /// How long a query waits for its reader to take the next rows.
+    pub idle_timeout: Duration,
+    /// Settings of the engine, such as `datafusion.execution.batch_size`.
+    pub settings: Vec<(String, String)>,
+    /// Queries that may run at once.
+    pub max_concurrent: usize,
+    /// Queries that the log keeps.
+    pub log_entries_max: usize,
+    /// What the server says of itself.
+    pub server: Arc<ServerFacts>,
+}
+
+/// What `system.nodes` and `system.actors` show.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFacts {
+    /// All actors.
+    pub roster: Roster,
+    /// Made up anew at each start.
+    pub instance: Uuid,
+    /// When the server started, nanoseconds since 1970.
+    pub started_at_ns: i64,
+    /// Processor cores it may use.
+    pub cores: u64,
+    /// The options that it was started with, as a JSON object.
+    pub options: Option<String>,
+}

@@ -1,0 +1,95 @@
+//! Plans that are used again.
+//!
+//! Most of the time that a short query takes goes into its planning, and dashboards send the same
+//! statements again and again, with other values. So the values that a statement compares with are
+//! taken out of its text (`text`); what is left is its shape. The optimized plan of a shape is kept
+//! (`template`), and a statement of the same shape puts its own values in.
+//!
+//! A value becomes a literal of the type that it is compared with, where that is what the engine
+//! would have made of it. All else, such as limits, widths of time bins and arguments of functions,
+//! is part of the shape: a plan may depend on it. What has no shape, does not fit, or fails in any
+//! way is planned for itself, so that results and errors are those of the engine.
+//!
+//! A shape is planned when its second statement comes: most statements come once.
+
+mod template;
+mod text;
+mod value;
+
+use super::statement::View;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use moka::sync::Cache;
+use protocols::ids::DbId;
+use protocols::schema::DatabaseSchema;
+use std::sync::{Arc, Weak};
+use template::Template;
+use text::{Shape, shape};
+
+/// What is known of a shape.
+#[derive(Clone, Debug)]
+enum Known {
+    /// One statement of it has come.
+    Once,
+    /// Its plan cannot be used again while this is the schema.
+    Unusable(Weak<DatabaseSchema>),
+    Planned(Arc<Template>),
+}
+
+/// The plans of shapes, those that were not used for longest going first.
+#[derive(Clone, Debug)]
+pub(super) struct Shapes(Cache<(DbId, String), Known>);
+
+impl Shapes {
+    /// Plans that take so much memory together, about.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        let weight = |(_, text): &(DbId, String), known: &Known| {
+            let plan = match known {
+                Known::Planned(template) => template.size_bytes(),
+                Known::Once | Known::Unusable(_) => 0,
+            };
+            u32::try_from(size_of::<Known>() + text.len() + plan).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).build())
+    }
+
+    /// The optimized plan of a statement, if its shape is known or to be known from now on.
+    pub(super) async fn plan(
+        &self,
+        view: &View,
+        state: &SessionState,
+        text: &str,
+    ) -> Option<LogicalPlan> {
+        let Shape { text, values } = shape(text)?;
+        let db = view.catalogs.db();
+        let key = (db.id, text);
+        let template = match self.0.get(&key) {
+            Some(Known::Planned(template)) if is(template.db(), db) => template,
+            Some(Known::Unusable(schema)) if is(&schema, db) => return None,
+            Some(_) => {
+                let shape = Shape { text: key.1.clone(), values: values.clone() };
+                match Template::new(view, state, &shape).await {
+                    Ok(Some(template)) => {
+                        let template = Arc::new(template);
+                        self.0.insert(key, Known::Planned(Arc::clone(&template)));
+                        template
+                    }
+                    Ok(None) | Err(_) => {
+                        self.0.insert(key, Known::Unusable(Arc::downgrade(db)));
+                        return None;
+                    }
+                }
+            }
+            None => {
+                self.0.insert(key, Known::Once);
+                return None;
+            }
+        };
+        template.bind(view, state, &values).ok().flatten()
+    }
+}
+
+/// True if this is the same state of the same database.
+fn is(schema: &Weak<DatabaseSchema>, db: &Arc<DatabaseSchema>) -> bool {
+    std::ptr::eq(schema.as_ptr(), Arc::as_ptr(db))
+}

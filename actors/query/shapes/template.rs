@@ -1,0 +1,169 @@
+//! The optimized plan of a shape, and what becomes of it with values.
+
+use super::text::Shape;
+use super::value::Value;
+use crate::query::provider;
+use crate::query::statement::{self, View};
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::Placeholder;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use protocols::messages::query::Statement;
+use protocols::schema::DatabaseSchema;
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+/// What is assumed of a plan's size in memory, in bytes, beside that of its text.
+const PLAN_BYTES: usize = 32 * 1024;
+
+/// See the module's page.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// What the plan was made for. With another schema it may be another one.
+    db: Weak<DatabaseSchema>,
+    /// Optimized; its placeholders have types.
+    plan: LogicalPlan,
+    /// The type of each placeholder by its name, in the order of the values.
+    placeholders: Vec<(String, DataType)>,
+}
+
+impl Template {
+    /// Plans a shape. `None` if the plan is of a kind that cannot be used again, or a value would
+    /// be converted to another type before it is compared.
+    ///
+    /// # Errors
+    /// When the shape cannot be planned.
+    pub(super) async fn new(
+        view: &View,
+        state: &SessionState,
+        shape: &Shape,
+    ) -> Result<Option<Self>> {
+        let statement = Statement { text: shape.text.clone(), ..Statement::default() };
+        let plan = statement::logical(state, &statement).await?;
+        let plan = state.optimize(&plan)?;
+        let mut types: HashMap<String, Option<DataType>> = HashMap::new();
+        let mut is_usable = true;
+        plan.apply_with_subqueries(|node| {
+            is_usable &= match node {
+                LogicalPlan::TableScan(scan) => provider::is_stored(&scan.source),
+                LogicalPlan::Extension(_) | LogicalPlan::Subquery(_) => false,
+                _ => true,
+            };
+            node.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::Placeholder(Placeholder { id, field }) = expr {
+                        let found = field.as_ref().map(|field| field.data_type().clone());
+                        let known = types.entry(id.clone()).or_insert_with(|| found.clone());
+                        if *known != found {
+                            *known = None;
+                        }
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        })?;
+        let placeholders = shape.values.iter().enumerate().map(|(number, value)| {
+            let name = Shape::placeholder(number, value);
+            let data_type = types.remove(&name)??;
+            value.in_type(&data_type)?;
+            Some((name, data_type))
+        });
+        let placeholders: Option<Vec<_>> = placeholders.collect();
+        let db = Arc::downgrade(view.catalogs.db());
+        Ok(placeholders.filter(|_| is_usable).map(|placeholders| Self { db, plan, placeholders }))
+    }
+
+    /// The database as it was when the plan was made.
+    pub(super) fn db(&self) -> &Weak<DatabaseSchema> {
+        &self.db
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn size_bytes(&self) -> usize {
+        PLAN_BYTES + self.placeholders.len() * size_of::<(String, DataType)>()
+    }
+
+    /// The plan with values in the places of the placeholders, over what `view` sees. `None` if a
+    /// value does not fit.
+    ///
+    /// # Errors
+    /// When an expression with its value makes no sense.
+    pub(super) fn bind(
+        &self,
+        view: &View,
+        state: &SessionState,
+        values: &[Value],
+    ) -> Result<Option<LogicalPlan>> {
+        let typed = self
+            .placeholders
+            .iter()
+            .zip(values)
+            .map(|((name, data_type), value)| Some((name.as_str(), value.in_type(data_type)?)));
+        let Some(values) = typed.collect::<Option<HashMap<_, _>>>() else { return Ok(None) };
+        let bound = self.plan.clone().transform_up(|node| {
+            let node = match node {
+                LogicalPlan::TableScan(scan) => {
+                    let source = provider::reopened(&scan.source, view.catalogs.scans());
+                    let source = source.unwrap_or_else(|| Arc::clone(&scan.source));
+                    LogicalPlan::TableScan(TableScan { source, ..scan })
+                }
+                node => node,
+            };
+            let schema = match &node {
+                LogicalPlan::TableScan(scan) => Arc::clone(&scan.projected_schema),
+                node => node
+                    .inputs()
+                    .first()
+                    .map_or_else(|| Arc::clone(node.schema()), |input| Arc::clone(input.schema())),
+            };
+            node.map_expressions(|expr| with_values(expr, &values, &schema, state))
+        })?;
+        Ok(Some(bound.data))
+    }
+}
+
+/// The expression with values for its placeholders, and computed as far as these allow.
+fn with_values(
+    expr: Expr,
+    values: &HashMap<&str, ScalarValue>,
+    schema: &Arc<DFSchema>,
+    state: &SessionState,
+) -> Result<Transformed<Expr>> {
+    let bound = expr.transform_up(|expr| match &expr {
+        Expr::Placeholder(Placeholder { id, .. }) => match values.get(id.as_str()) {
+            Some(value) => Ok(Transformed::yes(Expr::Literal(value.clone(), None))),
+            None => Ok(Transformed::no(expr)),
+        },
+        _ => Ok(Transformed::no(expr)),
+    })?;
+    if !bound.transformed || is_simple(&bound.data) {
+        return Ok(bound);
+    }
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::clone(schema))
+        .with_config_options(Arc::clone(state.config_options()))
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    Ok(Transformed::yes(ExprSimplifier::new(context).simplify(bound.data)?))
+}
+
+/// True if there is nothing to compute beforehand: columns are compared with literals.
+fn is_simple(expr: &Expr) -> bool {
+    let is_leaf = |expr: &Expr| matches!(expr, Expr::Column(_) | Expr::Literal(..));
+    match expr {
+        Expr::BinaryExpr(binary) => {
+            (is_leaf(&binary.left) && is_leaf(&binary.right))
+                || (is_simple(&binary.left) && is_simple(&binary.right))
+        }
+        Expr::InList(list) => is_leaf(&list.expr) && list.list.iter().all(is_leaf),
+        Expr::Between(between) => {
+            is_leaf(&between.expr) && is_leaf(&between.low) && is_leaf(&between.high)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,6 @@
+//! What HTTP and Flight have in common: who may come in, what requests are answered with, and how
+//! statements are asked.
+
+pub mod access;
+pub mod query;
+pub mod state;
