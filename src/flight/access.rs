@@ -1,7 +1,7 @@
 //! Who is served: the rule of the HTTP API, told as a gRPC status.
 
 use super::{Messages, Peer};
-use crate::edge::access::{base64_decode, is_this_machine};
+use crate::edge::access::is_this_machine;
 use crate::edge::state::ServerState;
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::StreamExt;
@@ -44,14 +44,44 @@ pub(super) async fn handshake(
 /// The token that the client has, however it says so.
 fn token(metadata: &MetadataMap) -> Option<String> {
     let (scheme, credentials) = metadata.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    match scheme {
-        "Bearer" | "Token" => Some(credentials.to_owned()),
-        "Basic" => {
+    let token = match scheme.to_ascii_lowercase().as_str() {
+        "bearer" | "token" => credentials.trim().to_owned(),
+        "basic" => {
             let pair = String::from_utf8(base64_decode(credentials)?).ok()?;
-            pair.split_once(':').map(|(_, password)| password.to_owned())
+            pair.split_once(':').map(|(_, password)| password.to_owned())?
         }
-        _ => None,
+        _ => return None,
+    };
+    (!token.is_empty()).then_some(token)
+}
+
+/// Standard base64 with its padding.
+fn base64_decode(text: &str) -> Option<Vec<u8>> {
+    let data = text.trim_end_matches('=');
+    let padding = text.len() - data.len();
+    if !text.len().is_multiple_of(4) || padding > 2 {
+        return None;
     }
+    let mut bytes = Vec::with_capacity(data.len() * 3 / 4);
+    let mut bits = 0_u32;
+    let mut bit_count = 0;
+    for c in data.bytes() {
+        let value = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        bit_count += 6;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            bytes.push((bits >> bit_count & 0xff) as u8);
+        }
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -67,9 +97,24 @@ mod tests {
         };
         check("Bearer T", Some("T"));
         check("Token T", Some("T"));
+        check("bearer T", Some("T"));
+        check("TOKEN T", Some("T"));
         check("Basic dXNlcjp0b2tlbg==", Some("token"));
+        check("Bearer ", None);
+        check("Token", None);
+        check("Basic Og==", None); // :
+        check("Basic ", None);
         check("Basic !", None);
         check("Digest T", None);
         check("T", None);
+    }
+
+    #[test]
+    fn base64_of_each_length() {
+        for (text, bytes) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc")] {
+            assert_eq!(base64_decode(text).as_deref(), Some(bytes.as_bytes()));
+        }
+        assert_eq!(base64_decode("YQ="), None);
+        assert_eq!(base64_decode("Y==="), None);
     }
 }

@@ -3,6 +3,7 @@
 //! health service of gRPC.
 
 mod access;
+mod bind;
 mod encode;
 mod headers;
 mod health;

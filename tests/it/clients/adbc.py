@@ -20,6 +20,27 @@ with connect("v3") as connection, connection.cursor() as cursor:
     assert cursor.fetch_arrow_table().to_pydict() == {"temp": [22.0]}
     cursor.execute("SELECT temp FROM home WHERE room = ?", ("Bath",))
     assert cursor.fetchall() == [(23.5,)]
+    for sql, values, expected in [
+        ("SELECT $1 AS a, $2 AS b", (11, 22), (11, 22)),
+        ("SELECT $2 AS b, $1 AS a", (11, 22), (22, 11)),
+        ("SELECT $2 AS b", (11, 22), (22,)),
+        ("SELECT $1 AS a, $1 AS b", ("x",), ("x", "x")),
+        ("SELECT ? AS a, ? AS b", ("x", None), ("x", None)),
+        ("SELECT $one AS a, $two AS b", (11, 22), (11, 22)),
+    ]:
+        cursor.execute(sql, values)
+        assert cursor.fetchall() == [expected], sql
+    for sql, values in [("SELECT $1", (11, 22)), ("SELECT $1, $2", (11,)), ("SELECT $2", (11,))]:
+        try:
+            cursor.execute(sql, values)
+            raise AssertionError("no error")
+        except flightsql.Error as error:
+            assert f"{len(values)} are given" in str(error), error
+    try:
+        cursor.executemany("SELECT $1", [(11,), (22,)])
+        raise AssertionError("no error")
+    except flightsql.Error as error:
+        assert "2 rows of values" in str(error), error
     cursor.execute("SELECT * FROM home WHERE room = 'Cellar'")
     table = cursor.fetch_arrow_table()
     assert table.num_rows == 0 and "temp" in table.schema.names, table.schema

@@ -53,6 +53,7 @@ fn values_are_bound_by_name_or_in_order() {
             vec![("$2", number(1)), ("$1", text("Alpha"))],
             vec![("1", text("Alpha")), ("2", number(1))],
             vec![("0", text("Alpha")), ("1", number(1))],
+            vec![("2", text("Alpha")), ("1", number(1))],
         ];
         for values in bindings {
             let found = run(&mut client, BY_HOST, row(values)).await.unwrap();
@@ -64,6 +65,15 @@ fn values_are_bound_by_name_or_in_order() {
         let named = "SELECT val FROM cpu WHERE host = $host";
         let values = row(vec![("host", text("Bravo"))]);
         assert_eq!(run(&mut client, named, values).await.unwrap(), ["2"]);
+        let both = || row(vec![("0", number(11)), ("1", number(22))]);
+        assert_eq!(run(&mut client, "SELECT $2", both()).await.unwrap(), ["22"]);
+        assert_eq!(run(&mut client, "SELECT $2 || '-' || $1", both()).await.unwrap(), ["22-11"]);
+        let error = run(&mut client, "SELECT $1", both()).await.expect_err("too many").to_string();
+        assert!(error.contains("takes 1 values, and 2 are given"), "{error}");
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![11, 22]));
+        let rows = row(vec![("0", rows)]);
+        let error = run(&mut client, "SELECT $1", rows).await.expect_err("two rows").to_string();
+        assert!(error.contains("there are 2 rows of values"), "{error}");
     });
 }
 
@@ -117,7 +127,7 @@ fn what_is_missing_is_told() {
         assert!(error.contains("No value found for placeholder with name $"), "{error}");
         let values = row(vec![("0", text("Alpha"))]);
         let error = run(&mut client, BY_HOST, values).await.expect_err("one value").to_string();
-        assert!(error.contains("there is no value for placeholder $2"), "{error}");
+        assert!(error.contains("takes 2 values, and 1 are given"), "{error}");
         let none = row(vec![("0", text("x"))]).slice(0, 0);
         let error = run(&mut client, BY_HOST, none).await.expect_err("no row").to_string();
         assert!(error.contains("no row of values"), "{error}");
