@@ -2,6 +2,7 @@
 
 use crate::support::client::{Client, with_query};
 use crate::support::server::Server;
+use arrow::util::pretty::pretty_format_batches;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -42,6 +43,59 @@ fn parquet_has_no_intervals() {
     }
     let sql = "SELECT CAST(INTERVAL '1 month 2 days' AS STRING) AS i FROM m";
     assert_eq!(formatted(&server.client, sql, "parquet").0, 200);
+}
+
+/// Loaders that append files take the names of the columns from the first.
+#[test]
+fn empty_results_keep_their_header() {
+    let server = Server::memory();
+    server.client.must_write("d", "m,t=a f=1 1");
+    for sql in
+        ["SELECT * FROM m WHERE f > 5", "SELECT * FROM m LIMIT 0", "SELECT * FROM m WHERE false"]
+    {
+        check(&server.client, sql, "csv", "f,t,time\n");
+        let table = "+---+---+------+\n| f | t | time |\n+---+---+------+\n+---+---+------+";
+        check(&server.client, sql, "pretty", table);
+        check(&server.client, sql, "json", "[]");
+    }
+    check(&server.client, "SELECT count(*) AS \"a,b\" FROM m HAVING false", "csv", "\"a,b\"\n");
+}
+
+#[test]
+fn json_refuses_two_columns_of_one_name() {
+    let server = Server::memory();
+    server.client.must_write("d", "m,t=a f=1 1\nn,t=a g=2 1");
+    let both = "SELECT m.time, n.time, f FROM m JOIN n ON m.t = n.t";
+    for format in ["json", "jsonl"] {
+        let (status, body) = formatted(&server.client, both, format);
+        let text = String::from_utf8_lossy(&body);
+        assert_eq!(status, 400, "{text}");
+        assert!(text.contains("two columns named 'time'") && text.contains("AS"), "{text}");
+    }
+    let time = "1970-01-01T00:00:00.000000001";
+    check(&server.client, both, "csv", &format!("time,time,f\n{time},{time},1.0\n"));
+    let apart = "SELECT m.time AS a, n.time AS b, f FROM m JOIN n ON m.t = n.t";
+    let row = format!("[{{\"a\":\"{time}\",\"b\":\"{time}\",\"f\":1.0}}]");
+    check(&server.client, apart, "json", &row);
+}
+
+#[test]
+fn times_in_parquet_are_times_to_every_reader() {
+    let server = Server::memory();
+    server.client.must_write("d", "m f=1 1700000000000000000");
+    let sql = "SELECT arrow_cast(time, 'Timestamp(Second, None)') AS s, \
+               arrow_cast(time, 'Date64') AS d, arrow_cast(time, 'Time32(Second)') AS t, \
+               make_array(arrow_cast(time, 'Timestamp(Second, None)')) AS l, time FROM m";
+    let (status, file) = formatted(&server.client, sql, "parquet");
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&file));
+    let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).expect("a file");
+    for column in file.parquet_schema().columns() {
+        assert!(column.logical_type_ref().is_some(), "{}", column.path());
+    }
+    let rows = file.build().expect("a reader").next().expect("a batch").expect("rows");
+    let shown = pretty_format_batches(&[rows]).expect("text").to_string();
+    assert_eq!(shown.matches("2023-11-14T22:13:20").count(), 3, "{shown}");
+    assert!(shown.contains("2023-11-14T") && shown.contains("| 22:13:20"), "{shown}");
 }
 
 #[test]

@@ -4,18 +4,28 @@ use super::cells::{self, Values};
 use super::{Encode, encode_error};
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use protocols::messages::query::QueryError;
 
 pub(super) struct Csv {
-    header_is_due: bool,
+    /// The columns, until the header is written.
+    header: Option<SchemaRef>,
     bytes_last: usize,
 }
 
 impl Csv {
-    pub(super) fn new() -> Self {
-        Self { header_is_due: true, bytes_last: 0 }
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self { header: Some(schema), bytes_last: 0 }
+    }
+
+    fn write_header(&mut self, out: &mut Vec<u8>) -> Result<(), ArrowError> {
+        let Some(schema) = self.header.take() else { return Ok(()) };
+        write_line(out, schema.fields().len(), |at, out| {
+            write_text(schema.field(at).name(), out);
+            Ok(())
+        })
     }
 
     fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
@@ -24,13 +34,7 @@ impl Csv {
         let columns: Vec<Column<'_>> = arrays.iter().map(Column::new).collect::<Result<_, _>>()?;
         // The next batch is about as large as this one.
         let mut out = Vec::with_capacity(self.bytes_last);
-        if std::mem::take(&mut self.header_is_due) {
-            let schema = rows.schema();
-            write_line(&mut out, schema.fields().len(), |at, out| {
-                write_text(schema.field(at).name(), out);
-                Ok(())
-            })?;
-        }
+        self.write_header(&mut out)?;
         let mut printed = String::new();
         for row in 0..rows.num_rows() {
             write_line(&mut out, columns.len(), |at, out| {
@@ -48,12 +52,14 @@ impl Encode for Csv {
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, QueryError> {
-        Ok(Vec::new())
+        let mut out = Vec::new();
+        self.write_header(&mut out).map_err(|error| encode_error(&error))?;
+        Ok(out)
     }
 
     fn fork(&self) -> Option<Box<dyn Encode>> {
         let bytes_last = self.bytes_last;
-        (!self.header_is_due).then(|| Box::new(Self { header_is_due: false, bytes_last }) as _)
+        self.header.is_none().then(|| Box::new(Self { header: None, bytes_last }) as _)
     }
 }
 

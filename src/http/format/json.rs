@@ -4,11 +4,13 @@ use super::cells::{self, Piece, Values};
 use super::{Encode, encode_error};
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{FieldRef, Schema};
 use arrow::error::ArrowError;
 use arrow::json::writer::{EncoderOptions, NullableEncoder, make_encoder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What a value takes, at a guess.
@@ -32,13 +34,22 @@ pub(super) struct Json {
 
 impl Json {
     /// `[{…},{…}]`
-    pub(super) fn array() -> Self {
-        Self { frame: Frame::Array, has_rows: false, bytes_last: 0 }
+    pub(super) fn array(schema: &Schema) -> Result<Self, QueryError> {
+        Self::new(Frame::Array, schema)
     }
 
     /// One object a line.
-    pub(super) fn lines() -> Self {
-        Self { frame: Frame::Lines, has_rows: false, bytes_last: 0 }
+    pub(super) fn lines(schema: &Schema) -> Result<Self, QueryError> {
+        Self::new(Frame::Lines, schema)
+    }
+
+    /// Refuses columns of one name: an object holds only one of them.
+    fn new(frame: Frame, schema: &Schema) -> Result<Self, QueryError> {
+        let mut names = HashSet::new();
+        match schema.fields().iter().find(|field| !names.insert(field.name().as_str())) {
+            Some(again) => Err(two_columns(again.name())),
+            None => Ok(Self { frame, has_rows: false, bytes_last: 0 }),
+        }
     }
 
     fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
@@ -85,6 +96,14 @@ impl Json {
         self.bytes_last = out.len();
         Ok(out)
     }
+}
+
+fn two_columns(name: &str) -> QueryError {
+    let message = format!(
+        "the result has two columns named '{name}', and a JSON object holds only one: name them \
+         apart with AS, or ask for the format csv, pretty or parquet"
+    );
+    QueryError { kind: ErrorKind::InvalidInput, message }
 }
 
 impl Encode for Json {

@@ -39,11 +39,11 @@ trait Encode: Send {
 
 fn encoder(format: ResultFormat, schema: &SchemaRef) -> Result<Box<dyn Encode>, QueryError> {
     Ok(match format {
-        ResultFormat::Json => Box::new(json::Json::array()),
-        ResultFormat::JsonLines => Box::new(json::Json::lines()),
-        ResultFormat::Csv => Box::new(csv::Csv::new()),
-        ResultFormat::Pretty => Box::new(pretty::Pretty::default()),
-        ResultFormat::Parquet => Box::new(parquet::Parquet::new(SchemaRef::clone(schema))?),
+        ResultFormat::Json => Box::new(json::Json::array(schema)?),
+        ResultFormat::JsonLines => Box::new(json::Json::lines(schema)?),
+        ResultFormat::Csv => Box::new(csv::Csv::new(SchemaRef::clone(schema))),
+        ResultFormat::Pretty => Box::new(pretty::Pretty::new(SchemaRef::clone(schema))),
+        ResultFormat::Parquet => Box::new(parquet::Parquet::new(schema)?),
     })
 }
 
@@ -51,7 +51,9 @@ fn encoder(format: ResultFormat, schema: &SchemaRef) -> Result<Box<dyn Encode>, 
 fn encode_error(error: &ArrowError) -> QueryError {
     let kind = match error {
         ArrowError::CastError(_) | ArrowError::ParseError(_) => ErrorKind::InvalidInput,
-        ArrowError::InvalidArgumentError(_) => ErrorKind::InvalidInput,
+        ArrowError::InvalidArgumentError(_) | ArrowError::ArithmeticOverflow(_) => {
+            ErrorKind::InvalidInput
+        }
         ArrowError::JsonError(_) | ArrowError::NotYetImplemented(_) => ErrorKind::NotImplemented,
         _ => ErrorKind::Internal,
     };

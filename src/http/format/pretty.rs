@@ -4,16 +4,23 @@ use super::cells::Values;
 use super::{Encode, encode_error};
 use crate::http::limits::PRETTY_BYTES_MAX;
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use arrow::util::pretty::pretty_format_batches;
 use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
 
-#[derive(Default)]
 pub(super) struct Pretty {
+    schema: SchemaRef,
     batches: Vec<RecordBatch>,
     bytes: usize,
+}
+
+impl Pretty {
+    pub(super) fn new(schema: SchemaRef) -> Self {
+        Self { schema, batches: Vec::new(), bytes: 0 }
+    }
 }
 
 impl Encode for Pretty {
@@ -39,7 +46,10 @@ impl Encode for Pretty {
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, QueryError> {
-        let batches = std::mem::take(&mut self.batches);
+        let mut batches = std::mem::take(&mut self.batches);
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(SchemaRef::clone(&self.schema)));
+        }
         let table = pretty_format_batches(&batches).map_err(|error| encode_error(&error))?;
         Ok(table.to_string().into_bytes())
     }

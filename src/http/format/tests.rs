@@ -5,11 +5,13 @@ use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use actix_web::ResponseError;
 use actix_web::body::to_bytes;
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray,
-    DurationNanosecondArray, Float64Array, Int64Array, ListArray, StringArray, StructArray,
-    TimestampNanosecondArray, UInt64Array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Date64Array, Decimal128Array,
+    DictionaryArray, DurationNanosecondArray, Float64Array, Int64Array, ListArray, StringArray,
+    StructArray, Time32SecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, TimeUnit};
 use std::sync::Arc;
 
 /// 2065-01-07T17:00:00
@@ -160,14 +162,21 @@ async fn results_without_rows() {
     for (format, expected) in [
         (ResultFormat::Json, "[]"),
         (ResultFormat::JsonLines, ""),
-        (ResultFormat::Csv, ""),
-        (ResultFormat::Pretty, "++\n++"),
+        (ResultFormat::Csv, "host,load,ok,time,val\n"),
+        (
+            ResultFormat::Pretty,
+            "+------+------+----+------+-----+\n\
+             | host | load | ok | time | val |\n\
+             +------+------+----+------+-----+\n\
+             +------+------+----+------+-----+",
+        ),
     ] {
-        assert_eq!(encode(format, &schema, &[]).await, expected, "{format:?}");
+        let empty = [RecordBatch::new_empty(SchemaRef::clone(&schema))];
+        for batches in [[].as_slice(), &empty] {
+            assert_eq!(encode(format, &schema, batches).await, expected, "{format:?}");
+        }
     }
     let empty = [RecordBatch::new_empty(SchemaRef::clone(&schema))];
-    assert_eq!(encode(ResultFormat::Json, &schema, &empty).await, "[]");
-    assert_eq!(encode(ResultFormat::Csv, &schema, &empty).await, "host,load,ok,time,val\n");
     for batches in [[].as_slice(), &empty] {
         let file = encode(ResultFormat::Parquet, &schema, batches).await;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
@@ -191,6 +200,57 @@ async fn a_parquet_answer_gives_the_exact_types_back() {
     let read: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
     assert_eq!(read.iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
     assert_eq!(read[0].slice(0, 2), rows);
+}
+
+/// Times that Parquet has no unit for, also where they lie within others.
+#[actix_web::test]
+async fn a_parquet_answer_tells_times_from_numbers() {
+    let seconds = TimestampSecondArray::from(vec![Some(1_700_000_000), None]);
+    let zoned = seconds.clone().with_timezone("+01:00");
+    let items = Field::new("item", DataType::Timestamp(TimeUnit::Second, None), true);
+    let list = ListArray::new(
+        Arc::new(items.clone()),
+        OffsetBuffer::new(vec![0, 2, 2].into()),
+        Arc::new(seconds.clone()),
+        None,
+    );
+    let inner = StructArray::from(vec![(Arc::new(items), Arc::new(seconds.clone()) as ArrayRef)]);
+    let rows = batch(vec![
+        ("day", Arc::new(Date64Array::from(vec![Some(86_400_000), None]))),
+        ("hour", Arc::new(Time32SecondArray::from(vec![3_600, 0]))),
+        ("list", Arc::new(list)),
+        ("s", Arc::new(seconds)),
+        ("struct", Arc::new(inner)),
+        ("zoned", Arc::new(zoned)),
+    ]);
+    let file = encode(ResultFormat::Parquet, &rows.schema(), std::slice::from_ref(&rows)).await;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    for column in reader.parquet_schema().columns() {
+        assert!(column.logical_type_ref().is_some(), "{}", column.path());
+    }
+    let read = reader.build().unwrap().next().unwrap().unwrap();
+    let columns: Vec<String> =
+        read.schema().fields().iter().map(|f| f.data_type().to_string()).collect();
+    assert_eq!((&*columns[0], &*columns[3]), ("Timestamp(ms)", "Timestamp(ms)"));
+    let back = |at: usize| cast(read.column(at), rows.column(at).data_type()).unwrap();
+    for at in 0..rows.num_columns() {
+        assert_eq!(&back(at), rows.column(at), "{at}");
+    }
+}
+
+/// Objects cannot hold both, the other formats can.
+#[actix_web::test]
+async fn two_columns_of_one_name() {
+    let fields = ["time", "v", "v"].map(|name| Field::new(name, DataType::Int64, false));
+    let schema = Arc::new(Schema::new(fields.to_vec()));
+    let values: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let rows = RecordBatch::try_new(SchemaRef::clone(&schema), vec![values; 3]).unwrap();
+    for format in [ResultFormat::Json, ResultFormat::JsonLines] {
+        let error = super::encode(format, &schema, std::slice::from_ref(&rows)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidInput);
+        assert!(error.message.contains("two columns named 'v'"), "{}", error.message);
+    }
+    check(ResultFormat::Csv, &rows, "time,v,v\n1,1,1\n").await;
 }
 
 #[actix_web::test]

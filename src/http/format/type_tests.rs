@@ -337,7 +337,11 @@ fn parquet_gives_every_type_back() {
         let file = encode(ResultFormat::Parquet, &rows.schema(), std::slice::from_ref(&rows));
         let file = Bytes::from(file.unwrap_or_else(|e| panic!("{kind}: {e}")));
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
-        assert_eq!(reader.schema(), &rows.schema(), "{kind}");
+        // Parquet has no such units.
+        let is_exact = !["Timestamp(s", "Time32(s", "Date64"]
+            .iter()
+            .any(|unit| kind.to_string().contains(unit));
+        assert_eq!(reader.schema() == &rows.schema(), is_exact, "{kind}");
         let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
         assert_eq!(read.len(), 1, "{kind}");
         // NaN is not itself, so the texts are compared.
@@ -356,9 +360,13 @@ fn parquet_gives_every_type_back() {
 fn a_time_beyond_the_calendar_is_the_querys_fault() {
     let seconds: ArrayRef = Arc::new(TimestampSecondArray::from(vec![i64::MAX]));
     let rows = RecordBatch::try_from_iter([("t", seconds)]).unwrap();
-    for format in
-        [ResultFormat::Json, ResultFormat::JsonLines, ResultFormat::Csv, ResultFormat::Pretty]
-    {
+    for format in [
+        ResultFormat::Json,
+        ResultFormat::JsonLines,
+        ResultFormat::Csv,
+        ResultFormat::Pretty,
+        ResultFormat::Parquet,
+    ] {
         let error = encode(format, &rows.schema(), std::slice::from_ref(&rows)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidInput, "{format:?}: {}", error.message);
     }
