@@ -17,7 +17,8 @@ pub enum ErrorKind {
     Overloaded,
     /// The server is starting, stopping, or an actor is being rebuilt: 503 with `Retry-After`.
     Unavailable,
-    /// The deadline passed. For a write the outcome is unknown: 503.
+    /// The deadline passed, or the store did not answer well. For a write the outcome is unknown: 503
+    /// with `Retry-After`.
     Timeout,
     /// Everything else: 500.
     Internal,

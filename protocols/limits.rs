@@ -10,6 +10,10 @@ pub const ELEMENT_BYTES_MAX: usize = 1024 * 1024;
 /// anybody reads, and it keeps a small compressed body of bad lines from becoming a huge answer.
 pub const REFUSED_LINES_TOLD_MAX: usize = 10_000;
 
+/// Bytes of a refused line that the answer shows, and of any part of it that the reason names: a
+/// line of megabytes would make an answer of megabytes.
+pub const REFUSED_LINE_BYTES_MAX: usize = 512;
+
 /// How long an edge waits for room in a mailbox before it answers 503, in milliseconds: long
 /// enough to ride out a group commit, short enough that a client's own retry takes over.
 pub const ADMISSION_WAIT_MS_MAX: u64 = 2_000;

@@ -3,9 +3,6 @@
 /// Longest database name, in bytes.
 pub const DATABASE_NAME_BYTES_MAX: usize = 511;
 
-/// Longest database name that the v1 and v2 write endpoints take, in characters.
-pub const V1_NAME_CHARS_MAX: usize = 64;
-
 /// Checks a name that a write or an administration request gives to a database: ASCII letters,
 /// digits, `_` and `-`, a letter or digit first, and at most one `/`, which separates the name of
 /// a v1 retention policy.
@@ -58,27 +55,6 @@ pub fn v1_database(db: &str, rp: Option<&str>) -> String {
     }
 }
 
-/// The additional rule of the v1 and v2 write endpoints, checked before
-/// [`check_database_name`]: 1 to 64 characters, none of them a control character.
-///
-/// # Errors
-/// The text for the client.
-pub fn check_v1_name(name: &str) -> Result<(), String> {
-    let length = name.chars().count();
-    if !(1..=V1_NAME_CHARS_MAX).contains(&length) {
-        return Err(format!(
-            "namespace name {name} length must be between 1 and {V1_NAME_CHARS_MAX} characters"
-        ));
-    }
-    match name.chars().position(char::is_control) {
-        None => Ok(()),
-        Some(number) => Err(format!(
-            "namespace name '{name}' contains invalid character, character number {number} is not \
-             allowed"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,26 +90,5 @@ mod tests {
             assert_eq!(v1_database("foo", rp), "foo", "{rp:?}");
         }
         assert_eq!(v1_database("foo", Some("One_Week")), "foo/one_week");
-    }
-
-    #[test]
-    fn names_of_the_v1_endpoints() {
-        assert_eq!(check_v1_name("foo"), Ok(()));
-        assert_eq!(check_v1_name(&"x".repeat(64)), Ok(()));
-        assert_eq!(
-            check_v1_name(""),
-            Err("namespace name  length must be between 1 and 64 characters".to_owned())
-        );
-        let long = "x".repeat(65);
-        assert_eq!(
-            check_v1_name(&long),
-            Err(format!("namespace name {long} length must be between 1 and 64 characters"))
-        );
-        assert_eq!(
-            check_v1_name("a\tb"),
-            Err("namespace name 'a\tb' contains invalid character, character number 1 is not \
-                 allowed"
-                .to_owned())
-        );
     }
 }

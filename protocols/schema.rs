@@ -13,6 +13,8 @@ use uuid::Uuid;
 pub const TIME_COLUMN: &str = "time";
 /// Second reserved column name, kept free for the order of chunks.
 pub const CHUNK_ORDER_COLUMN: &str = "__chunk_order";
+/// What people call the type of the column `time`.
+pub const TIMESTAMP_PLAIN_NAME: &str = "timestamp";
 /// Metadata key that tells a client what a column is.
 pub const COLUMN_TYPE_KEY: &str = "iox::column::type";
 /// Name of the built-in database, which cannot be written through public endpoints.
@@ -45,8 +47,7 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
-    /// The name that error texts and field metadata use, for example
-    /// `iox::column_type::field::float`.
+    /// The name that field metadata uses, for example `iox::column_type::field::float`.
     pub fn influx_name(self) -> &'static str {
         match self {
             Self::Tag => "iox::column_type::tag",
@@ -55,6 +56,18 @@ impl ColumnKind {
             Self::Field(FieldType::UInteger) => "iox::column_type::field::uinteger",
             Self::Field(FieldType::String) => "iox::column_type::field::string",
             Self::Field(FieldType::Boolean) => "iox::column_type::field::boolean",
+        }
+    }
+
+    /// The name that people use.
+    pub fn plain_name(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Field(FieldType::Float) => "float",
+            Self::Field(FieldType::Integer) => "integer",
+            Self::Field(FieldType::UInteger) => "unsigned integer",
+            Self::Field(FieldType::String) => "string",
+            Self::Field(FieldType::Boolean) => "boolean",
         }
     }
 

@@ -8,7 +8,8 @@ use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{CatalogError, CreateTable, EnsureSchema};
 use protocols::names::check_database_name;
 use protocols::schema::{
-    CHUNK_ORDER_COLUMN, CatalogSnapshot, ColumnKind, DatabaseSchema, TIME_COLUMN, TableSchema,
+    CHUNK_ORDER_COLUMN, CatalogSnapshot, ColumnKind, DatabaseSchema, TIME_COLUMN,
+    TIMESTAMP_PLAIN_NAME, TableSchema,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -172,10 +173,10 @@ fn missing_columns(
         let conflict = |expected| CatalogError::TypeConflict {
             column: name.to_owned(),
             expected,
-            got: kind.influx_name(),
+            got: kind.plain_name(),
         };
         if name == TIME_COLUMN && table.is_some() {
-            return Err(conflict("iox::column_type::timestamp"));
+            return Err(conflict(TIMESTAMP_PLAIN_NAME));
         }
         if name == TIME_COLUMN || name == CHUNK_ORDER_COLUMN {
             return Err(CatalogError::ReservedColumn(name.to_owned()));
@@ -185,7 +186,7 @@ fn missing_columns(
             .map(|c| c.kind)
             .or_else(|| missing_kinds.get(name).copied());
         match known {
-            Some(known) if known != *kind => return Err(conflict(known.influx_name())),
+            Some(known) if known != *kind => return Err(conflict(known.plain_name())),
             Some(_) => {}
             None => {
                 missing_kinds.insert(name, *kind);

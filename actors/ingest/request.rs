@@ -5,6 +5,7 @@ use crate::runtime::clock;
 use crate::runtime::mailbox::AskError;
 use crate::wal::table_batch;
 use protocols::columns::{StoredColumn, StoredRows, TableRows};
+use protocols::error::ErrorKind;
 use protocols::limits::WRITE_DEADLINE_MS;
 use protocols::line_protocol::{ParseOptions, ParsedWrite, parse as parse_lines};
 use protocols::messages::catalog::{CatalogError, EnsureSchema, TableShape};
@@ -152,7 +153,7 @@ fn columns(
     let batches = (stored.into_iter().zip(schemas))
         .map(|(rows, schema)| table_batch(db, rows, schema))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| CatalogError::Storage(e.to_string()))?;
+        .map_err(|e| WriteError::Undelivered(ErrorKind::Internal, e.to_string()))?;
     Ok((bytes, batches))
 }
 

@@ -60,6 +60,10 @@ pub struct Wal {
     pub(super) applying: usize,
 }
 
+/// What is known of rows that the log did not confirm.
+const OUTCOME_UNKNOWN: &str = "outcome unknown: the rows are not visible, and may be after a restart; \
+                               writing the same points again does no harm";
+
 impl Wal {
     pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
         let shards = config.stores.all().len();
@@ -220,7 +224,7 @@ impl Wal {
                     self.config.fatal.raise(EXIT_UNSAFE, text.to_owned());
                     WalError::Fenced
                 }
-                LogError::Io(cause) => WalError::Io(format!("{cause}; outcome unknown")),
+                LogError::Io(cause) => WalError::Io(format!("{cause}; {OUTCOME_UNKNOWN}")),
             };
             for reply in waiting.into_iter().filter_map(|w| w.reply) {
                 reply.answer(Err(error.clone()));

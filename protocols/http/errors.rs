@@ -33,7 +33,7 @@ pub struct RefusedLine {
     pub error_message: String,
     /// Its number, from 1.
     pub line_number: usize,
-    /// The line as sent.
+    /// The line as sent, or the beginning of a long one.
     pub original_line: String,
 }
 
@@ -54,4 +54,7 @@ pub struct V2ErrorBody<'a> {
     pub code: &'a str,
     /// What went wrong, for people.
     pub message: &'a str,
+    /// Number of the line that it is about, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }

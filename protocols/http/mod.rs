@@ -4,6 +4,7 @@
 
 pub mod caches;
 pub mod errors;
+pub mod health;
 pub mod management;
 pub mod ping;
 pub mod query;

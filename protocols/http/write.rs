@@ -4,8 +4,24 @@ use crate::line_protocol::Precision;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-/// Spellings of a precision on `/write` and `/api/v2/write`, as error texts list them.
-const PRECISIONS_V1: &[&str] =
+/// Spellings of a precision on `/write`, as error texts list them.
+const PRECISIONS_V1: &[&str] = &[
+    "s",
+    "second",
+    "millisecond",
+    "ms",
+    "microsecond",
+    "u",
+    "us",
+    "n",
+    "nanosecond",
+    "ns",
+    "h",
+    "m",
+    "\u{b5}",
+];
+/// Spellings of a precision on `/api/v2/write`, as error texts list them.
+const PRECISIONS_V2: &[&str] =
     &["s", "second", "millisecond", "ms", "microsecond", "u", "us", "n", "nanosecond", "ns"];
 /// Spellings of a precision on `/api/v3/write_lp`, as error texts list them.
 const PRECISIONS_V3: &[&str] = &[
@@ -48,6 +64,9 @@ pub struct WriteV1Params {
     /// Unit of the timestamps.
     #[serde(default = "nanosecond", deserialize_with = "precision_v1")]
     pub precision: Precision,
+    /// Keep the good lines when some are bad.
+    #[serde(default = "yes")]
+    pub accept_partial: bool,
 }
 
 /// Parameters of `/api/v2/write`.
@@ -56,8 +75,11 @@ pub struct WriteV2Params {
     /// Name of the database.
     pub bucket: String,
     /// Unit of the timestamps.
-    #[serde(default = "nanosecond", deserialize_with = "precision_v1")]
+    #[serde(default = "nanosecond", deserialize_with = "precision_v2")]
     pub precision: Precision,
+    /// Keep the good lines when some are bad.
+    #[serde(default = "yes")]
+    pub accept_partial: bool,
 }
 
 fn yes() -> bool {
@@ -73,6 +95,11 @@ fn precision_v1<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Erro
     Precision::parse_v1(&text).ok_or_else(|| D::Error::unknown_variant(&text, PRECISIONS_V1))
 }
 
+fn precision_v2<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
+    let text = String::deserialize(from)?;
+    Precision::parse_v2(&text).ok_or_else(|| D::Error::unknown_variant(&text, PRECISIONS_V2))
+}
+
 fn precision_v3<'de, D: Deserializer<'de>>(from: D) -> Result<Precision, D::Error> {
     let text = String::deserialize(from)?;
     Precision::parse_v3(&text).ok_or_else(|| D::Error::unknown_variant(&text, PRECISIONS_V3))
@@ -85,6 +112,7 @@ mod tests {
     #[test]
     fn every_listed_spelling_is_understood() {
         assert!(PRECISIONS_V1.iter().all(|p| Precision::parse_v1(p).is_some()));
+        assert!(PRECISIONS_V2.iter().all(|p| Precision::parse_v2(p).is_some()));
         assert!(PRECISIONS_V3.iter().all(|p| Precision::parse_v3(p).is_some()));
     }
 }

@@ -3,11 +3,13 @@
 //! known to be good.
 
 use super::builder::{TableBuilder, known_counts};
-use super::fault::{Fault, TIMESTAMP_KIND};
+use super::fault::Fault;
 use super::lexer::LexedLine;
 use super::{ParseOptions, SchemaLimits};
 use crate::ids::ColumnId;
-use crate::schema::{CHUNK_ORDER_COLUMN, ColumnKind, DatabaseSchema, TIME_COLUMN, TableSchema};
+use crate::schema::{
+    CHUNK_ORDER_COLUMN, ColumnKind, DatabaseSchema, TIME_COLUMN, TIMESTAMP_PLAIN_NAME, TableSchema,
+};
 use hashbrown::{HashMap, HashSet};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ pub(super) struct Plan {
 /// What a line is checked against.
 pub(super) struct Against<'c, 'a> {
     pub(super) database: Option<&'c DatabaseSchema>,
+    /// Name of the table.
+    pub(super) measurement: &'c str,
     /// The table as the request has built it so far.
     pub(super) table: Option<&'c TableBuilder<'a>>,
     /// Tables that the request has added so far.
@@ -120,19 +124,22 @@ impl Plan {
         guess: Option<usize>,
         against: &Against<'_, '_>,
     ) -> Result<usize, Fault<'a>> {
-        let clash = |expected| Fault::Type { column: name.to_string(), expected, got: kind };
+        let clash = |expected| {
+            let table = against.measurement.to_owned();
+            Fault::Type { table, column: name.to_string(), expected, got: kind }
+        };
         if let Some((index, existing)) = self.find(name, guess, against) {
-            return if existing == kind { Ok(index) } else { Err(clash(existing.influx_name())) };
+            return if existing == kind { Ok(index) } else { Err(clash(existing.plain_name())) };
         }
         let known = against.known(self).and_then(|table| table.column(name)).cloned();
         if let Some(known) = known {
             if known.kind != kind {
-                return Err(clash(known.kind.influx_name()));
+                return Err(clash(known.kind.plain_name()));
             }
             return Ok(self.add(known.name, kind, Some(known.id), against));
         }
         match &**name {
-            TIME_COLUMN if against.table_exists(self) => return Err(clash(TIMESTAMP_KIND)),
+            TIME_COLUMN if against.table_exists(self) => return Err(clash(TIMESTAMP_PLAIN_NAME)),
             TIME_COLUMN | CHUNK_ORDER_COLUMN => return Err(Fault::Reserved(name.to_string())),
             _ => {}
         }

@@ -1,5 +1,7 @@
-//! Why a line is refused, in the words of the original server.
+//! Why a line is refused, in the words of the original server, and what to do about it.
 
+use super::lexer::key;
+use crate::limits::REFUSED_LINE_BYTES_MAX;
 use crate::schema::ColumnKind;
 use std::fmt::{self, Display, Formatter};
 
@@ -7,14 +9,12 @@ use std::fmt::{self, Display, Formatter};
 const SHOWN_BYTES_MAX: usize = 10;
 /// How many characters of a cut rest are shown.
 const SHOWN_CHARS: usize = 10;
-/// What the `time` column is called in type clashes.
-pub(super) const TIMESTAMP_KIND: &str = "iox::column_type::timestamp";
 
 /// The first thing that is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault<'a> {
-    #[error("No fields were provided")]
-    NoFields,
+    #[error("No fields were provided: {0}")]
+    NoFields(Hint<'a>),
     #[error("Invalid measurement was provided")]
     Measurement,
     #[error("Tag set malformed: could not find equals sign in `{}`", Shown(.0))]
@@ -23,33 +23,42 @@ pub(super) enum Fault<'a> {
     TagKey(&'a str),
     #[error("Expected tag value, got {}", Got(.0))]
     TagValue(&'a str),
-    #[error("Expected at least one space character, got {}", GotWhole(.0))]
-    Space(&'a str),
-    #[error("Could not parse entire line. Found trailing content: `{}`", Shown(.0))]
-    Trailing(&'a str),
-    #[error("Unable to parse integer value `{0}`")]
+    #[error("Expected at least one space character, got {}{}", GotWhole(.0), Further(.1))]
+    Space(&'a str, Option<Hint<'a>>),
+    #[error(
+        "Could not parse entire line. Found trailing content: `{}`{}",
+        Shown(.0),
+        Further(.1)
+    )]
+    Trailing(&'a str, Option<Hint<'a>>),
+    #[error("Unable to parse integer value `{}`", Cut(.0))]
     Integer(&'a str),
-    #[error("Unable to parse unsigned integer value `{0}`")]
+    #[error("Unable to parse unsigned integer value `{}`", Cut(.0))]
     UInteger(&'a str),
-    #[error("Unable to parse timestamp value `{0}`")]
+    #[error("Unable to parse float value `{}`", Cut(.0))]
+    Float(&'a str),
+    #[error("Unable to parse timestamp value `{}`", Cut(.0))]
     Timestamp(&'a str),
     #[error("Measurements, tag keys and values, and field keys may not end with a backslash")]
     EndsWithBackslash,
     #[error("String is greater than 1MB")]
     TooLong,
     #[error(
-        "invalid column type for column '{column}', expected {expected}, got {}",
-        .got.influx_name()
+        "invalid column type for column '{}', expected {expected}, got {} (table '{}')",
+        Cut(.column),
+        .got.plain_name(),
+        Cut(.table)
     )]
-    Type { column: String, expected: &'static str, got: ColumnKind },
+    Type { table: String, column: String, expected: &'static str, got: ColumnKind },
     #[error("'{0}' is a reserved column")]
     Reserved(String),
-    #[error("invalid line protocol - multiple instances of '{0}' field found")]
+    #[error("invalid line protocol - multiple instances of '{}' field found", Cut(.0))]
     RepeatedField(String),
-    #[error("invalid line protocol - multiple instances of '{0}' tag found")]
+    #[error("invalid line protocol - multiple instances of '{}' tag found", Cut(.0))]
     RepeatedTag(String),
     #[error(
-        "Detected a new tag '{0}' in write. The tag set is immutable on first write to the table."
+        "Detected a new tag '{}' in write. The tag set is immutable on first write to the table.",
+        Cut(.0)
     )]
     NewTag(String),
     #[error("timestamp, {0}, out of range for precision: {1:?}")]
@@ -71,6 +80,90 @@ impl Fault<'_> {
     /// True when a configured limit refuses the line, not the line itself.
     pub(super) fn is_limit(&self) -> bool {
         matches!(self, Self::Tables { .. } | Self::Columns(_) | Self::TagColumns(_))
+    }
+}
+
+/// What is wrong with which part of a line, and the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Hint<'a> {
+    #[error(
+        "\"{}\" is no value of field \"{}\" (text needs double quotes){}",
+        Cut(.value),
+        Cut(.key),
+        if is_not_finite(.value) { "; numbers have to be finite" } else { "" }
+    )]
+    Value { key: &'a str, value: &'a str },
+    #[error("field \"{}\" has no value", Cut(.0))]
+    NoValue(&'a str),
+    #[error("the text of field \"{}\" has no closing double quote", Cut(.0))]
+    OpenText(&'a str),
+    #[error(
+        "\"{}\" is no field, which is name=value (a space or comma in a name or tag value needs a \
+         backslash before it)",
+        Cut(.0)
+    )]
+    NoEqualsSign(&'a str),
+    #[error("\"{}\" is a field without a name", Cut(.0))]
+    NoName(&'a str),
+    #[error("the line ends before a field")]
+    Nothing,
+    #[error("\"{}\" ends with a backslash, which hides the space after it", Cut(.0))]
+    HiddenSpace(&'a str),
+}
+
+impl<'a> Hint<'a> {
+    /// Why no field can be read at `pos`.
+    pub(super) fn of(line: &'a str, pos: usize) -> Self {
+        let part = |from: usize| {
+            let text = line.get(from..).unwrap_or_default();
+            text.split([' ', ',']).next().unwrap_or_default()
+        };
+        let Ok(Some((_, end))) = key(line, pos) else {
+            return match line.get(pos..) {
+                None | Some("") => Self::Nothing,
+                Some(_) => Self::NoName(part(pos)),
+            };
+        };
+        let name = line.get(pos..end).unwrap_or_default();
+        let Some(value) = line.get(end..).and_then(|text| text.strip_prefix('=')) else {
+            return Self::NoEqualsSign(name);
+        };
+        match part(end + 1) {
+            _ if value.starts_with('"') => Self::OpenText(name),
+            "" => Self::NoValue(name),
+            value => Self::Value { key: name, value },
+        }
+    }
+
+    /// The hint itself if it is about a value.
+    pub(super) fn of_value(self) -> Option<Self> {
+        matches!(self, Self::Value { .. } | Self::NoValue(_) | Self::OpenText(_)).then_some(self)
+    }
+}
+
+/// Whether a float is meant that no line can hold.
+fn is_not_finite(value: &str) -> bool {
+    let word = value.trim_start_matches(['+', '-']);
+    ["nan", "inf", "infinity"].iter().any(|name| word.eq_ignore_ascii_case(name))
+}
+
+/// A hint behind a text that says what was found.
+struct Further<'a>(&'a Option<Hint<'a>>);
+
+impl Display for Further<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |hint| write!(f, ": {hint}"))
+    }
+}
+
+/// A part of a line, cut when nobody would read it all.
+struct Cut<'a>(&'a str);
+
+impl Display for Cut<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let end = self.0.floor_char_boundary(REFUSED_LINE_BYTES_MAX);
+        f.write_str(self.0.get(..end).unwrap_or_default())?;
+        if end < self.0.len() { f.write_str("...") } else { Ok(()) }
     }
 }
 
@@ -99,7 +192,7 @@ impl Display for Got<'_> {
     }
 }
 
-/// As [`Got`], never cut.
+/// As [`Got`], cut only when it is very long.
 struct GotWhole<'a>(&'a str);
 
 impl Display for GotWhole<'_> {
@@ -107,7 +200,7 @@ impl Display for GotWhole<'_> {
         if self.0.is_empty() {
             return f.write_str("end of input");
         }
-        write!(f, "`{}`", self.0)
+        write!(f, "`{}`", Cut(self.0))
     }
 }
 
@@ -148,11 +241,11 @@ mod tests {
     #[test]
     fn the_space_message_shows_the_whole_rest() {
         assert_eq!(
-            Fault::Space("\tf=1,and=more").to_string(),
+            Fault::Space("\tf=1,and=more", None).to_string(),
             "Expected at least one space character, got `\tf=1,and=more`"
         );
         assert_eq!(
-            Fault::Space("").to_string(),
+            Fault::Space("", None).to_string(),
             "Expected at least one space character, got end of input"
         );
     }
@@ -170,7 +263,7 @@ mod tests {
     fn only_limits_are_limits() {
         assert!(Fault::Columns(500).is_limit());
         assert!(Fault::Tables { live: 3, limit: 3 }.is_limit());
-        assert!(!Fault::NoFields.is_limit());
+        assert!(!Fault::NoFields(Hint::Nothing).is_limit());
         assert!(!Fault::TooLong.is_limit());
     }
 }

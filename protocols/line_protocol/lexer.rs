@@ -1,7 +1,8 @@
 //! Takes one logical line apart. Everything the grammar can object to is found here, before the
 //! schema is looked at.
 
-use super::fault::Fault;
+use super::fault::{Fault, Hint};
+use super::split::is_line_end;
 use super::value::{Read, Value, timestamp, unescape, value};
 use std::borrow::Cow;
 
@@ -50,14 +51,14 @@ impl<'a> LexedLine<'a> {
         let end = self.series(line)?;
         let fields = skip_spaces(line, end);
         if fields == end {
-            return Err(Fault::Space(rest(line, end)));
+            return Err(Fault::Space(rest(line, end), hidden_space(self.series)));
         }
         let end = self.fields(line, fields)?;
         let (timestamp, end) = line_end(line, end)?;
         self.timestamp = timestamp;
         match rest(line, end) {
             "" => Ok(()),
-            trailing => Err(Fault::Trailing(trailing)),
+            trailing => Err(Fault::Trailing(trailing, None)),
         }
     }
 
@@ -81,15 +82,24 @@ impl<'a> LexedLine<'a> {
         Ok(pos)
     }
 
-    /// Reads the fields and returns where they end. A comma that no field follows is taken after
-    /// the first field and left alone after later ones: so does the original.
+    /// Reads the fields and returns where they end.
     fn fields(&mut self, line: &'a str, first: usize) -> Result<usize, Fault<'a>> {
-        let mut pos = self.field(line, first)?.ok_or(Fault::NoFields)?;
+        let Some(mut pos) = self.field(line, first)? else {
+            return Err(Fault::NoFields(match Hint::of(line, first) {
+                value @ (Hint::Value { .. } | Hint::NoValue(_) | Hint::OpenText(_)) => value,
+                other => hidden_space(self.series).unwrap_or(other),
+            }));
+        };
         while byte(line, pos) == Some(b',') {
-            match self.field(line, pos + 1)? {
+            let next = pos + 1;
+            match self.field(line, next)? {
                 Some(end) => pos = end,
-                None if self.keys.len() == 1 => return Ok(pos + 1),
-                None => return Ok(pos),
+                None => {
+                    let hint = Hint::of(line, next).of_value();
+                    // The original shows the comma only behind later fields.
+                    let shown = if self.keys.len() == 1 && next < line.len() { next } else { pos };
+                    return Err(Fault::Trailing(rest(line, shown), hint));
+                }
             }
         }
         Ok(pos)
@@ -119,7 +129,7 @@ pub(super) fn line_end(text: &str, pos: usize) -> Result<(Option<i64>, usize), F
     if let Some((time, end)) = timestamp(text, after_blanks)? {
         return Ok((Some(time), skip_spaces(text, end)));
     }
-    let ends = matches!(byte(text, after_blanks), None | Some(b'\n'));
+    let ends = is_line_end(text.as_bytes(), after_blanks);
     Ok((None, if ends { after_blanks } else { pos }))
 }
 
@@ -130,6 +140,19 @@ pub(super) fn skip_spaces(text: &str, mut pos: usize) -> usize {
         pos += 1;
     }
     pos
+}
+
+/// A name or a tag value with what seems to be fields behind a space that its last character, a
+/// backslash, hides.
+fn hidden_space(series: &str) -> Option<Hint<'_>> {
+    let hides = |(at, _): &(usize, &str)| {
+        let after = series.get(at + 2..).unwrap_or_default();
+        after.split(',').next().unwrap_or_default().contains('=')
+    };
+    let (at, _) = series.match_indices("\\ ").find(hides)?;
+    let before = series.get(..=at).unwrap_or_default();
+    let start = before.rfind([',', '=']).map_or(0, |at| at + 1);
+    before.get(start..).map(Hint::HiddenSpace)
 }
 
 #[inline]
@@ -146,8 +169,8 @@ fn measurement(text: &str, pos: usize) -> Read<'_, Cow<'_, str>> {
 }
 
 /// Reads a tag key or field key.
-fn key(text: &str, pos: usize) -> Read<'_, Cow<'_, str>> {
-    element(text, pos, b",= \\", |b| matches!(b, b' ' | b'\t' | b'\n' | b'='))
+pub(super) fn key(text: &str, pos: usize) -> Read<'_, Cow<'_, str>> {
+    element(text, pos, b",= \\", |b| matches!(b, b' ' | b'\t' | b'\n' | b'=' | b','))
 }
 
 /// Reads a tag value.
@@ -244,18 +267,24 @@ mod tests {
 
     #[test]
     fn commas_after_the_fields() {
-        assert_eq!(lex("m f=1,").unwrap().keys.len(), 1);
-        assert_eq!(lex("m f=1, 5").unwrap().timestamp, Some(5));
-        assert_eq!(lex("m f=1,g=2,").unwrap_err(), Fault::Trailing(","));
-        assert_eq!(lex("m f=1,g=2, 5").unwrap_err(), Fault::Trailing(", 5"));
+        assert_eq!(lex("m f=1,").unwrap_err(), Fault::Trailing(",", None));
+        assert_eq!(lex("m f=1, 5").unwrap_err(), Fault::Trailing(" 5", None));
+        assert_eq!(lex("m f=1,g=2,").unwrap_err(), Fault::Trailing(",", None));
+        assert_eq!(lex("m f=1,g=2, 5").unwrap_err(), Fault::Trailing(", 5", None));
+        assert_eq!(lex("m f=1,,g=2").unwrap_err(), Fault::Trailing(",g=2", None));
+        assert_eq!(lex("m f=1,g=2,,h=3").unwrap_err(), Fault::Trailing(",,h=3", None));
+        assert_eq!(lex("m f=1,g,h=3").unwrap_err(), Fault::Trailing("g,h=3", None));
+        assert_eq!(lex("m,a,b=x f=1").unwrap_err(), Fault::NoEqualsSign("a,b=x f=1"));
+        assert_eq!(lex("m,,a=x f=1").unwrap_err(), Fault::TagKey(",a=x f=1"));
+        assert_eq!(lex(r"m,a\,b=x f\,g=1").unwrap().keys[0].key, "f,g");
     }
 
     #[test]
     fn blanks_at_the_end() {
         assert_eq!(lex("m f=1   ").unwrap().timestamp, None);
         assert_eq!(lex("m f=1   5   ").unwrap().timestamp, Some(5));
-        assert_eq!(lex("m f=1 5\t").unwrap_err(), Fault::Trailing("\t"));
-        assert_eq!(lex("m f=1  \r").unwrap_err(), Fault::Trailing("  \r"));
+        assert_eq!(lex("m f=1 5\t").unwrap_err(), Fault::Trailing("\t", None));
+        assert_eq!(lex("m f=1  \r5").unwrap_err(), Fault::Trailing("  \r5", None));
     }
 
     #[test]

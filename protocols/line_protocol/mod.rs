@@ -30,6 +30,10 @@ pub enum Precision {
     Auto,
     /// Seconds.
     Second,
+    /// Hours.
+    Hour,
+    /// Minutes.
+    Minute,
     /// Milliseconds.
     Millisecond,
     /// Microseconds.
@@ -74,7 +78,9 @@ pub struct ParseOptions {
 pub struct LineError {
     /// Number of the line, from 1, counting neither blank lines nor comments.
     pub line_number: usize,
-    /// The line as sent.
+    /// The line as sent, without what goes beyond [`REFUSED_LINE_BYTES_MAX`].
+    ///
+    /// [`REFUSED_LINE_BYTES_MAX`]: crate::limits::REFUSED_LINE_BYTES_MAX
     pub original_line: String,
     /// What is wrong with it.
     pub message: String,
@@ -121,7 +127,15 @@ pub fn parse(
         // The fast check only says no; the slow one says where.
         Err(_) => match std::str::from_utf8(body) {
             Ok(body) => Ok(reader::Reader::new(body, database, options).read()),
+            Err(error) if is_utf16(body) => {
+                Err(NotUtf8(format!("{error}; it seems to be UTF-16: send it as UTF-8")))
+            }
             Err(error) => Err(NotUtf8(error.to_string())),
         },
     }
+}
+
+/// Whether the body begins with the byte order mark that some editors and shells write.
+fn is_utf16(body: &[u8]) -> bool {
+    body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff])
 }

@@ -11,10 +11,10 @@ use super::fault::Fault;
 use super::lexer::{LexedLine, line_end, skip_spaces, tag_value};
 use super::prefix::Prefix;
 use super::series::{SeriesMemo, TagKey};
-use super::split::{line_at, next_line};
+use super::split::{is_line_end, line_at, next_line};
 use super::value::{Value, value};
 use super::{LineError, ParseOptions, ParsedWrite};
-use crate::limits::REFUSED_LINES_TOLD_MAX;
+use crate::limits::{REFUSED_LINE_BYTES_MAX, REFUSED_LINES_TOLD_MAX};
 use crate::schema::DatabaseSchema;
 use hashbrown::HashMap;
 use std::borrow::Cow;
@@ -101,9 +101,10 @@ impl<'a> Reader<'a> {
                         continue;
                     }
                     let original_line = self.body.get(text..line.end).unwrap_or_default();
+                    let shown = original_line.floor_char_boundary(REFUSED_LINE_BYTES_MAX);
                     let error = LineError {
                         line_number,
-                        original_line: original_line.to_owned(),
+                        original_line: original_line.get(..shown).unwrap_or_default().to_owned(),
                         message: fault.to_string(),
                         is_limit: fault.is_limit(),
                     };
@@ -137,7 +138,7 @@ impl<'a> Reader<'a> {
         let series_text = self.body.as_bytes().get(start..end)?;
         let end = self.expected_fields(table, end)?;
         let (timestamp, end) = line_end(self.body, end).ok()?;
-        if !matches!(self.body.as_bytes().get(end), None | Some(b'\n')) {
+        if !is_line_end(self.body.as_bytes(), end) {
             return None;
         }
         let builder = self.tables.get_mut(table)?;
@@ -225,6 +226,7 @@ impl<'a> Reader<'a> {
         let table = self.by_name.get(&*self.line.measurement).copied();
         let against = Against {
             database: self.database,
+            measurement: &self.line.measurement,
             table: table.and_then(|table| self.tables.get(table)),
             new_tables: self.new_tables,
             options: self.options,
@@ -275,10 +277,6 @@ fn expect<'a>(builder: &mut TableBuilder<'a>, line: &LexedLine<'a>, plan: &Plan)
     let shape = &mut builder.shape;
     shape.tags.clear();
     shape.fields.clear();
-    // Where a key holds a bare comma, lines end by other rules than the expected way assumes.
-    if line.keys.iter().any(|key| key.raw_key.contains(',')) {
-        return;
-    }
     shape.raw_name = Prefix::new(line.raw_measurement);
     let tags = plan.tags.iter().zip(&line.tags);
     shape.tags.extend(

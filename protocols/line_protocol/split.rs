@@ -3,8 +3,22 @@
 use memchr::{memchr, memchr2};
 use std::ops::Range;
 
-/// Finds the first byte of the next logical line at or after `pos`, over blanks, empty lines and
-/// comments. The second position is where the text of that line begins: its indentation counts,
+/// Editors put it before a text to say how that is encoded.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// True where no more of a line follows: at a newline with or without a carriage return before it,
+/// and at the end of the body, which may have been cut between the two.
+#[inline]
+pub(super) fn is_line_end(body: &[u8], pos: usize) -> bool {
+    match body.get(pos) {
+        None | Some(b'\n') => true,
+        Some(b'\r') => matches!(body.get(pos + 1), None | Some(b'\n')),
+        Some(_) => false,
+    }
+}
+
+/// Finds the first byte of the next logical line at or after `pos`, over blanks, empty lines,
+/// comments and the byte order mark of a file, of which a body may be several. The second position is where the text of that line begins: its indentation counts,
 /// the lines skipped before it do not.
 pub(super) fn next_line(body: &[u8], mut pos: usize) -> Option<(usize, usize)> {
     let mut text = pos;
@@ -13,6 +27,11 @@ pub(super) fn next_line(body: &[u8], mut pos: usize) -> Option<(usize, usize)> {
             b' ' | b'\t' => pos += 1,
             b'\n' => {
                 pos += 1;
+                text = pos;
+            }
+            b'\r' if is_line_end(body, pos) => pos += 1,
+            0xef if pos == text && body.get(pos..)?.starts_with(BYTE_ORDER_MARK) => {
+                pos += BYTE_ORDER_MARK.len();
                 text = pos;
             }
             b'#' => {
@@ -24,14 +43,16 @@ pub(super) fn next_line(body: &[u8], mut pos: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// The logical line that begins at `start`, without the newline that ends it.
+/// The logical line that begins at `start`, without the newline that ends it and the carriage
+/// return before that.
 pub(super) fn line_at(body: &[u8], start: usize) -> Range<usize> {
     let rest = body.get(start..).unwrap_or_default();
     let first = memchr(b'\n', rest).unwrap_or(rest.len());
     // A newline can only be hidden by a quote or a backslash before it.
     let plain = rest.get(..first).is_none_or(|line| memchr2(b'"', b'\\', line).is_none());
     let len = if plain { first } else { scan(rest) };
-    start..start + len
+    let line = rest.get(..len).unwrap_or_default();
+    start..start + line.strip_suffix(b"\r").unwrap_or(line).len()
 }
 
 /// Length of the first logical line of `rest`. A quote opens a string only where a value may
@@ -84,7 +105,22 @@ mod tests {
         assert_eq!(lines("a f=1\n\n \t\n  b f=2\n"), ["a f=1", "  b f=2"]);
         assert_eq!(lines(""), Vec::<&str>::new());
         assert_eq!(lines("\n\n  \n"), Vec::<&str>::new());
-        assert_eq!(lines("a f=1\r\nb f=1\r\n"), ["a f=1\r", "b f=1\r"]);
+    }
+
+    #[test]
+    fn a_carriage_return_belongs_to_the_end_of_its_line() {
+        let body = "# c\r\n\r\na f=1\r\n \t\r\n#d\r\n  b f=\"x\r\ny\" 1\r\nc f=1\r";
+        assert_eq!(lines(body), ["a f=1", "  b f=\"x\r\ny\" 1", "c f=1"]);
+        assert_eq!(lines("a\rb f=1\n\rc f=1\r\r\n"), ["a\rb f=1", "\rc f=1\r"]);
+        assert_eq!(lines("a f=1\\\r\nb f=1"), ["a f=1\\", "b f=1"]);
+        assert_eq!(lines("\r\n\r"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn byte_order_marks_before_lines_are_skipped() {
+        assert_eq!(lines("\u{feff}a f=1\n\u{feff}# c\n\u{feff}b f=1"), ["a f=1", "b f=1"]);
+        assert_eq!(lines("\u{feff}"), Vec::<&str>::new());
+        assert_eq!(lines("\u{feef}a f=1\na\u{feff} f=1"), ["\u{feef}a f=1", "a\u{feff} f=1"]);
     }
 
     #[test]

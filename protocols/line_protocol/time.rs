@@ -3,6 +3,8 @@
 use super::Precision;
 use super::fault::Fault;
 
+const HOUR_NS: i64 = 60 * MINUTE_NS;
+const MINUTE_NS: i64 = 60 * SECOND_NS;
 const SECOND_NS: i64 = 1_000_000_000;
 const MILLISECOND_NS: i64 = 1_000_000;
 const MICROSECOND_NS: i64 = 1_000;
@@ -10,11 +12,26 @@ const MICROSECOND_NS: i64 = 1_000;
 impl Precision {
     /// Reads the `precision` parameter of the native write endpoint and of the command line.
     pub fn parse_v3(text: &str) -> Option<Self> {
-        if text == "auto" { Some(Self::Auto) } else { Self::parse_v1(text) }
+        if text == "auto" { Some(Self::Auto) } else { Self::parse_unit(text) }
     }
 
-    /// Reads the `precision` parameter of `/write` and `/api/v2/write`, which know no `auto`.
+    /// Reads the `precision` parameter of `/write`, which knows no `auto`.
     pub fn parse_v1(text: &str) -> Option<Self> {
+        match text {
+            "h" => Some(Self::Hour),
+            "m" => Some(Self::Minute),
+            // Both of the characters that stand for micro.
+            "\u{b5}" | "\u{3bc}" => Some(Self::Microsecond),
+            _ => Self::parse_v2(text),
+        }
+    }
+
+    /// Reads the `precision` parameter of `/api/v2/write`. An empty one is the default.
+    pub fn parse_v2(text: &str) -> Option<Self> {
+        if text.is_empty() { Some(Self::Nanosecond) } else { Self::parse_unit(text) }
+    }
+
+    fn parse_unit(text: &str) -> Option<Self> {
         match text {
             "s" | "second" => Some(Self::Second),
             "ms" | "millisecond" => Some(Self::Millisecond),
@@ -28,6 +45,8 @@ impl Precision {
     #[inline]
     fn unit_ns(self, timestamp: i64) -> i64 {
         match self {
+            Self::Hour => HOUR_NS,
+            Self::Minute => MINUTE_NS,
             Self::Second => SECOND_NS,
             Self::Millisecond => MILLISECOND_NS,
             Self::Microsecond => MICROSECOND_NS,
@@ -64,23 +83,33 @@ mod tests {
 
     #[test]
     fn spellings() {
-        let both = [
+        let all = [
             (Precision::Second, ["s", "second"].as_slice()),
             (Precision::Millisecond, &["ms", "millisecond"]),
             (Precision::Microsecond, &["us", "u", "microsecond"]),
             (Precision::Nanosecond, &["ns", "n", "nanosecond"]),
         ];
-        for (precision, spellings) in both {
+        let parsers = [Precision::parse_v1, Precision::parse_v2, Precision::parse_v3];
+        for (precision, spellings) in all {
             for text in spellings {
-                assert_eq!(Precision::parse_v3(text), Some(precision), "{text}");
-                assert_eq!(Precision::parse_v1(text), Some(precision), "{text}");
+                assert_eq!(parsers.map(|parse| parse(text)), [Some(precision); 3], "{text}");
             }
         }
-        assert_eq!(Precision::parse_v3("auto"), Some(Precision::Auto));
-        assert_eq!(Precision::parse_v1("auto"), None);
-        for text in ["", "m", "h", "S", "Auto", "seconds", "fortnight"] {
-            assert_eq!(Precision::parse_v3(text), None, "{text}");
-            assert_eq!(Precision::parse_v1(text), None, "{text}");
+        let (hour, minute) = (Some(Precision::Hour), Some(Precision::Minute));
+        let (micro, nano) = (Some(Precision::Microsecond), Some(Precision::Nanosecond));
+        for (text, expected) in [
+            ("auto", [None, None, Some(Precision::Auto)]),
+            ("h", [hour, None, None]),
+            ("m", [minute, None, None]),
+            ("\u{b5}", [micro, None, None]),
+            ("\u{3bc}", [micro, None, None]),
+            ("", [nano, nano, None]),
+            ("S", [None; 3]),
+            ("Auto", [None; 3]),
+            ("seconds", [None; 3]),
+            ("fortnight", [None; 3]),
+        ] {
+            assert_eq!(parsers.map(|parse| parse(text)), expected, "{text}");
         }
     }
 
@@ -108,7 +137,14 @@ mod tests {
     fn scaling_is_checked() {
         assert_eq!(Precision::Nanosecond.to_ns(i64::MIN), Ok(i64::MIN));
         assert_eq!(Precision::Second.to_ns(-5), Ok(-5 * SECOND_NS));
-        for precision in [Precision::Second, Precision::Millisecond, Precision::Microsecond] {
+        assert_eq!(Precision::Minute.to_ns(2), Ok(120 * SECOND_NS));
+        assert_eq!(Precision::Hour.to_ns(-1), Ok(-3600 * SECOND_NS));
+        let large = [Precision::Hour, Precision::Minute];
+        for precision in large.into_iter().chain([
+            Precision::Second,
+            Precision::Millisecond,
+            Precision::Microsecond,
+        ]) {
             let text = precision.to_ns(i64::MAX).unwrap_err().to_string();
             assert_eq!(
                 text,

@@ -5,6 +5,7 @@ use super::lexer::ELEMENT_BYTES_MAX;
 use crate::schema::{ColumnKind, FieldType};
 use memchr::memchr2;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A field value.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,7 @@ pub(super) type Read<'a, T> = Result<Option<(T, usize)>, Fault<'a>>;
 #[inline]
 pub(super) fn value(text: &str, pos: usize) -> Read<'_, Value<'_>> {
     match text.as_bytes().get(pos) {
-        Some(b'-' | b'0'..=b'9') => number(text, pos),
+        Some(b'-' | b'+' | b'.' | b'0'..=b'9') => number(text, pos),
         Some(b'"') => string(text, pos),
         Some(b't' | b'T' | b'f' | b'F') => Ok(Some(boolean(text, pos))),
         _ => Ok(None),
@@ -69,10 +70,10 @@ fn digits(bytes: &[u8], mut pos: usize, mut sum: u64) -> (u64, usize) {
 fn number(text: &str, pos: usize) -> Read<'_, Value<'_>> {
     let bytes = text.as_bytes();
     let negative = bytes.get(pos) == Some(&b'-');
-    let first = pos + usize::from(negative);
+    let first = pos + usize::from(negative || bytes.get(pos) == Some(&b'+'));
     let (sum, end) = digits(bytes, first, 0);
     let count = end - first;
-    if count == 0 {
+    if count == 0 && !is_fraction(bytes, end) {
         return Ok(None);
     }
     match bytes.get(end) {
@@ -94,29 +95,28 @@ fn number(text: &str, pos: usize) -> Read<'_, Value<'_>> {
             let value = digits.parse().map_err(|_| Fault::UInteger(digits))?;
             Ok(Some((Value::UInteger(value), end + 1)))
         }
-        _ => Ok(float(bytes, pos, negative, sum, end)),
+        _ => float(text, first..end, negative, sum),
     }
 }
 
-/// Reads the rest of a float whose whole part is `sum` and ends at `end`.
+/// Whether a point and a digit stand at `pos`.
+fn is_fraction(bytes: &[u8], pos: usize) -> bool {
+    bytes.get(pos) == Some(&b'.') && bytes.get(pos + 1).is_some_and(u8::is_ascii_digit)
+}
+
+/// Reads the rest of a float, the digits of whose whole part are those at `whole` and make `sum`.
+/// There may be none of them before a point, or none after it.
 #[inline]
-fn float<'a>(
-    bytes: &[u8],
-    pos: usize,
-    negative: bool,
-    mut sum: u64,
-    mut end: usize,
-) -> Option<(Value<'a>, usize)> {
-    let mut count = end - pos - usize::from(negative);
+fn float(text: &str, whole: Range<usize>, negative: bool, mut sum: u64) -> Read<'_, Value<'_>> {
+    let bytes = text.as_bytes();
+    let Range { start, mut end } = whole;
+    let mut count = end - start;
     let mut decimals = 0;
     if bytes.get(end) == Some(&b'.') {
         let (with_fraction, after) = digits(bytes, end + 1, sum);
         decimals = after - end - 1;
-        // A point without digits after it is not part of the number.
-        if decimals > 0 {
-            (sum, end) = (with_fraction, after);
-            count += decimals;
-        }
+        (sum, end) = (with_fraction, after);
+        count += decimals;
     }
     let exponent_end = exponent(bytes, end);
     if exponent_end.is_none()
@@ -125,11 +125,18 @@ fn float<'a>(
     {
         // Both are exact, so their quotient is the nearest float.
         let magnitude = sum as f64 / power;
-        return Some((Value::Float(if negative { -magnitude } else { magnitude }), end));
+        return Ok(Some((Value::Float(if negative { -magnitude } else { magnitude }), end)));
     }
     let end = exponent_end.unwrap_or(end);
-    let value = fast_float2::parse(bytes.get(pos..end)?).ok()?;
-    Some((Value::Float(value), end))
+    let number = text.get(start..end).unwrap_or_default();
+    let magnitude: f64 = match fast_float2::parse(number) {
+        Ok(magnitude) => magnitude,
+        Err(_) => return Ok(None),
+    };
+    if magnitude.is_infinite() {
+        return Err(Fault::Float(number));
+    }
+    Ok(Some((Value::Float(if negative { -magnitude } else { magnitude }), end)))
 }
 
 /// The end of the exponent at `pos`, if there is a whole one.
@@ -244,10 +251,23 @@ mod tests {
             ("1.5e-3 9", Value::Float(1.5e-3), " 9"),
             ("1e+5", Value::Float(1e5), ""),
             ("0001.50", Value::Float(1.5), ""),
-            ("1e400", Value::Float(f64::INFINITY), ""),
-            ("-1e400", Value::Float(f64::NEG_INFINITY), ""),
-            ("1.", Value::Float(1.0), "."),
-            ("1.e5", Value::Float(1.0), ".e5"),
+            ("1.7976931348623157e308", Value::Float(f64::MAX), ""),
+            ("1e-400", Value::Float(0.0), ""),
+            ("1.", Value::Float(1.0), ""),
+            ("-5.,", Value::Float(-5.0), ","),
+            ("1.e5", Value::Float(1e5), ""),
+            (".5", Value::Float(0.5), ""),
+            ("-.5", Value::Float(-0.5), ""),
+            ("+.25e1 ", Value::Float(2.5), " "),
+            (".1234567890123456789", Value::Float(0.123_456_789_012_345_68), ""),
+            ("+1", Value::Float(1.0), ""),
+            ("+1e2", Value::Float(100.0), ""),
+            ("1..5", Value::Float(1.0), ".5"),
+            ("+7i", Value::Integer(7), ""),
+            ("+9223372036854775807i", Value::Integer(i64::MAX), ""),
+            ("+7u", Value::UInteger(7), ""),
+            ("+18446744073709551615u", Value::UInteger(u64::MAX), ""),
+            ("1.i", Value::Float(1.0), "i"),
             ("1.5e", Value::Float(1.5), "e"),
             ("1.5e+", Value::Float(1.5), "e+"),
             ("1_000", Value::Float(1.0), "_000"),
@@ -270,7 +290,8 @@ mod tests {
         for (text, expected, left) in cases {
             assert_eq!(read(text), Ok(Some((expected, left))), "{text}");
         }
-        for text in ["+1", ".5", "-", "-i", "", "NaN", "inf", "'a'", "yes", "hi"] {
+        for text in ["+", ".", "-.", "+-1", "-", "-i", ".i", "", "NaN", "inf", "+inf", "'a'", "hi"]
+        {
             assert_eq!(read(text), Ok(None), "{text}");
         }
     }
@@ -284,7 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn integers_out_of_range_are_faults() {
+    fn numbers_out_of_range_are_faults() {
+        assert_eq!(read("1e400"), Err(Fault::Float("1e400")));
+        assert_eq!(read("-1.e309,"), Err(Fault::Float("1.e309")));
+        let long = "9".repeat(310);
+        assert_eq!(read(&long), Err(Fault::Float(&long)));
+
         assert_eq!(read("9223372036854775808i"), Err(Fault::Integer("9223372036854775808")));
         assert_eq!(read("-9223372036854775809i"), Err(Fault::Integer("-9223372036854775809")));
         assert_eq!(read("18446744073709551616u"), Err(Fault::UInteger("18446744073709551616")));
@@ -350,11 +376,16 @@ mod tests {
         })]
 
         #[test]
-        fn floats_are_the_nearest(text in "-?[0-9]{1,20}(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?") {
+        fn floats_are_the_nearest(
+            text in "[-+]?([0-9]{1,20}(\\.[0-9]{0,25})?|\\.[0-9]{1,25})([eE][+-]?[0-9]{1,3})?"
+        ) {
             let expected: f64 = text.parse().unwrap();
-            let Ok(Some((Value::Float(value), end))) = value(&text, 0) else {
-                panic!("{text} is a float")
-            };
+            let read = value(&text, 0);
+            if expected.is_infinite() {
+                prop_assert!(matches!(read, Err(Fault::Float(_))), "{}", text);
+                return Ok(());
+            }
+            let Ok(Some((Value::Float(value), end))) = read else { panic!("{text} is a float") };
             prop_assert_eq!(value.to_bits(), expected.to_bits());
             prop_assert_eq!(end, text.len());
         }

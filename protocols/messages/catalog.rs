@@ -242,7 +242,7 @@ pub enum CatalogError {
     TypeConflict {
         /// Name of the column.
         column: String,
-        /// Type in the catalog, for example `iox::column_type::tag`.
+        /// Type in the catalog, for example `tag`.
         expected: &'static str,
         /// Type in the request.
         got: &'static str,
@@ -278,7 +278,8 @@ impl CatalogError {
             | Self::CacheColumnType(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
-            Self::Internal(_) | Self::Storage(_) => ErrorKind::Internal,
+            Self::Internal(_) => ErrorKind::Internal,
+            Self::Storage(_) => ErrorKind::Unavailable,
         }
     }
 }

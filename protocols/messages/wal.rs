@@ -131,10 +131,10 @@ impl WalError {
     /// What the caller has to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Full(_) | Self::Fenced | Self::Io(_) => ErrorKind::Internal,
-            Self::BufferFull { .. } => ErrorKind::Overloaded,
+            Self::Fenced => ErrorKind::Internal,
+            Self::Full(_) | Self::BufferFull { .. } => ErrorKind::Overloaded,
             Self::Shutdown => ErrorKind::Unavailable,
-            Self::NotApplied(_) => ErrorKind::Timeout,
+            Self::Io(_) | Self::NotApplied(_) => ErrorKind::Timeout,
         }
     }
 }

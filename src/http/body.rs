@@ -39,8 +39,11 @@ pub(super) async fn read(
 fn is_gzipped(req: &HttpRequest) -> Result<bool, Failure> {
     let Some(encoding) = req.headers().get(CONTENT_ENCODING) else { return Ok(false) };
     match encoding.as_bytes() {
-        name if name.eq_ignore_ascii_case(b"gzip") => Ok(true),
-        name if name.eq_ignore_ascii_case(b"identity") => Ok(false),
+        // The older name of the same.
+        name if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => {
+            Ok(true)
+        }
+        name if name.is_empty() || name.eq_ignore_ascii_case(b"identity") => Ok(false),
         other => Err(Failure::bad_request(format!(
             "unacceptable content-encoding: {}",
             String::from_utf8_lossy(other)
@@ -150,8 +153,9 @@ mod tests {
         check("GZip", Some(true));
         check("Identity", Some(false));
         check("br", None);
+        check("X-GZip", Some(true));
+        check("", Some(false));
         check("gzip, gzip", None);
-        check("", None);
     }
 
     #[test]

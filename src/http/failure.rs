@@ -1,11 +1,14 @@
-//! Why a request is refused, in the three forms that the API has for it.
+//! Why a request is refused, in the forms that the API has for it.
 
+use super::absent;
+use crate::version::COMPAT_VERSION;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use actors::runtime::mailbox::AskError;
 use protocols::error::ErrorKind;
 use protocols::http::errors::{ErrorBody, RefusedLines, V2ErrorBody};
+use protocols::http::health::HealthBody;
 use protocols::messages::catalog::CatalogError;
 use protocols::messages::query::QueryError;
 use std::fmt;
@@ -22,6 +25,8 @@ enum Form {
     Json,
     /// `{"code": …, "message": …}`
     V2,
+    /// The answer of `/health` as JSON.
+    Health,
 }
 
 /// An answer with an error status.
@@ -33,6 +38,8 @@ pub(super) struct Failure {
     lines: Option<RefusedLines>,
     /// How many there are, if `lines` are not all.
     refused_lines: Option<usize>,
+    /// The line that the message is about.
+    line: Option<usize>,
 }
 
 /// Left in the response for the log.
@@ -42,7 +49,7 @@ impl Failure {
     /// A bare message.
     pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, form: Form::Text, message, lines: None, refused_lines: None }
+        Self { status, form: Form::Text, message, lines: None, refused_lines: None, line: None }
     }
 
     /// A bare message with status 400.
@@ -69,6 +76,11 @@ impl Failure {
         Self { refused_lines: Some(refused_lines), ..self }
     }
 
+    /// The same, about a line by its number.
+    pub(super) fn at_line(self, line: usize) -> Self {
+        Self { line: Some(line), ..self }
+    }
+
     /// What an actor told. Where trying again helps the form is JSON, else a bare message.
     pub(super) fn of_kind(kind: ErrorKind, message: impl Into<String>) -> Self {
         let status =
@@ -90,6 +102,11 @@ impl Failure {
         Self { form: Form::V2, lines: None, ..self }
     }
 
+    /// The same as `/health` tells it.
+    pub(super) fn into_health(self) -> Self {
+        Self { form: Form::Health, ..self }
+    }
+
     fn body(&self) -> String {
         let body = match self.form {
             Form::Text => return self.message.clone(),
@@ -102,9 +119,10 @@ impl Failure {
                 serde_json::to_string(&body)
             }
             Form::V2 => {
-                let body = V2ErrorBody { code: v2_code(self.status), message: &self.message };
-                serde_json::to_string(&body)
+                let (code, message) = (v2_code(self.status), self.message.as_str());
+                serde_json::to_string(&V2ErrorBody { code, message, line: self.line })
             }
+            Form::Health => serde_json::to_string(&HealthBody::fail(&self.message, COMPAT_VERSION)),
         };
         body.unwrap_or_else(|_| self.message.clone())
     }
@@ -172,7 +190,8 @@ impl From<QueryError> for Failure {
     }
 }
 
-/// Anything that the route table does not name.
-pub(super) async fn not_found() -> Result<HttpResponse, Failure> {
-    Err(Failure::text(StatusCode::NOT_FOUND, "Not found"))
+/// Anything that the route table does not name. What somebody may look for is told in words.
+pub(super) async fn not_found(req: HttpRequest) -> Result<HttpResponse, Failure> {
+    Err(absent::told(req.path())
+        .unwrap_or_else(|| Failure::text(StatusCode::NOT_FOUND, "Not found")))
 }

@@ -1,15 +1,36 @@
-//! `/health`: whether the server can do its work.
+//! `/health`: whether the server can do its work, in a word or as version 2 tells it.
 
+use super::accept;
 use super::failure::Failure;
 use super::limits::HEALTH_MS_MAX;
 use crate::edge::state::ServerState;
-use actix_web::{HttpResponse, web};
+use crate::version::COMPAT_VERSION;
+use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::error::ErrorKind;
+use protocols::http::health::HealthBody;
 use protocols::messages::supervisor::{ActorStatus, ListActors};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(super) async fn health(state: web::Data<ServerState>) -> Result<HttpResponse, Failure> {
+pub(super) async fn health(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let health = check(&state).await;
+    if !accept::prefers_json(req.headers()) {
+        health?;
+        return Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK"));
+    }
+    health.map_err(Failure::into_health)?;
+    Ok(HttpResponse::Ok().json(HealthBody::pass(COMPAT_VERSION)))
+}
+
+/// True while the server does its work: what gRPC clients are told in one word.
+pub(crate) async fn is_healthy(state: &ServerState) -> bool {
+    check(state).await.is_ok()
+}
+
+async fn check(state: &ServerState) -> Result<(), Failure> {
     if *state.stopping.borrow() {
         return Err(Failure::stopping());
     }
@@ -17,19 +38,12 @@ pub(super) async fn health(state: web::Data<ServerState>) -> Result<HttpResponse
     judge(&state.supervisor.ask_from_edge(ListActors, deadline).await?)
 }
 
-/// True while the server does its work: what gRPC clients are told in one word.
-pub(crate) async fn is_healthy(state: &ServerState) -> bool {
-    let deadline = Instant::now() + Duration::from_millis(HEALTH_MS_MAX);
-    let asked = state.supervisor.ask_from_edge(ListActors, deadline);
-    !*state.stopping.borrow() && asked.await.is_ok_and(|actors| judge(&actors).is_ok())
-}
-
 /// An actor that is being rebuilt is no reason to take the server away; one given up is.
-fn judge(actors: &[ActorStatus]) -> Result<HttpResponse, Failure> {
+fn judge(actors: &[ActorStatus]) -> Result<(), Failure> {
     let failed: Vec<&str> =
         actors.iter().filter(|a| a.state == "failed").map(|a| a.actor.as_str()).collect();
     match failed.is_empty() {
-        true => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK")),
+        true => Ok(()),
         false => Err(Failure::of_kind(
             ErrorKind::Unavailable,
             format!("actors failed: {}", failed.join(", ")),

@@ -1,11 +1,14 @@
 //! The HTTP API: decode a request, ask an actor, shape the answer. Handlers own no state.
 
+mod absent;
+mod accept;
 pub(crate) mod access;
 mod body;
 mod caches;
 mod databases;
 mod failure;
 pub mod format;
+mod head;
 pub(crate) mod health;
 pub(crate) mod limits;
 pub mod metrics;
@@ -28,7 +31,7 @@ use actix_web::{App, Error, web};
 /// The whole API as one actix-web application. Every worker makes its own; `state` is shared.
 ///
 /// A request passes the layers from the last to the first: it is observed, its answer is
-/// compressed if the client asks for that, its sender is checked, then it is routed.
+/// compressed if the client asks for that, its sender is checked, then it is routed, HEAD as GET.
 pub fn app(
     state: web::Data<ServerState>,
 ) -> App<
@@ -43,6 +46,7 @@ pub fn app(
     App::new()
         .app_data(state)
         .configure(routes)
+        .wrap(from_fn(head::as_get))
         .wrap(from_fn(access::check))
         .wrap(Compress::default())
         .wrap(from_fn(observe::observe))

@@ -5,7 +5,7 @@ use crate::edge::state::ServerState;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING};
+use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING};
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::web;
 use actors::runtime::actor::Service as ActorService;
@@ -114,9 +114,8 @@ async fn unknown_paths_and_methods_are_not_found() {
     for (method, path) in [
         (Method::GET, "/nosuch"),
         (Method::GET, "/"),
-        (Method::GET, "/ready"),
-        (Method::HEAD, "/ping"),
         (Method::GET, "/write"),
+        (Method::HEAD, "/write"),
         (Method::PUT, "/ping"),
         (Method::PATCH, "/api/v3/configure/database"),
         (Method::DELETE, "/api/v3/query_sql"),
@@ -125,8 +124,43 @@ async fn unknown_paths_and_methods_are_not_found() {
         assert_eq!(header(&response, "cluster-uuid"), Some(CLUSTER.to_string().as_str()));
         assert_eq!(header(&response, "access-control-allow-origin"), None);
         assert_eq!(header(&response, "content-type"), None);
-        assert_eq!(text(response).await, (404, "Not found".to_owned()), "{method} {path}");
+        let body = if method == Method::HEAD { "" } else { "Not found" };
+        assert_eq!(text(response).await, (404, body.to_owned()), "{method} {path}");
     }
+}
+
+#[actix_web::test]
+async fn head_is_get_without_the_body() {
+    let list = "/api/v3/configure/database?format=json";
+    for uri in ["/ping", "/metrics", list, "/api/v3/query_sql", "/health", "/nosuch"] {
+        let whole = send(get(uri)).await;
+        let head = send(TestRequest::with_uri(uri).method(Method::HEAD)).await;
+        assert_eq!(head.status(), whole.status(), "{uri}");
+        assert_eq!(header(&head, "content-type"), header(&whole, "content-type"), "{uri}");
+        if uri != "/metrics" {
+            assert_eq!(head.response().body().size(), whole.response().body().size(), "{uri}");
+        }
+        assert_eq!(text(head).await.1, "", "{uri}");
+    }
+}
+
+#[actix_web::test]
+async fn what_is_not_offered_is_told_in_words() {
+    let path = "/api/v3/configure/processing_engine_trigger";
+    let (status, body) = text(send(post(path, "{}")).await).await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let told = body["error"].as_str().unwrap();
+    assert_eq!(
+        (status, told.starts_with(&format!("{path} is not there: "))),
+        (404, true),
+        "{told}"
+    );
+    let (status, body) = text(send(get("/api/v2/buckets?org=x")).await).await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["code"]), (404, &"not found".into()));
+    assert!(body["message"].as_str().unwrap().contains("/api/v2/write"), "{body}");
+    let (status, body) = text(send(get("/ready")).await).await;
+    assert!(status == 404 && body.contains("/health"), "{body}");
 }
 
 #[actix_web::test]
@@ -175,8 +209,21 @@ async fn only_programs_on_this_machine_are_served_without_tokens() {
     assert_eq!(ask(from("10.0.0.1:4000").insert_header((AUTHORIZATION, "Token x"))).await, refused);
     assert_eq!(ask(from(LOCAL).insert_header(("x-forwarded-for", "127.0.0.1"))).await, refused);
     assert_eq!(ask(get("/nosuch")).await, refused);
-    let (status, body) = ask(from(LOCAL).insert_header((AUTHORIZATION, "token x"))).await;
-    assert!(status == 400 && body.contains("Authorization header was malformed"), "{body}");
+}
+
+/// There are no tokens, and clients say so in many ways.
+#[actix_web::test]
+async fn what_a_client_says_of_a_token_is_not_looked_at() {
+    let headers =
+        ["Token ", "Token", "Bearer ", "bearer None", "Basic ", "Basic Og==", "Foo x", ""];
+    for without_auth in [false, true] {
+        for header in headers {
+            let request = get("/ping").peer_addr(LOCAL.parse().unwrap());
+            let request = request.insert_header((AUTHORIZATION, header));
+            let response = send_to(state(without_auth, false), request).await;
+            assert_eq!(response.status().as_u16(), 200, "{header:?}");
+        }
+    }
 }
 
 #[actix_web::test]
@@ -184,8 +231,6 @@ async fn token_endpoints_are_closed_without_authentication() {
     let body = r#"{"error": "endpoint disabled, started without auth"}"#;
     check(post("/api/v3/configure/token/admin", ""), 405, body).await;
     check(TestRequest::delete().uri("/api/v3/configure/token?token_name=n"), 405, body).await;
-    let (status, body) = text(send(get("/ping").insert_header((AUTHORIZATION, "x"))).await).await;
-    assert!(status == 400 && body.contains("malformed"), "{body}");
 }
 
 #[actix_web::test]
@@ -289,6 +334,12 @@ async fn an_actor_that_is_away_is_told_as_unavailable() {
     }
     let (status, body) = text(send(post("/api/v2/write?bucket=foo", "m v=1")).await).await;
     assert!(status == 503 && body.starts_with(r#"{"code":"unavailable","message":"#), "{body}");
+    let response = send(get("/health").insert_header((ACCEPT, "application/json"))).await;
+    assert_eq!(header(&response, "retry-after"), Some("1"));
+    let (status, body) = text(response).await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["name"], &body["status"]), (503, &"influxdb".into(), &"fail".into()));
+    assert!(body["message"].as_str().is_some_and(|text| text.contains("supervisor")), "{body}");
 }
 
 #[actix_web::test]

@@ -8,11 +8,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::errors::{RefusedLine, RefusedLines};
 use protocols::http::write::{WriteV1Params, WriteV2Params, WriteV3Params};
 use protocols::limits::WRITE_DEADLINE_MS;
-use protocols::line_protocol::Precision;
+use protocols::line_protocol::{LineError, Precision};
 use protocols::messages::catalog::CatalogError;
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
 use protocols::messages::wal::{SyncMode, WalError};
-use protocols::names::{check_database_name, check_v1_name, v1_database};
+use protocols::names::{check_database_name, v1_database};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -45,10 +45,13 @@ pub(super) async fn v1(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let target = target_v1(&req)?;
-    write(&state, &req, payload, target)
+    let report = write(&state, &req, payload, target)
         .await?
         .map_err(|error| refusal(error, "line protocol parsing error"))?;
-    Ok(HttpResponse::NoContent().finish())
+    match dropped(&report) {
+        None => Ok(HttpResponse::NoContent().finish()),
+        Some((_, text)) => Err(Failure::json(StatusCode::BAD_REQUEST, text)),
+    }
 }
 
 /// `/api/v2/write`.
@@ -58,8 +61,11 @@ pub(super) async fn v2(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let target = target_v2(&req).map_err(Failure::into_v2)?;
-    write(&state, &req, payload, target).await.map_err(Failure::into_v2)?.map_err(refusal_v2)?;
-    Ok(HttpResponse::NoContent().finish())
+    let outcome = write(&state, &req, payload, target).await.map_err(Failure::into_v2)?;
+    match dropped(&outcome.map_err(refusal_v2)?) {
+        None => Ok(HttpResponse::NoContent().finish()),
+        Some((line, text)) => Err(Failure::bad_request(text).into_v2().at_line(line)),
+    }
 }
 
 fn target_v3(req: &HttpRequest) -> Result<Target, Failure> {
@@ -85,8 +91,8 @@ fn target_v1(req: &HttpRequest) -> Result<Target, Failure> {
         invalid(format!("failed to deserialize db/rp/precision in request: {error}"))
     })?;
     let db = v1_database(&params.db, params.rp.as_deref());
-    check_v1_name(&db).and_then(|()| check_database_name(&db)).map_err(invalid)?;
-    Ok(whole(db, params.precision))
+    check_database_name(&db).map_err(invalid)?;
+    Ok(durable(db, params.precision, params.accept_partial))
 }
 
 fn target_v2(req: &HttpRequest) -> Result<Target, Failure> {
@@ -101,13 +107,13 @@ fn target_v2(req: &HttpRequest) -> Result<Target, Failure> {
     if db.is_empty() {
         return Err(Failure::bad_request("missing bucket value"));
     }
-    check_v1_name(&db).and_then(|()| check_database_name(&db)).map_err(Failure::bad_request)?;
-    Ok(whole(db, params.precision))
+    check_database_name(&db).map_err(Failure::bad_request)?;
+    Ok(durable(db, params.precision, params.accept_partial))
 }
 
-/// The older endpoints take all lines or none, and always wait until they are durable.
-fn whole(db: String, precision: Precision) -> Target {
-    Target { db, precision, accept_partial: false, sync: SyncMode::Durable }
+/// The older endpoints always wait until the rows are durable.
+fn durable(db: String, precision: Precision, accept_partial: bool) -> Target {
+    Target { db, precision, accept_partial, sync: SyncMode::Durable }
 }
 
 /// Reads the body and has it stored.
@@ -168,6 +174,13 @@ fn partial_write(report: WriteReport) -> Result<HttpResponse, Failure> {
     Err(if is_cut { failure.of_refused_lines(report.rejected_lines) } else { failure })
 }
 
+/// The first line that is not stored, and what versions 1 and 2 say when others are.
+fn dropped(report: &WriteReport) -> Option<(usize, String)> {
+    let LineError { line_number, message, .. } = report.rejected.first()?;
+    let lines = report.rejected_lines;
+    Some((*line_number, format!("partial write: line {line_number}: {message} dropped={lines}")))
+}
+
 /// Why a whole request was refused, as `/write` and `/api/v3/write_lp` tell it.
 fn refusal(error: WriteError, bad_line: &str) -> Failure {
     let kind = error.kind();
@@ -199,7 +212,8 @@ fn refusal_v2(error: WriteError) -> Failure {
     let invalid = |text: String| Failure::bad_request(format!("write buffer error: {text}"));
     let failure = match error {
         WriteError::Empty => invalid(error.to_string()),
-        WriteError::Line(line) => invalid(format!("line protocol parse failed: {}", line.message)),
+        WriteError::Line(line) => invalid(format!("line protocol parse failed: {}", line.message))
+            .at_line(line.line_number),
         WriteError::Catalog(error @ CatalogError::Limit(_)) => {
             invalid(format!("catalog update error: {error}"))
         }
@@ -215,7 +229,6 @@ mod tests {
     use actix_web::body::MessageBody;
     use actix_web::test::TestRequest;
     use protocols::error::ErrorKind;
-    use protocols::line_protocol::LineError;
 
     fn told(failure: &Failure) -> (u16, String) {
         let body = failure.error_response().into_body().try_into_bytes().expect("a short body");
@@ -259,23 +272,29 @@ mod tests {
 
     #[test]
     fn parameters_of_v1() {
-        let target = target_v1(&asked("?db=a&rp=Weekly&precision=s&accept_partial=true"));
+        let target = target_v1(&asked("?db=a&rp=Weekly&precision=s&accept_partial=false"));
         let target = target.expect("good");
         assert_eq!((target.db.as_str(), target.precision), ("a/weekly", Precision::Second));
         assert!(!target.accept_partial);
         let target = target_v1(&asked("?db=a&rp=autogen")).expect("good");
         assert_eq!((target.db.as_str(), target.precision), ("a", Precision::Nanosecond));
+        assert!(target.accept_partial);
+        for (precision, expected) in [
+            ("", Precision::Nanosecond),
+            ("h", Precision::Hour),
+            ("m", Precision::Minute),
+            ("%C2%B5", Precision::Microsecond),
+        ] {
+            let target = target_v1(&asked(&format!("?db=a&precision={precision}"))).expect("good");
+            assert_eq!(target.precision, expected, "{precision}");
+        }
 
         check(target_v1(&asked("")), 400, r#"{"error":"no db destination provided"}"#);
         let start = r#"{"error":"failed to deserialize db/rp/precision in request: "#;
         check(target_v1(&asked("?rp=a")), 400, &format!("{start}missing field `db`\"}}"));
         let body = told(&target_v1(&asked("?db=a&precision=auto")).expect_err("no auto")).1;
         assert!(body.starts_with(&format!("{start}unknown variant `auto`, expected")), "{body}");
-        check(
-            target_v1(&asked("?db=")),
-            400,
-            r#"{"error":"namespace name  length must be between 1 and 64 characters"}"#,
-        );
+        check(target_v1(&asked("?db=")), 400, r#"{"error":"db name cannot be empty"}"#);
     }
 
     #[test]
@@ -283,6 +302,12 @@ mod tests {
         let v2 = |query| target_v2(&asked(query)).map_err(Failure::into_v2);
         let target = v2("?bucket=a&org=o&orgID=1&precision=us").expect("good");
         assert_eq!((target.db.as_str(), target.precision), ("a", Precision::Microsecond));
+        assert!(target.accept_partial);
+        let target = v2("?bucket=a&precision=&accept_partial=false").expect("good");
+        assert!(target.precision == Precision::Nanosecond && !target.accept_partial);
+        assert!(v2("?bucket=a&precision=m").is_err());
+        let long = format!("?bucket={}", "x".repeat(511));
+        assert_eq!(v2(&long).expect("good").db.len(), 511);
         let body = |text| format!(r#"{{"code":"invalid","message":"{text}"}}"#);
         check(v2(""), 400, &body("no org/bucket destination provided"));
         check(v2("?bucket="), 400, &body("missing bucket value"));
@@ -320,8 +345,11 @@ mod tests {
             assert_eq!(told(&failure), (400, body.clone()));
         }
         let text = "write buffer error: line protocol parse failed: No fields were provided";
-        let body = format!(r#"{{"code":"invalid","message":"{text}"}}"#);
+        let body = format!(r#"{{"code":"invalid","message":"{text}","line":2}}"#);
         assert_eq!(told(&refusal_v2(WriteError::Line(line(false)))), (400, body));
+        assert_eq!(dropped(&report(vec![])), None);
+        let text = "partial write: line 2: No fields were provided dropped=2".to_owned();
+        assert_eq!(dropped(&report(vec![line(false), line(true)])), Some((2, text)));
     }
 
     #[test]
@@ -338,8 +366,18 @@ mod tests {
             ),
             (
                 WalError::Full(3).into(),
-                500,
-                "write buffer error: error from wal: wal buffer full with 3 ops",
+                503,
+                r#"{"error":"write buffer error: error from wal: wal buffer full with 3 ops"}"#,
+            ),
+            (
+                WalError::Io("the disk is gone".to_owned()).into(),
+                503,
+                r#"{"error":"write buffer error: error from wal: error writing wal file: the disk is gone"}"#,
+            ),
+            (
+                CatalogError::Storage("the disk is gone".to_owned()).into(),
+                503,
+                r#"{"error":"write buffer error: catalog update error: the disk is gone"}"#,
             ),
             (
                 WriteError::Undelivered(ErrorKind::Overloaded, "wal is overloaded".to_owned()),

@@ -70,7 +70,8 @@ fn the_three_write_endpoints_and_partial_writes() {
     let line = json!({
         "original_line": "home,room=Sunroom temp=hi",
         "line_number": 2,
-        "error_message": "No fields were provided"
+        "error_message": "No fields were provided: \"hi\" is no value of field \"temp\" (text needs \
+                          double quotes)"
     });
     let path = "/api/v3/write_lp?db=sensors&precision=auto&accept_partial=false";
     let refused = client.post(path, home);

@@ -63,6 +63,28 @@ fn precisions_scale_times() {
     }
 }
 
+/// Version 1 has units that the others have not, and an empty one is none.
+#[test]
+fn units_of_version_1() {
+    let server = Server::memory();
+    for (i, (precision, number)) in [
+        ("h", 472_222),
+        ("m", 28_333_320),
+        ("u", 1_699_999_200_000_000),
+        ("\u{b5}", 1_699_999_200_000_000),
+        ("\u{3bc}", 1_699_999_200_000_000),
+        ("n", 1_699_999_200_000_000_000),
+        ("", 1_699_999_200_000_000_000_i64),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = with_query("/write", &[("db", &format!("u{i}")), ("precision", precision)]);
+        let expected = json!([{"f": 1.0, "time": "2023-11-14T22:00:00"}]);
+        check(&server.client, &path, &format!("m f=1 {number}"), &expected);
+    }
+}
+
 #[test]
 fn auto_precision_goes_by_the_size_of_the_number() {
     let server = Server::memory();
@@ -125,7 +147,8 @@ fn gzip_bodies_are_decoded() {
     let members = [gzip(b"m,k=2 f=1 1\n"), gzip(b""), gzip(b"m,k=3 f=1 1")].concat();
     assert_eq!(post(members, "gzip"), 204);
     assert_eq!(post(b"m,k=4 f=1 1".to_vec(), "identity"), 204);
-    assert_eq!(server.client.count("d", "m"), 4);
+    assert_eq!(post(gzip(b"m,k=5 f=1 1"), "x-gzip"), 204);
+    assert_eq!(server.client.count("d", "m"), 5);
 }
 
 #[test]

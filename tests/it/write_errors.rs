@@ -58,9 +58,11 @@ fn precisions_of_the_wrong_endpoint_are_refused() {
         let path = with_query(V3, &[("db", "d"), ("precision", precision)]);
         check(&server.client, &path, b"m f=1 1", 400, &Told::Text("serde error: "));
     }
-    for precision in ["auto", "m", "h"] {
+    for precision in ["auto", "d"] {
         let path = with_query("/write", &[("db", "d"), ("precision", precision)]);
         check(&server.client, &path, b"m f=1 1", 400, &Told::Json(json!({})));
+    }
+    for precision in ["auto", "m", "h", "\u{b5}"] {
         let path = with_query("/api/v2/write", &[("bucket", "d"), ("precision", precision)]);
         let told = Told::Json(json!({"code": "invalid"}));
         check(&server.client, &path, b"m f=1 1", 400, &told);
@@ -85,10 +87,12 @@ fn empty_writes_are_refused() {
 fn bad_lines_are_told_by_each_endpoint() {
     let server = Server::memory();
     let body = b"home,room=Sunroom temp=96\nhome,room=Sunroom temp=hi";
+    let reason = "No fields were provided: \"hi\" is no value of field \"temp\" (text needs double \
+                  quotes)";
     let line = json!({
         "original_line": "home,room=Sunroom temp=hi",
         "line_number": 2,
-        "error_message": "No fields were provided"
+        "error_message": reason,
     });
     let partial = json!({"error": "partial write of line protocol occurred", "data": [line]});
     check(&server.client, "/api/v3/write_lp?db=a", body, 400, &Told::Json(partial));
@@ -98,10 +102,26 @@ fn bad_lines_are_told_by_each_endpoint() {
     let path = "/api/v3/write_lp?db=b&accept_partial=false";
     check(&server.client, path, body, 400, &Told::Json(whole));
     let whole = json!({"error": "line protocol parsing error", "data": line});
-    check(&server.client, "/write?db=c&accept_partial=true", body, 400, &Told::Json(whole));
-    let told = v2("write buffer error: line protocol parse failed: No fields were provided");
-    check(&server.client, "/api/v2/write?bucket=d", body, 400, &told);
+    check(&server.client, "/write?db=b&accept_partial=false", body, 400, &Told::Json(whole));
+    let message = format!("write buffer error: line protocol parse failed: {reason}");
+    let told = Told::Json(json!({"code": "invalid", "message": message, "line": 2}));
+    check(&server.client, "/api/v2/write?bucket=b&accept_partial=false", body, 400, &told);
     assert_eq!(server.client.databases(), ["_internal", "a"], "refused requests leave nothing");
+
+    let message = format!("partial write: line 2: {reason} dropped=1");
+    let told = Told::Json(json!({"error": message}));
+    check(&server.client, "/write?db=c", body, 400, &told);
+    let told = Told::Json(json!({"code": "invalid", "message": message, "line": 2}));
+    check(&server.client, "/api/v2/write?bucket=d", body, 400, &told);
+    for db in ["c", "d"] {
+        assert_eq!(server.client.count(db, "home"), 1);
+    }
+    // The first bad line is named, all are counted, limits and schema faults among them.
+    let body = b"home,room=a temp=1 1\nhome temp=\"x\" 2\nhome temp=3 3\nbad\n,f=1";
+    let message = "partial write: line 2: invalid column type for column 'temp', expected float, got \
+                   string (table 'home') dropped=3";
+    check(&server.client, "/write?db=c", body, 400, &Told::Json(json!({"error": message})));
+    assert_eq!(server.client.count("c", "home"), 3);
 }
 
 #[test]
@@ -136,6 +156,30 @@ fn database_names_are_checked() {
     }
     let expected = ["1/-", "9x", "Foo", "_internal", "a-b_c", "foo/bar"];
     assert_eq!(server.client.databases(), expected);
+}
+
+/// What can be created can be written, whatever the endpoint.
+#[test]
+fn names_have_one_limit() {
+    let server = Server::memory();
+    for length in [65, 511] {
+        let name = "x".repeat(length);
+        let created =
+            server.client.json("POST", "/api/v3/configure/database", &json!({"db": name}));
+        assert_eq!(created.status, 200, "{length}");
+        for path in ["/write?db=", "/api/v2/write?bucket=", "/api/v3/write_lp?db="] {
+            let answer = server.client.post(&format!("{path}{name}"), "m f=1 1");
+            assert_eq!(answer.status, 204, "{path} {length}: {}", answer.text());
+        }
+    }
+    let name = "x".repeat(512);
+    let told = Told::Json(json!({"error": "db name too long: max 511"}));
+    check(&server.client, &format!("/write?db={name}"), b"m f=1 1", 400, &told);
+    check(&server.client, &format!("/api/v3/write_lp?db={name}"), b"m f=1 1", 400, &told);
+    let path = format!("/api/v2/write?bucket={name}");
+    check(&server.client, &path, b"m f=1 1", 400, &v2("db name too long: max 511"));
+    let policy = "y".repeat(510);
+    check(&server.client, &format!("/write?db=x&rp={policy}"), b"m f=1 1", 400, &told);
 }
 
 #[test]

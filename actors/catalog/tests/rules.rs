@@ -127,16 +127,14 @@ fn a_write_makes_what_it_needs_and_nothing_twice() {
 fn a_refused_write_leaves_nothing() {
     let mut rules = Rules::new();
     assert_eq!(rules.ensure("foo", &[("cpu", &[("usage", FLOAT)])]), "ok");
-    let text = "invalid column type for column 'usage', expected iox::column_type::field::float, \
-                got iox::column_type::tag";
+    let text = "invalid column type for column 'usage', expected float, got tag";
     assert_eq!(rules.ensure("foo", &[("new", &[("a", TAG)]), ("cpu", &[("usage", TAG)])]), text);
     assert_eq!(rules.ensure("bar", &[("new", &[("usage", FLOAT), ("usage", TAG)])]), text);
     let reserved = "'time' is a reserved column";
     assert_eq!(rules.ensure("bar", &[("new", &[("a", TAG), ("time", FLOAT)])]), reserved);
     assert_eq!(
         rules.ensure("foo", &[("cpu", &[("time", FLOAT)])]),
-        "invalid column type for column 'time', expected iox::column_type::timestamp, got \
-         iox::column_type::field::float"
+        "invalid column type for column 'time', expected timestamp, got float"
     );
     assert_eq!(
         rules.ensure("foo", &[("cpu", &[("__chunk_order", FLOAT)])]),

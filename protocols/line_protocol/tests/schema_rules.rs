@@ -13,21 +13,20 @@ fn home() -> DatabaseSchema {
 fn types_never_change() {
     let clash = |column: &str, expected: &str, got: &str| {
         format!(
-            "invalid column type for column '{column}', expected iox::column_type::{expected}, \
-             got iox::column_type::{got}"
+            "invalid column type for column '{column}', expected {expected}, got {got} (table 'm')"
         )
     };
     let cases = [
-        ("m f=1 1\nm f=\"hi\" 2", clash("f", "field::float", "field::string")),
-        ("m f=1i 1\nm f=1.0 2", clash("f", "field::integer", "field::float")),
-        ("m f=1.0 1\nm f=1i 2", clash("f", "field::float", "field::integer")),
-        ("m f=1.0 1\nm f=1u 2", clash("f", "field::float", "field::uinteger")),
-        ("m f=t 1\nm f=1 2", clash("f", "field::boolean", "field::float")),
-        ("m,t=a f=1 1\nm t=1 2", clash("t", "tag", "field::float")),
-        ("m,t=a f=1 1\nm,f=a t=1 2", clash("f", "field::float", "tag")),
-        ("m,f=a f=1", clash("f", "tag", "field::float")),
-        ("m f=1,f=2i", clash("f", "field::float", "field::integer")),
-        ("m f=1 1\nm time=1 2", clash("time", "timestamp", "field::float")),
+        ("m f=1 1\nm f=\"hi\" 2", clash("f", "float", "string")),
+        ("m f=1i 1\nm f=1.0 2", clash("f", "integer", "float")),
+        ("m f=1.0 1\nm f=1i 2", clash("f", "float", "integer")),
+        ("m f=1.0 1\nm f=1u 2", clash("f", "float", "unsigned integer")),
+        ("m f=t 1\nm f=1 2", clash("f", "boolean", "float")),
+        ("m,t=a f=1 1\nm t=1 2", clash("t", "tag", "float")),
+        ("m,t=a f=1 1\nm,f=a t=1 2", clash("f", "float", "tag")),
+        ("m,f=a f=1", clash("f", "tag", "float")),
+        ("m f=1,f=2i", clash("f", "float", "integer")),
+        ("m f=1 1\nm time=1 2", clash("time", "timestamp", "float")),
         ("m f=1 1\nm,time=x f=1 2", clash("time", "timestamp", "tag")),
     ];
     for (body, text) in cases {
@@ -44,12 +43,9 @@ fn the_catalog_counts_too() {
     assert_eq!(
         messages(&found),
         [
-            "invalid column type for column 'temp', expected iox::column_type::field::float, got \
-             iox::column_type::field::integer",
-            "invalid column type for column 'temp', expected iox::column_type::field::float, got \
-             iox::column_type::tag",
-            "invalid column type for column 'time', expected iox::column_type::timestamp, got \
-             iox::column_type::field::float",
+            "invalid column type for column 'temp', expected float, got integer (table 'home')",
+            "invalid column type for column 'temp', expected float, got tag (table 'home')",
+            "invalid column type for column 'time', expected timestamp, got float (table 'home')",
         ]
     );
     let table = &found.tables[0];

@@ -78,6 +78,8 @@ fn the_python_library_for_v2_writes() {
     let rows = server.client.rows("v2", "SELECT temp FROM home ORDER BY time");
     assert_eq!(rows, json!([{"temp": 20.5}, {"temp": 1.5}, {"temp": 2.0}]));
     assert_eq!(server.client.count("v2", "many"), 10_000);
+    assert_eq!(server.client.count("v2", "partly"), 2);
+    assert_eq!(server.client.count("tokens", "home"), 2);
 }
 
 #[test]
@@ -87,6 +89,7 @@ fn the_python_library_for_v1_writes() {
     python("v1.py", &[host, port]);
     let rows = server.client.rows("v1", "SELECT room, temp FROM home ORDER BY time");
     assert_eq!(rows, json!([{"room": "Bath", "temp": 20.5}, {"room": "Hall", "temp": 2.0}]));
+    assert_eq!(server.client.count("v1", "partly"), 2);
 }
 
 #[test]

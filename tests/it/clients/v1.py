@@ -25,4 +25,10 @@ try:
     raise AssertionError("no error")
 except InfluxDBClientError as error:
     assert error.code == 400 and "temp" in str(error), error
+try:
+    client.write_points(["partly n=1i 1", "bad", "partly n=3i 3"], protocol="line")
+    raise AssertionError("no error")
+except InfluxDBClientError as error:
+    assert error.code == 400 and "partial write: line 2: " in str(error), error
+    assert "dropped=1" in str(error), error
 print("passed")

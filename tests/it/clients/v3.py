@@ -14,8 +14,8 @@ MORE = {"ssl_ca_cert": sys.argv[2]} if len(sys.argv) > 2 else {}
 ROWS = 100_000
 
 
-def client(database, **options):
-    return InfluxDBClient3(host=URL, token="any", database=database, **MORE, **options)
+def client(database, token="any", **options):
+    return InfluxDBClient3(host=URL, token=token, database=database, **MORE, **options)
 
 
 def refused(kind, run):
@@ -96,6 +96,20 @@ def errors(c):
         refused(InfluxDB3ClientQueryError, lambda: other.query("SELECT 1"))
 
 
+def without_a_token():
+    """The library has no other way to say that there is none."""
+    options = write_client_options(write_options=SYNCHRONOUS)
+    for use_v2, time in [(False, 1), (True, 2)]:
+        options_of_client = {"write_client_options": options, "write_use_v2_api": use_v2}
+        with client("tokenless", token="", **options_of_client) as c:
+            c.write(f"home temp=1.5 {time}")
+            assert c.query("SELECT temp FROM home")["temp"].to_pylist() == [1.5] * time
+            assert c.get_server_version(), "a version"
+    with client("tokenless", token="", auth_scheme="Bearer", write_client_options=options) as c:
+        c.write("home temp=1.5 3")
+        assert c.query("SELECT count(*) AS n FROM home")["n"].to_pylist() == [3]
+
+
 def many_rows():
     batching = WriteOptions(batch_size=10_000, flush_interval=100)
     failed = []
@@ -121,6 +135,7 @@ def many_rows():
 
 
 points()
+without_a_token()
 many_rows()
 assert client("v3").get_server_version(), "a version"
 print("passed")

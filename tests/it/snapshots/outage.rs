@@ -32,7 +32,7 @@ fn failing_for_ten_seconds(point: &str) {
         model.check(&server.client);
     }
     let refused = refused.join().expect("an answer");
-    assert_eq!(refused.status, 500);
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     assert!(refused.text().contains("error writing wal file: "), "{}", refused.text());
     assert_eq!(server.client.count(DB, "m"), 0, "nobody sees what was not stored");
     model.steps(&server.client, 1);

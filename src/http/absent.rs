@@ -1,0 +1,73 @@
+//! Endpoints that other servers with these interfaces have and this one has not: whoever asks for
+//! one is told so, and what to ask instead.
+
+use super::failure::Failure;
+use actix_web::http::StatusCode;
+
+/// How the clients of an endpoint read an error.
+#[derive(Clone, Copy)]
+enum Reader {
+    /// `{"error": …}`
+    Json,
+    /// `{"code": …, "message": …}`
+    V2,
+}
+
+const INFLUXQL: &str = "InfluxQL is not offered; ask in SQL at /api/v3/query_sql";
+const FLUX: &str = "Flux is not offered; ask in SQL at /api/v3/query_sql";
+const PROCESSING: &str = "the processing engine (plugins and triggers) is not offered";
+const TOKENS: &str = "tokens are not offered: without --without-auth only programs on this machine \
+                      are served, with it everybody is";
+const BUCKETS: &str = "of version 2 only writing is offered, at /api/v2/write; databases are managed \
+                       at /api/v3/configure/database";
+
+/// Paths, the first that fits counts. One that ends in `/` stands for all below it.
+const ABSENT: &[(&str, Reader, &str)] = &[
+    ("/query", Reader::Json, INFLUXQL),
+    ("/api/v3/query_influxql", Reader::Json, INFLUXQL),
+    ("/api/v3/configure/processing_engine_trigger", Reader::Json, PROCESSING),
+    ("/api/v3/configure/processing_engine_trigger/", Reader::Json, PROCESSING),
+    ("/api/v3/configure/processing_engine_plugin", Reader::Json, PROCESSING),
+    ("/api/v3/configure/plugin_environment/", Reader::Json, PROCESSING),
+    ("/api/v3/plugins/", Reader::Json, PROCESSING),
+    ("/api/v3/plugin_test/", Reader::Json, PROCESSING),
+    ("/api/v3/engine/", Reader::Json, PROCESSING),
+    ("/api/v3/configure/token", Reader::Json, TOKENS),
+    ("/api/v3/configure/token/", Reader::Json, TOKENS),
+    ("/api/v3/test/telemetry_snapshot", Reader::Json, "no telemetry is collected"),
+    ("/debug/pprof/", Reader::Json, "profiles are not offered; see /metrics"),
+    ("/ready", Reader::Json, "there is no such check; see /health"),
+    ("/api/v2/query", Reader::V2, FLUX),
+    ("/api/v2/query/", Reader::V2, FLUX),
+    ("/api/v2/delete", Reader::V2, "single points cannot be deleted"),
+    ("/api/v2/", Reader::V2, BUCKETS),
+];
+
+/// The answer to a request for `path`, if it is one of these.
+pub(super) fn told(path: &str) -> Option<Failure> {
+    let fits = |name: &str| path == name || (name.ends_with('/') && path.starts_with(name));
+    let (_, reader, words) = ABSENT.iter().find(|(name, ..)| fits(name))?;
+    let failure = Failure::json(StatusCode::NOT_FOUND, format!("{path} is not there: {words}"));
+    Some(match reader {
+        Reader::Json => failure,
+        Reader::V2 => failure.into_v2(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_told_in_words() {
+        let told = |path| told(path).map(|failure| failure.to_string());
+        for path in ["/query", "/api/v3/engine/my/hook", "/api/v2/buckets", "/api/v2/query"] {
+            let text = told(path).unwrap_or_default();
+            assert!(text.starts_with(&format!("{path} is not there: ")), "{text}");
+        }
+        for path in ["/", "/nope", "/querying", "/api/v3/query", "/api/v3/engine", "/api/v1/query"]
+        {
+            assert_eq!(told(path), None);
+        }
+    }
+}
