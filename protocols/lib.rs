@@ -14,6 +14,7 @@ pub mod file_index;
 pub mod flight;
 pub mod http;
 pub mod ids;
+pub mod influxql;
 pub mod limits;
 pub mod line_protocol;
 pub mod messages;
