@@ -1,9 +1,8 @@
 //! `/api/v3/query_sql`.
 
 use super::failure::Failure;
-use super::{body, format, params};
+use super::{accept, body, format, params};
 use crate::edge::{self, state::ServerState};
-use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, ResultFormat, StatementParams};
 use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
@@ -45,7 +44,7 @@ async fn run_sql(
     let QueryBody { db, q, format, params } = query;
     let format = match format {
         Some(format) => format,
-        None => accepted_format(req)?,
+        None => accept::format(req.headers())?,
     };
     let StatementParams(params) = params.unwrap_or_default();
     let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
@@ -62,52 +61,11 @@ async fn run_sql(
     format::respond(format, result.schema, result.batches).await
 }
 
-/// The first format in `Accept` that is known.
-fn accepted_format(req: &HttpRequest) -> Result<ResultFormat, Failure> {
-    let mut values = req.headers().get_all(ACCEPT).peekable();
-    let Some(first) = values.peek().map(|value| String::from_utf8_lossy(value.as_bytes())) else {
-        return Ok(ResultFormat::Json);
-    };
-    values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .find_map(|entry| match entry.split(';').next().unwrap_or_default().trim() {
-            "*/*" | "application/json" | "text/html" => Some(ResultFormat::Json),
-            "text/csv" => Some(ResultFormat::Csv),
-            "text/plain" => Some(ResultFormat::Pretty),
-            "application/vnd.apache.parquet" => Some(ResultFormat::Parquet),
-            "application/jsonl" => Some(ResultFormat::JsonLines),
-            _ => None,
-        })
-        .ok_or_else(|| Failure::bad_request(format!("invalid mime type ({first})")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
     use protocols::messages::query::ParamValue;
-
-    #[test]
-    fn the_first_known_format_is_taken() {
-        let check = |accept: &str, expected: Result<ResultFormat, &str>| {
-            let req = TestRequest::default().insert_header((ACCEPT, accept)).to_http_request();
-            let format = accepted_format(&req).map_err(|failure| failure.to_string());
-            assert_eq!(format, expected.map_err(str::to_owned), "{accept}");
-        };
-        check("*/*", Ok(ResultFormat::Json));
-        check("application/json", Ok(ResultFormat::Json));
-        check("application/json, text/plain", Ok(ResultFormat::Json));
-        check("text/html,application/xhtml+xml,*/*;q=0.8", Ok(ResultFormat::Json));
-        check("text/csv", Ok(ResultFormat::Csv));
-        check("application/xml, text/csv;q=0.5", Ok(ResultFormat::Csv));
-        check("text/plain", Ok(ResultFormat::Pretty));
-        check("application/jsonl", Ok(ResultFormat::JsonLines));
-        check("application/vnd.apache.parquet", Ok(ResultFormat::Parquet));
-        check("image/png", Err("invalid mime type (image/png)"));
-        let none = TestRequest::default().to_http_request();
-        assert!(accepted_format(&none).is_ok_and(|format| format == ResultFormat::Json));
-    }
 
     #[test]
     fn parameters_in_the_query_string() {
