@@ -87,7 +87,7 @@ const RESERVED_TOO: [&str; 2] = ["WITH", "WRITE"];
 /// True if the word has to be quoted to be a name.
 pub(super) fn is_reserved(word: &str) -> bool {
     let same = |other: &&str| word.eq_ignore_ascii_case(other);
-    RESERVED.iter().any(|other| same(&other)) || RESERVED_TOO.iter().any(|other| same(&other))
+    RESERVED.iter().chain(&RESERVED_TOO).any(same)
 }
 
 /// True if the word is a name as it stands.

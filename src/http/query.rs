@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::{accept, body, format, params};
 use crate::edge::{self, state::ServerState};
 use actix_web::{HttpRequest, HttpResponse, web};
-use protocols::http::query::{QueryBody, QueryParams, ResultFormat, StatementParams};
+use protocols::http::query::{QueryBody, QueryParams, StatementParams};
 use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
 use protocols::principal::Principal;
 use protocols::trace_id::TraceId;
@@ -65,6 +65,7 @@ async fn run_sql(
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+    use protocols::http::query::ResultFormat;
     use protocols::messages::query::ParamValue;
 
     #[test]
