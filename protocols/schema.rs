@@ -166,6 +166,11 @@ impl TableSchema {
         Self { caches, ..self }
     }
 
+    /// False once the rows of a deleted table were removed.
+    pub fn has_rows(&self) -> bool {
+        self.deletion.is_none_or(|deletion| !deletion.rows_removed)
+    }
+
     /// The column of that name, if it exists (`time` is not among them).
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.by_name.get(name).and_then(|i| self.columns.get(*i))
@@ -206,6 +211,19 @@ impl DatabaseSchema {
     /// The live table of that name.
     pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
         self.tables.get(name).filter(|t| t.deletion.is_none())
+    }
+
+    /// The table of that name if queries see it: a live one, or a deleted one that has its rows
+    /// still.
+    pub fn readable_table(&self, name: &str) -> Option<&Arc<TableSchema>> {
+        self.tables.get(name).filter(|t| t.has_rows())
+    }
+
+    /// The tables that queries see, sorted by name.
+    pub fn readable_tables(&self) -> Vec<&Arc<TableSchema>> {
+        let mut tables: Vec<_> = self.tables.values().filter(|t| t.has_rows()).collect();
+        tables.sort_by(|a, b| a.name.cmp(&b.name));
+        tables
     }
 
     /// The live tables, sorted by name.

@@ -15,7 +15,7 @@ use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::catalog::{
     CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable,
     DeleteCache, DeleteDatabase, DeleteTable, EnsureSchema, NodeStopped, SetRetention,
-    SweepDeleted,
+    SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::{Command, rank};
 use protocols::schema::CatalogSnapshot;
@@ -368,6 +368,8 @@ receive! {
     DeleteDatabase => Request::DeleteDatabase;
     CreateTable => Request::CreateTable;
     DeleteTable => Request::DeleteTable;
+    UndeleteDatabase => Request::UndeleteDatabase;
+    UndeleteTable => Request::UndeleteTable;
     CreateLastCache => Request::CreateLastCache;
     CreateDistinctCache => Request::CreateDistinctCache;
     DeleteCache => Request::DeleteCache;

@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | `EnsureSchema` | `Ingest` | the snapshot that has all of it, or why not |
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
+//! | `UndeleteDatabase`, `UndeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `CreateLastCache`, `CreateDistinctCache`, `DeleteCache` | HTTP handlers | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
@@ -37,6 +38,7 @@ mod log;
 mod plan;
 mod schema_plan;
 mod state;
+mod undelete;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,14 @@
 //! is an argument.
 
 use super::state::CatalogState;
-use super::{CatalogConfig, CatalogLimits, cache_plan, schema_plan};
+use super::{CatalogConfig, CatalogLimits, cache_plan, schema_plan, undelete};
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
     CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable, DeleteCache,
-    DeleteDatabase, DeleteTable, EnsureSchema, HardDelete, SetRetention,
+    DeleteDatabase, DeleteTable, EnsureSchema, HardDelete, SetRetention, UndeleteDatabase,
+    UndeleteTable,
 };
 use protocols::names::check_database_name;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
@@ -26,6 +27,8 @@ pub(super) enum Request {
     DeleteDatabase(DeleteDatabase),
     CreateTable(CreateTable),
     DeleteTable(DeleteTable),
+    UndeleteDatabase(UndeleteDatabase),
+    UndeleteTable(UndeleteTable),
     CreateLastCache(CreateLastCache),
     CreateDistinctCache(CreateDistinctCache),
     DeleteCache(DeleteCache),
@@ -57,6 +60,8 @@ pub(super) fn plan(
         Request::DeleteDatabase(unwanted) => delete_database(catalog, unwanted, config, now_ns),
         Request::CreateTable(wanted) => schema_plan::create_table(catalog, wanted, &config.limits),
         Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
+        Request::UndeleteDatabase(wanted) => undelete::database(catalog, wanted, &config.limits),
+        Request::UndeleteTable(wanted) => undelete::table(catalog, wanted, &config.limits),
         Request::CreateLastCache(wanted) => {
             cache_plan::create_last(catalog, wanted, &config.limits)
         }
@@ -102,15 +107,24 @@ pub(super) fn new_database(
     retention_ns: Option<i64>,
     limits: &CatalogLimits,
 ) -> Result<Change, CatalogError> {
-    if let Some(limit) = limits.databases {
-        let counts = |d: &DatabaseSchema| d.deletion.is_none() && d.name.as_ref() != INTERNAL_DB;
-        if catalog.databases.values().filter(|d| counts(d)).count() >= limit {
-            let text = format!("Adding a new database would exceed limit of {limit} databases");
-            return Err(CatalogError::Limit(text));
-        }
-    }
+    room_for_a_database(catalog, limits)?;
     let id = DbId(catalog.next_db_id);
     Ok(Change::CreateDatabase { id, db: name.into(), retention_ns })
+}
+
+/// Refuses one more live database than there may be.
+pub(super) fn room_for_a_database(
+    catalog: &CatalogSnapshot,
+    limits: &CatalogLimits,
+) -> Result<(), CatalogError> {
+    let counts = |d: &DatabaseSchema| d.deletion.is_none() && d.name.as_ref() != INTERNAL_DB;
+    match limits.databases {
+        Some(limit) if catalog.databases.values().filter(|d| counts(d)).count() >= limit => {
+            let text = format!("Adding a new database would exceed limit of {limit} databases");
+            Err(CatalogError::Limit(text))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn create_database(
@@ -161,7 +175,9 @@ fn delete_database(
     let deletion = schedule(name, database.deletion, unwanted.when, config, now_ns)?;
     let renamed = match database.deletion {
         Some(_) => Arc::clone(&database.name),
-        None => name_after(name, database.id.0, now_ns, |n| catalog.databases.contains_key(n)),
+        None => {
+            undelete::name_after(name, database.id.0, now_ns, |n| catalog.databases.contains_key(n))
+        }
     };
     Ok(vec![Change::DeleteDatabase { db: Arc::clone(&database.name), renamed, deletion }])
 }
@@ -188,7 +204,7 @@ fn delete_table(
     let deletion = schedule(name, table.deletion, unwanted.when, config, now_ns)?;
     let renamed = match table.deletion {
         Some(_) => Arc::clone(&table.name),
-        None => name_after(name, table.id.0, now_ns, |n| database.tables.contains_key(n)),
+        None => undelete::name_after(name, table.id.0, now_ns, |n| database.tables.contains_key(n)),
     };
     let (db, table) = (Arc::clone(&database.name), Arc::clone(&table.name));
     Ok(vec![Change::DeleteTable { db, table, renamed, deletion }])
@@ -222,17 +238,6 @@ fn schedule(
         }
     }
     Ok(Deletion { deleted_at_ns, hard_delete_at_ns, rows_removed: false })
-}
-
-/// What something deleted is called: `{name}-{YYYYMMDDTHHMMSS}`, and its id where that is taken.
-fn name_after(name: &str, id: u32, now_ns: i64, taken: impl Fn(&str) -> bool) -> Arc<str> {
-    let time = chrono::DateTime::from_timestamp_nanos(now_ns).format("%Y%m%dT%H%M%S");
-    let mut renamed = format!("{name}-{time}");
-    // Somebody may have made up the longer name too; each turn ends on a longer one.
-    while taken(&renamed) {
-        renamed = format!("{renamed}-{id}");
-    }
-    renamed.into()
 }
 
 /// Marks what is due as without rows, and forgets what has been so for the grace period: in order

@@ -143,20 +143,36 @@ impl<'a> NewTables<'a> {
     }
 
     fn create(&mut self, table: &Arc<str>, columns: &[&Column]) -> Result<Change, CatalogError> {
-        if let (Some(count), Some(limit)) = (&mut self.count, self.limits.tables) {
-            if *count >= limit {
-                return Err(CatalogError::Limit(format!(
-                    "Update to schema would exceed number of tables limit: attempted to create \
-                     table but already have {count} table(s) (limit: {limit})"
-                )));
-            }
-            *count += 1;
-        }
+        self.count(1)?;
         let columns = missing_columns(None, columns, self.limits)?;
         let id = TableId(self.next_id);
         self.next_id += 1;
         Ok(Change::CreateTable { db: self.db(), id, table: Arc::clone(table), columns })
     }
+
+    /// Counts so many more live tables, if there may be as many.
+    fn count(&mut self, more: usize) -> Result<(), CatalogError> {
+        let (Some(count), Some(limit)) = (&mut self.count, self.limits.tables) else {
+            return Ok(());
+        };
+        if *count + more > limit {
+            return Err(CatalogError::Limit(format!(
+                "Update to schema would exceed number of tables limit: attempted to create table \
+                 but already have {count} table(s) (limit: {limit})"
+            )));
+        }
+        *count += more;
+        Ok(())
+    }
+}
+
+/// Refuses so many more live tables than there may be.
+pub(super) fn room_for_tables(
+    catalog: &CatalogSnapshot,
+    more: usize,
+    limits: &CatalogLimits,
+) -> Result<(), CatalogError> {
+    NewTables::new(catalog, "", limits).count(more)
 }
 
 /// The columns that `table` lacks; `None` is a table to be made.

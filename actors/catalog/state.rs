@@ -105,6 +105,10 @@ impl CatalogState {
             Change::DeleteTable { db, table, renamed, deletion } => {
                 delete_table(database(catalog, db)?, table, renamed, *deletion)?;
             }
+            Change::UndeleteDatabase { db, renamed } => undelete_database(catalog, db, renamed)?,
+            Change::UndeleteTable { db, table, renamed } => {
+                undelete_table(database(catalog, db)?, table, renamed)?;
+            }
             Change::ForgetTable { db, table } => {
                 let removed = database(catalog, db)?.tables.remove(table);
                 if removed.is_none_or(|t| t.deletion.is_none()) {
@@ -300,6 +304,44 @@ fn delete_table(
     let columns = table.columns.clone();
     let deleted = TableSchema::new(table.id, Arc::clone(renamed), columns, Some(deletion));
     match database.tables.insert(Arc::clone(renamed), Arc::new(deleted)) {
+        None => Ok(()),
+        Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
+    }
+}
+
+/// True for something deleted whose rows are still there.
+fn can_return(deletion: Option<Deletion>) -> bool {
+    deletion.is_some_and(|deletion| !deletion.rows_removed)
+}
+
+fn undelete_database(
+    catalog: &mut CatalogSnapshot,
+    name: &Arc<str>,
+    renamed: &Arc<str>,
+) -> Result<(), Unfit> {
+    let Some(mut moved) = catalog.databases.remove(name).filter(|d| can_return(d.deletion)) else {
+        return unfit(format!("database {name} is not a deleted one with rows"));
+    };
+    let database = Arc::make_mut(&mut moved);
+    database.deletion = None;
+    database.name = Arc::clone(renamed);
+    match catalog.databases.insert(Arc::clone(renamed), moved) {
+        None => Ok(()),
+        Some(_) => unfit(format!("database {renamed} is there already")),
+    }
+}
+
+fn undelete_table(
+    database: &mut DatabaseSchema,
+    name: &Arc<str>,
+    renamed: &Arc<str>,
+) -> Result<(), Unfit> {
+    let Some(table) = database.tables.remove(name).filter(|t| can_return(t.deletion)) else {
+        return unfit(format!("table {name} of {} is not a deleted one with rows", database.name));
+    };
+    let columns = table.columns.clone();
+    let back = TableSchema::new(table.id, Arc::clone(renamed), columns, None);
+    match database.tables.insert(Arc::clone(renamed), Arc::new(back)) {
         None => Ok(()),
         Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
     }

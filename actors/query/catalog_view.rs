@@ -88,7 +88,8 @@ impl CatalogProvider for PublicCatalog {
     }
 }
 
-/// The tables of a database.
+/// The tables of a database: the live ones, and deleted ones under their new names until their rows
+/// go, which are of another type, so that they can be left out of a list.
 #[derive(Debug)]
 pub(super) struct UserTables {
     /// The database.
@@ -107,18 +108,21 @@ impl UserTables {
 #[async_trait]
 impl SchemaProvider for UserTables {
     fn table_names(&self) -> Vec<String> {
-        self.db.live_tables().iter().map(|t| t.name.to_string()).collect()
+        self.db.readable_tables().iter().map(|t| t.name.to_string()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok(self.db.table(name).map(|table| self.open(table)))
+        Ok(self.db.readable_table(name).map(|table| self.open(table)))
     }
 
     async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
-        Ok(self.db.table(name).map(|_| TableType::Base))
+        Ok(self.db.readable_table(name).map(|table| match table.deletion {
+            None => TableType::Base,
+            Some(_) => TableType::Temporary,
+        }))
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.db.table(name).is_some()
+        self.db.readable_table(name).is_some()
     }
 }

@@ -163,6 +163,9 @@ async fn list_schema(
     for name in provider.table_names() {
         let Some(table) = provider.table(&name).await? else { continue };
         let known = provider.table_type(&name).await?;
+        if known == Some(TableType::Temporary) {
+            continue; // a deleted one: no tool is to offer it
+        }
         tables.push(ListedTable {
             schema: schema.to_owned(),
             name,

@@ -217,6 +217,29 @@ fn distinct_cache() -> Arc<DistinctCacheDef> {
 
 /// The records came later than the golden files, which stay as they are.
 #[test]
+fn undeletions_in_the_log() {
+    let changes = vec![
+        Change::UndeleteTable {
+            db: "foo".into(),
+            table: "cpu-20260102T030405".into(),
+            renamed: "cpu".into(),
+        },
+        Change::UndeleteDatabase { db: "foo-20260102T030405".into(), renamed: "foo".into() },
+    ];
+    let record = LogRecord { nonce: Uuid::from_u128(1), time_ns: 2, changes };
+    let bytes = encode_log(header(), &record);
+    let stored = concat!(
+        r#"{"nonce":"00000000-0000-0000-0000-000000000001","time_ns":2,"changes":["#,
+        r#"{"undelete_table":{"db":"foo","table":"cpu-20260102T030405","renamed":"cpu"}},"#,
+        r#"{"undelete_database":{"db":"foo-20260102T030405","renamed":"foo"}}]}"#,
+    );
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert_eq!(text.lines().nth(1), Some(stored));
+    assert_eq!(decode_log(&bytes), Ok((header(), record)));
+}
+
+/// The records came later than the golden files, which stay as they are.
+#[test]
 fn caches_in_the_log_and_in_checkpoints() {
     let (db, table) = (|| "foo".into(), || "cpu".into());
     let changes = vec![

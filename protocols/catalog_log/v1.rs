@@ -98,6 +98,22 @@ pub enum Change {
         /// Name of the table.
         table: Arc<str>,
     },
+    /// A deleted database is back.
+    UndeleteDatabase {
+        /// Name of the database since its deletion.
+        db: Arc<str>,
+        /// What it is called from now on.
+        renamed: Arc<str>,
+    },
+    /// A deleted table is back.
+    UndeleteTable {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table since its deletion.
+        table: Arc<str>,
+        /// What it is called from now on.
+        renamed: Arc<str>,
+    },
     /// A node started or stopped.
     SetNode(StoredNode),
     /// A new last-value cache of a table.

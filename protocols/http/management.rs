@@ -112,6 +112,15 @@ pub struct DeleteTableParams {
     pub hard_delete_at: Option<String>,
 }
 
+/// Parameters that bring a deleted table back.
+#[derive(Debug, Deserialize)]
+pub struct UndeleteTableParams {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table, since its deletion or before.
+    pub table: String,
+}
+
 /// How long rows are kept, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionPeriod(pub i64);

@@ -90,6 +90,24 @@ pub struct DeleteTable {
     pub when: HardDelete,
 }
 
+/// Brings a deleted database back under the name that it had, with its rows.
+#[derive(Clone, Debug)]
+pub struct UndeleteDatabase {
+    /// What it is called since its deletion; or the name that it had, for the one that was deleted
+    /// last.
+    pub name: String,
+}
+
+/// Brings a deleted table back under the name that it had, with its rows.
+#[derive(Clone, Debug)]
+pub struct UndeleteTable {
+    /// Name of the database.
+    pub db: String,
+    /// What the table is called since its deletion; or the name that it had, for the one that was
+    /// deleted last.
+    pub table: String,
+}
+
 /// Creates a last-value cache.
 #[derive(Clone, Debug)]
 pub struct CreateLastCache {
@@ -188,6 +206,8 @@ admin_command!(
     DeleteDatabase,
     CreateTable,
     DeleteTable,
+    UndeleteDatabase,
+    UndeleteTable,
     CreateLastCache,
     CreateDistinctCache,
     DeleteCache,
@@ -219,6 +239,17 @@ pub enum CatalogError {
     /// Change of something that was deleted.
     #[error("attempted to modify resource that was already deleted: {0}")]
     AlreadyDeleted(String),
+    /// Undeletion under a name that something else has now.
+    #[error("cannot undelete '{deleted}': the name '{name}' is in use")]
+    NameInUse {
+        /// What it is called since its deletion.
+        deleted: String,
+        /// What it was called before.
+        name: String,
+    },
+    /// Undeletion of something whose rows are gone.
+    #[error("cannot undelete '{0}': its rows have been removed")]
+    RowsRemoved(String),
     /// Write to a deleted database under its new name.
     #[error("cannot write to soft-deleted database '{0}' - it is marked for deletion")]
     SoftDeleted(String),
@@ -265,7 +296,10 @@ impl CatalogError {
     /// What the caller has to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::AlreadyExists | Self::AlreadyDeleted(_) => ErrorKind::Conflict,
+            Self::AlreadyExists
+            | Self::AlreadyDeleted(_)
+            | Self::NameInUse { .. }
+            | Self::RowsRemoved(_) => ErrorKind::Conflict,
             Self::NotFound(_) | Self::DatabaseNotFound(_) | Self::TableNotFound { .. } => {
                 ErrorKind::NotFound
             }

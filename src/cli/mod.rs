@@ -18,6 +18,7 @@ pub mod serve;
 mod show;
 mod show_system;
 mod trust;
+mod undelete;
 mod update;
 mod write;
 
@@ -84,6 +85,9 @@ pub enum ClientCommand {
     /// Delete a database or a table
     Delete(delete::DeleteArgs),
 
+    /// Bring a deleted database or table back
+    Undelete(undelete::UndeleteArgs),
+
     /// Change a database
     Update(update::UpdateArgs),
 
@@ -118,6 +122,7 @@ pub async fn run(command: ClientCommand) -> ExitCode {
         ClientCommand::Query(args) => ("Query", query::run(args).await),
         ClientCommand::Create(args) => ("Create", create::run(args).await),
         ClientCommand::Delete(args) => ("Delete", delete::run(args).await),
+        ClientCommand::Undelete(args) => ("Undelete", undelete::run(args).await),
         ClientCommand::Update(args) => ("Update", update::run(args).await),
         ClientCommand::Show(args) => ("Show", show::run(args).await),
     };
@@ -256,6 +261,8 @@ mod tests {
             "influxdb3 create table -d foo --tags a,b -f x:int64,y:utf8 bar",
             "influxdb3 delete table -d foo bar -y",
             "influxdb3 delete database foo --hard-delete 2030-01-01T00:00:00Z",
+            "influxdb3 undelete table -d foo bar-20260102T030405",
+            "influxdb3 undelete database foo",
             "influxdb3 update database -d r -r none",
             "influxdb3 show retention --database r",
             "influxdb3 show databases --show-deleted --format csv",

@@ -16,7 +16,9 @@ use protocols::http::management::{
 };
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::Command;
-use protocols::messages::catalog::{CatalogError, CreateDatabase, DeleteDatabase, SetRetention};
+use protocols::messages::catalog::{
+    CatalogError, CreateDatabase, DeleteDatabase, SetRetention, UndeleteDatabase,
+};
 use protocols::names::check_database_name;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
@@ -100,6 +102,15 @@ pub(super) async fn delete(
     let params: DeleteDatabaseParams = params::from_query(&req)?;
     let when = params::hard_delete(params.hard_delete_at.as_deref(), state.clock.now_ns())?;
     change(&state, DeleteDatabase { name: params.db, when }).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+pub(super) async fn undelete(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let params: DatabaseParams = params::from_query(&req)?;
+    change(&state, UndeleteDatabase { name: params.db }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 

@@ -65,6 +65,8 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .route("/api/v3/configure/database", web::delete().to(databases::delete))
         .route(RETENTION_PATH, web::post().to(databases::set_retention))
         .route(RETENTION_PATH, web::delete().to(databases::clear_retention))
+        .route("/api/v3/configure/database/undelete", web::post().to(databases::undelete))
+        .route("/api/v3/configure/table/undelete", web::post().to(tables::undelete))
         .route("/api/v3/configure/table", web::post().to(tables::create))
         .route("/api/v3/configure/table", web::delete().to(tables::delete))
         .route(LAST_CACHE_PATH, web::post().to(caches::create_last))

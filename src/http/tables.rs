@@ -1,12 +1,12 @@
-//! Creating and deleting tables.
+//! Creating and deleting tables, and bringing them back.
 
 use super::databases::{change, check_name, read_body};
 use super::failure::Failure;
 use super::params;
 use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
-use protocols::http::management::{CreateTableBody, DeleteTableParams};
-use protocols::messages::catalog::{CreateTable, DeleteTable};
+use protocols::http::management::{CreateTableBody, DeleteTableParams, UndeleteTableParams};
+use protocols::messages::catalog::{CreateTable, DeleteTable, UndeleteTable};
 
 pub(super) async fn create(
     state: web::Data<ServerState>,
@@ -27,5 +27,14 @@ pub(super) async fn delete(
     let DeleteTableParams { db, table, hard_delete_at } = params::from_query(&req)?;
     let when = params::hard_delete(hard_delete_at.as_deref(), state.clock.now_ns())?;
     change(&state, DeleteTable { db, table, when }).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+pub(super) async fn undelete(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let UndeleteTableParams { db, table } = params::from_query(&req)?;
+    change(&state, UndeleteTable { db, table }).await?;
     Ok(HttpResponse::Ok().finish())
 }

@@ -32,6 +32,7 @@ mod system_tables;
 mod tables;
 mod tidy;
 mod tls;
+mod undelete;
 mod wal_damage;
 mod write;
 mod write_errors;

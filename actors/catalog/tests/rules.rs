@@ -11,6 +11,7 @@ use protocols::ids::{DbId, TableId};
 use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{
     CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
+    UndeleteDatabase, UndeleteTable,
 };
 use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use uuid::Uuid;
@@ -78,6 +79,15 @@ impl Rules {
     pub(super) fn delete_table(&mut self, db: &str, table: &str, when: HardDelete) -> String {
         let (db, table) = (db.to_owned(), table.to_owned());
         self.ask(Request::DeleteTable(DeleteTable { db, table, when }))
+    }
+
+    fn undelete(&mut self, name: &str) -> String {
+        self.ask(Request::UndeleteDatabase(UndeleteDatabase { name: name.to_owned() }))
+    }
+
+    fn undelete_table(&mut self, db: &str, table: &str) -> String {
+        let (db, table) = (db.to_owned(), table.to_owned());
+        self.ask(Request::UndeleteTable(UndeleteTable { db, table }))
     }
 
     fn create_table(&mut self, db: &str, table: &str, tags: &[&str], fields: &[&str]) -> String {
@@ -262,6 +272,62 @@ fn tables_are_created_and_deleted() {
 }
 
 #[test]
+fn what_was_deleted_comes_back_while_its_rows_are_there() {
+    let mut rules = Rules::new();
+    let dated = |name: &str| format!("{name}-20260102T030405");
+    assert_eq!(rules.ensure("foo", &[("cpu", &[("a", TAG)])]), "ok");
+    assert_eq!(rules.delete_table("foo", "cpu", HardDelete::Default), "ok");
+    assert_eq!(rules.undelete_table("foo", "nope"), "Table nope not in DB schema for foo");
+    assert_eq!(rules.undelete_table("bar", "cpu"), "Database not found bar");
+    assert_eq!(rules.undelete_table("foo", &dated("cpu")), "ok");
+    let cpu = rules.snapshot().database("foo").unwrap().table("cpu").unwrap();
+    assert_eq!((cpu.id, cpu.columns.len(), cpu.deletion), (TableId(0), 1, None));
+    assert_eq!(rules.undelete_table("foo", "cpu"), "Table cpu not in DB schema for foo");
+
+    // By its former name the one that was deleted last, and only where that name is free.
+    assert_eq!(rules.delete_table("foo", "cpu", HardDelete::Default), "ok");
+    assert_eq!(rules.ensure("foo", &[("cpu", &[("b", TAG)])]), "ok");
+    let in_use = format!("cannot undelete '{}': the name 'cpu' is in use", dated("cpu"));
+    assert_eq!(rules.undelete_table("foo", "cpu"), in_use);
+    assert_eq!(rules.undelete_table("foo", &dated("cpu")), in_use);
+    assert_eq!(rules.delete_table("foo", "cpu", HardDelete::Default), "ok");
+    assert_eq!(rules.undelete_table("foo", "cpu"), "ok");
+    assert_eq!(rules.snapshot().database("foo").unwrap().table("cpu").unwrap().id, TableId(1));
+
+    assert_eq!(rules.delete("foo", HardDelete::Default), "ok");
+    let deleted =
+        format!("attempted to modify resource that was already deleted: {}", dated("foo"));
+    assert_eq!(rules.undelete_table(&dated("foo"), &dated("cpu")), deleted);
+    assert_eq!(rules.undelete("nope"), "the requested resource was not found: nope");
+    assert_eq!(rules.undelete("_internal"), "the requested resource was not found: _internal");
+    assert_eq!(rules.undelete("foo"), "ok");
+    let foo = rules.snapshot().database("foo").unwrap();
+    assert_eq!((foo.id, foo.live_tables().len(), foo.tables.len()), (DbId(1), 1, 2));
+
+    assert_eq!(rules.delete("foo", HardDelete::Now), "ok");
+    assert_eq!(rules.ask(Request::SweepDeleted), "ok");
+    let removed = format!("cannot undelete '{}': its rows have been removed", dated("foo"));
+    assert_eq!(rules.undelete("foo"), removed);
+    assert_eq!(rules.undelete(&dated("foo")), removed);
+}
+
+#[test]
+fn what_comes_back_counts() {
+    let limits = CatalogLimits { databases: Some(1), tables: Some(1), ..CatalogLimits::default() };
+    let mut rules = Rules::limited(limits);
+    assert_eq!(rules.ensure("foo", &[("cpu", &[])]), "ok");
+    assert_eq!(rules.delete_table("foo", "cpu", HardDelete::Default), "ok");
+    assert_eq!(rules.ensure("foo", &[("mem", &[])]), "ok");
+    assert!(rules.undelete_table("foo", "cpu").contains("already have 1 table(s) (limit: 1)"));
+    assert_eq!(rules.delete("foo", HardDelete::Default), "ok");
+    assert_eq!(rules.create("bar"), "ok");
+    let full = "Adding a new database would exceed limit of 1 databases";
+    assert_eq!(rules.undelete("foo"), full);
+    assert_eq!(rules.delete("bar", HardDelete::Default), "ok");
+    assert_eq!(rules.undelete("foo"), "ok");
+}
+
+#[test]
 fn the_sweep_removes_rows_then_entries_and_no_id_comes_back() {
     let mut rules = Rules::new();
     assert_eq!(rules.ensure("foo", &[("a", &[]), ("b", &[])]), "ok");
@@ -320,6 +386,8 @@ fn changes_that_do_not_fit_are_refused() {
             columns: vec![],
         },
         Change::AddColumns { db: "foo".into(), table: "x".into(), columns: vec![] },
+        Change::UndeleteTable { db: "foo".into(), table: "cpu".into(), renamed: "x".into() },
+        Change::UndeleteDatabase { db: "foo".into(), renamed: "x".into() },
     ];
     for change in unfit {
         let mut state = rules.state.clone();
