@@ -235,7 +235,7 @@ fn arithmetic() -> BoxedStrategy<Expr> {
                 left: Box::new(l),
                 right: Box::new(r)
             }),
-            ("f[a-z]{1,4}", proptest::collection::vec(inner, 0..3))
+            ("f_[a-z]{1,4}", proptest::collection::vec(inner, 0..3))
                 .prop_map(|(name, args)| Expr::Call { name, args }),
         ]
     })

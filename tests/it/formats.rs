@@ -94,7 +94,7 @@ fn times_in_parquet_are_times_to_every_reader() {
     }
     let rows = file.build().expect("a reader").next().expect("a batch").expect("rows");
     let shown = pretty_format_batches(&[rows]).expect("text").to_string();
-    assert_eq!(shown.matches("2023-11-14T22:13:20").count(), 3, "{shown}");
+    assert_eq!(shown.matches("2023-11-14T22:13:20").count(), 4, "{shown}");
     assert!(shown.contains("2023-11-14T") && shown.contains("| 22:13:20"), "{shown}");
 }
 

@@ -6,6 +6,7 @@ mod functions;
 mod guard;
 mod rows;
 mod running;
+mod shapes;
 mod statements;
 
 use super::{Query, QueryConfig, QueryRuntime, ServerFacts};

@@ -1,0 +1,71 @@
+//! Statements of one shape, which share a plan, answer as if each were planned for itself.
+
+use super::Fixture;
+use arrow::util::pretty::pretty_format_batches;
+
+/// The rows of a statement as text, or its error.
+async fn answer(server: &Fixture, text: &str) -> String {
+    match server.rows(text, &[]).await {
+        Ok(batches) => pretty_format_batches(&batches).unwrap().to_string(),
+        Err(error) => format!("{:?}: {}", error.kind, error.message),
+    }
+}
+
+/// A comment leaves a statement without a shape.
+async fn check(server: &Fixture, text: &str) {
+    let alone = answer(server, &format!("{text}-- alone")).await;
+    assert_eq!(answer(server, text).await, alone, "{text}");
+}
+
+#[actix_rt::test]
+async fn shared_plans_answer_as_plans_of_their_own() {
+    let server = Fixture::new().await;
+    let rooms = ["attic", "it's", "kitchen", "Kitchen", ""];
+    let rows: Vec<_> = (0..200_i64)
+        .map(|n| (rooms[n as usize % 4], (n % 7 != 0).then_some(n as f64 / 2.0 - 20.0), n * 30))
+        .collect();
+    server.write(1, &rows).await;
+    let shapes = [
+        "SELECT room, temp, time FROM home WHERE room = {text} ORDER BY time ",
+        "SELECT count(*), min(temp) FROM home WHERE room IN ({text}, 'attic') AND temp > {number} ",
+        "SELECT room, count(temp) FROM home WHERE time >= {time} AND time < {time} GROUP BY room \
+         ORDER BY room ",
+        "SELECT temp FROM home WHERE temp BETWEEN {number} AND {number} ORDER BY temp LIMIT 5 ",
+        "SELECT count(*) FROM home WHERE co > {number} OR temp <> {number} ",
+        "SELECT count(*) FROM home WHERE note = {text} OR room >= {text} ",
+        "SELECT count(*) FROM home WHERE temp = {text} ",
+        "SELECT count(*) FROM home WHERE room = {number} ",
+        "SELECT DISTINCT ON (room) room, temp FROM home WHERE time <= {time} ORDER BY room, time \
+         DESC ",
+        "SELECT date_bin(INTERVAL '10 minutes', time) AS t, avg(temp) FROM home WHERE time > \
+         {time} AND NOT (room = {text} AND temp < {number}) GROUP BY 1 ORDER BY 1 ",
+        "SELECT nope FROM home WHERE room = {text} ",
+    ];
+    let texts = ["'attic'", "'it''s'", "''", "'nowhere'", "'kitchen'"];
+    let numbers = ["1", "-3", "2.5", "0", "1e2", "9007199254740993", "-0.0"];
+    let times = [
+        "'1970-01-01T00:10:00Z'",
+        "'1970-01-01T00:00:00'",
+        "'1970-01-01 01:00:00'",
+        "'garbage'",
+        "'1970-01-01T00:30:00+00:15'",
+    ];
+    for shape in shapes {
+        for turn in 0..12 {
+            let mut text = shape.to_owned();
+            let mut step = turn;
+            for (hole, values) in
+                [("{text}", texts.as_slice()), ("{number}", &numbers), ("{time}", &times)]
+            {
+                while text.contains(hole) {
+                    text = text.replacen(hole, values[step % values.len()], 1);
+                    step += 3;
+                }
+            }
+            check(&server, &text).await;
+        }
+    }
+    // Rows that came after the plan was made are in the next answer.
+    server.write(2, &[("attic", Some(1.0), 7_000_000)]).await;
+    check(&server, "SELECT room, temp, time FROM home WHERE room = 'attic' ORDER BY time ").await;
+}
