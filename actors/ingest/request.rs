@@ -71,6 +71,11 @@ pub(super) async fn store(
     mut snapshot: Arc<CatalogSnapshot>,
 ) -> Result<WriteReport, WriteError> {
     let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
+    let is_in_vain =
+        |parsed: &ParsedWrite| parsed.accepted_lines == 0 && !lines.makes_empty_database;
+    if is_in_vain(&parsed) {
+        return Ok(report(&mut parsed));
+    }
     let mut conflicts = 0;
     let database = loop {
         match ensure(&config, &lines.db, &parsed.tables, &snapshot, deadline).await {
@@ -83,22 +88,29 @@ pub(super) async fn store(
                 conflicts += 1;
                 snapshot = config.snapshot.load();
                 parsed = parse(&config, &lines, &snapshot)?;
+                if is_in_vain(&parsed) {
+                    return Ok(report(&mut parsed));
+                }
             }
             Err(error) => return Err(error),
         }
     };
-    let report = WriteReport {
-        accepted_lines: parsed.accepted_lines,
-        accepted_bytes: parsed.accepted_bytes,
-        rejected: parsed.errors,
-        rejected_lines: parsed.refused_lines,
-    };
+    let report = report(&mut parsed);
     if report.accepted_lines > 0 {
         let (entry, batches) = columns(&database, parsed.tables)?;
         let rows = AppendRows { entry: entry.into(), batches, sync: lines.sync };
         config.wal.ask::<{ rank::INGEST }, _>(rows, deadline).await??;
     }
     Ok(report)
+}
+
+fn report(parsed: &mut ParsedWrite) -> WriteReport {
+    WriteReport {
+        accepted_lines: parsed.accepted_lines,
+        accepted_bytes: parsed.accepted_bytes,
+        rejected: std::mem::take(&mut parsed.errors),
+        rejected_lines: parsed.refused_lines,
+    }
 }
 
 fn snapshot_moved(config: &IngestConfig, seen: &CatalogSnapshot) -> bool {

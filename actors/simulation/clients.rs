@@ -33,6 +33,7 @@ pub(super) async fn write(world: Rc<World>, id: u64, server: Addresses) {
         body: body(&lines).into(),
         precision: Precision::Nanosecond,
         accept_partial,
+        makes_empty_database: true,
         sync: if durable { SyncMode::Durable } else { SyncMode::Buffered },
         received_at_ns: world.clock.now_ns(),
     };

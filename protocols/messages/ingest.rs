@@ -18,6 +18,8 @@ pub struct WriteLines {
     pub precision: Precision,
     /// Keep the good lines when some are bad.
     pub accept_partial: bool,
+    /// With `accept_partial`: make the database even when no line is good.
+    pub makes_empty_database: bool,
     /// Whether the answer waits for durability.
     pub sync: SyncMode,
     /// Nanoseconds since 1970 at which the request arrived.

@@ -22,6 +22,7 @@ struct Target {
     db: String,
     precision: Precision,
     accept_partial: bool,
+    makes_empty_database: bool,
     sync: SyncMode,
 }
 
@@ -78,6 +79,7 @@ fn target_v3(req: &HttpRequest) -> Result<Target, Failure> {
         db: params.db,
         precision: params.precision,
         accept_partial: params.accept_partial,
+        makes_empty_database: true,
         sync: if params.no_sync { SyncMode::Buffered } else { SyncMode::Durable },
     })
 }
@@ -111,9 +113,11 @@ fn target_v2(req: &HttpRequest) -> Result<Target, Failure> {
     Ok(durable(db, params.precision, params.accept_partial))
 }
 
-/// The older endpoints always wait until the rows are durable.
+/// The older endpoints always wait until the rows are durable, and what has no good line leaves
+/// nothing.
 fn durable(db: String, precision: Precision, accept_partial: bool) -> Target {
-    Target { db, precision, accept_partial, sync: SyncMode::Durable }
+    let sync = SyncMode::Durable;
+    Target { db, precision, accept_partial, makes_empty_database: false, sync }
 }
 
 /// Reads the body and has it stored.
@@ -129,9 +133,16 @@ async fn write(
     let received_at_ns = state.clock.now_ns();
     let body = body::read(req, payload, state.max_body_bytes).await?;
     let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
-    let Target { db, precision, accept_partial, sync } = target;
-    let lines =
-        WriteLines { db: db.clone(), body, precision, accept_partial, sync, received_at_ns };
+    let Target { db, precision, accept_partial, makes_empty_database, sync } = target;
+    let lines = WriteLines {
+        db: db.clone(),
+        body,
+        precision,
+        accept_partial,
+        makes_empty_database,
+        sync,
+        received_at_ns,
+    };
     let outcome = match state.ingest.ask_from_edge(lines, deadline).await {
         Ok(outcome) => outcome,
         Err(error) => Err(WriteError::Undelivered(error.kind(), error.to_string())),

@@ -116,6 +116,10 @@ fn bad_lines_are_told_by_each_endpoint() {
     for db in ["c", "d"] {
         assert_eq!(server.client.count(db, "home"), 1);
     }
+    for path in ["/write?db=e", "/api/v2/write?bucket=f"] {
+        assert_eq!(server.client.post(path, "bad\nworse").status, 400);
+    }
+    assert_eq!(server.client.databases(), ["_internal", "a", "c", "d"], "nor do bad lines alone");
     // The first bad line is named, all are counted, limits and schema faults among them.
     let body = b"home,room=a temp=1 1\nhome temp=\"x\" 2\nhome temp=3 3\nbad\n,f=1";
     let message = "partial write: line 2: invalid column type for column 'temp', expected float, got \
