@@ -24,8 +24,9 @@ pub(super) fn decode_query<T: DeserializeOwned>(query: &str) -> Result<T, String
     }
 }
 
-/// The parameters in a JSON text.
+/// The parameters in a JSON text, which may begin with the byte order mark of a file.
 pub(super) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     serde_json::from_slice(text)
         .map_err(|error| Failure::bad_request(format!("serde json error: {error}")))
 }

@@ -46,11 +46,16 @@ async fn run_sql(
         Some(format) => format,
         None => accept::format(req.headers())?,
     };
+    // Some editors begin a file with a byte order mark, and it is sent as it is.
+    let text = match q.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => q,
+    };
     let StatementParams(params) = params.unwrap_or_default();
     let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
     let statement = Statement {
         language: Language::Sql,
-        text: q,
+        text,
         params,
         db,
         principal: Principal::Everybody,

@@ -28,6 +28,39 @@ fn check(client: &Client, sql: &str, format: &str, content_type: &str, body: &st
     assert_eq!(found, content_type, "{format}");
 }
 
+/// As it stands in a file that an editor has begun with its mark.
+#[test]
+fn a_byte_order_mark_before_a_statement_is_skipped() {
+    let server = Server::memory();
+    server.client.must_write("d", CPU);
+    let sql = "\u{feff}SELECT count(*) AS n FROM cpu";
+    assert_eq!(server.client.rows("d", sql), json!([{"n": 2}]));
+    let body = format!("\u{feff}{}", json!({"db": "d", "q": sql}));
+    assert_eq!(server.client.post("/api/v3/query_sql", body).json(), json!([{"n": 2}]));
+}
+
+#[test]
+fn formats_by_the_accept_header() {
+    let server = Server::memory();
+    server.client.must_write("d", CPU);
+    let path =
+        with_query("/api/v3/query_sql", &[("db", "d"), ("q", "SELECT val FROM cpu LIMIT 1")]);
+    for (accept, content_type) in [
+        ("application/csv", "text/csv"),
+        ("text/csv;q=0.9, application/json;q=0.1", "text/csv"),
+        ("Text/CSV; header=present", "text/csv"),
+        ("*/*", "application/json"),
+        ("image/png, */*;q=0.1", "application/json"),
+        ("", "application/json"),
+        ("application/x-ndjson", "application/jsonl"),
+    ] {
+        let answer = server.client.send("GET", &path, &[("accept", accept)], "");
+        assert_eq!((answer.status, answer.header("content-type")), (200, content_type), "{accept}");
+    }
+    let answer = server.client.send("GET", &path, &[("accept", "image/png")], "");
+    assert_eq!((answer.status, answer.text().as_str()), (400, "invalid mime type (image/png)"));
+}
+
 #[test]
 fn text_formats() {
     let server = Server::memory();
