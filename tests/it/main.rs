@@ -13,6 +13,7 @@ mod cli;
 mod clients;
 mod crash;
 mod databases;
+mod deviations;
 mod durability;
 mod fencing;
 mod flight;
