@@ -85,7 +85,11 @@ pub(super) async fn prepare(
 ) -> Result<Runnable> {
     let state = view.session();
     let known = match statement.language {
-        Language::Sql => view.shapes.plan(view, &state, &statement.text).await,
+        Language::Sql => {
+            let planning =
+                async |text| logical(&state, &Statement { text, ..Statement::default() }).await;
+            view.shapes.plan(&view.catalogs, &state, &statement.text, planning).await
+        }
         Language::InfluxQl => None,
     };
     let plan = match known {

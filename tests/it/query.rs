@@ -1,12 +1,15 @@
 //! Queries over HTTP: formats, parameters, what statements see.
 
 use crate::support::client::{Client, with_query};
+use crate::support::eventually;
 use crate::support::server::{Server, Setup};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 const CPU: &str = "cpu,host=Bravo val=2i,load=55.0,ok=true 2998573260000000000\n\
@@ -342,6 +345,50 @@ fn the_query_timeout_is_an_option() {
     let answer = server.client.sql("d", endless);
     assert!(answer.status >= 400, "{}", answer.text());
     assert_eq!(server.client.count("d", "m"), 1);
+}
+
+/// Nothing is handed on in such a join, and it takes hours.
+#[test]
+fn queries_that_never_pause_end_at_their_deadline_and_hold_up_nobody() {
+    let server =
+        Setup::memory().with(&["--query-timeout", "2s", "--num-datafusion-threads", "1"]).start();
+    let client = &server.client;
+    client.must_write("d", "m f=1 1");
+    let numbers = "generate_series(1, 3000000)";
+    let never =
+        format!("SELECT count(*) FROM {numbers} a JOIN {numbers} b ON a.value + b.value < 0");
+    std::thread::scope(|scope| {
+        let stuck: Vec<_> = (0..2).map(|_| scope.spawn(|| client.sql("d", &never))).collect();
+        while !stuck.iter().all(|query| query.is_finished()) {
+            assert_eq!(client.count("d", "m"), 1);
+        }
+        for query in stuck {
+            let answer = query.join().expect("an answer");
+            assert_eq!(answer.status, 503, "{}", answer.text());
+            assert!(answer.text().contains("ran longer than 2s"), "{}", answer.text());
+        }
+    });
+    assert_eq!(client.count("d", "m"), 1);
+}
+
+#[test]
+fn a_query_ends_when_its_reader_takes_nothing() {
+    let server = Setup::memory().with(&["--query-idle-timeout", "200ms"]).start();
+    let client = &server.client;
+    client.must_write("d", "m f=1 1");
+    let many = "SELECT value, repeat('x', 1000) FROM generate_series(1, 1000000)";
+    let path = with_query("/api/v3/query_sql", &[("db", "d"), ("q", many)]);
+    let mut reader =
+        TcpStream::connect(client.base().trim_start_matches("http://")).expect("a connection");
+    write!(reader, "GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
+    let phase = "SELECT phase FROM system.queries WHERE query_text LIKE '%generate_series%' \
+                 AND query_text NOT LIKE '%phase%'";
+    eventually("the query has ended", || {
+        (client.rows("d", phase) == json!([{"phase": "fail"}])).then_some(())
+    });
+    let mut taken = Vec::new();
+    reader.read_to_end(&mut taken).ok();
+    assert!(taken.starts_with(b"HTTP/1.1 200") && !taken.ends_with(b"]"), "it was cut short");
 }
 
 #[test]

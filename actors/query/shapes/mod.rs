@@ -16,7 +16,8 @@ mod template;
 mod text;
 mod value;
 
-use super::statement::View;
+use super::catalog_view::Catalogs;
+use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use moka::sync::Cache;
@@ -53,22 +54,24 @@ impl Shapes {
         Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).build())
     }
 
-    /// The optimized plan of a statement, if its shape is known or to be known from now on.
+    /// The optimized plan of a statement over what `catalogs` shows, if its shape is known or to be
+    /// known from now on. `planning` makes the plan of a text; its placeholders may be open.
     pub(super) async fn plan(
         &self,
-        view: &View,
+        catalogs: &Catalogs,
         state: &SessionState,
         text: &str,
+        planning: impl AsyncFnOnce(String) -> Result<LogicalPlan>,
     ) -> Option<LogicalPlan> {
         let Shape { text, values } = shape(text)?;
-        let db = view.catalogs.db();
+        let db = catalogs.db();
         let key = (db.id, text);
         let template = match self.0.get(&key) {
             Some(Known::Planned(template)) if is(template.db(), db) => template,
             Some(Known::Unusable(schema)) if is(&schema, db) => return None,
             Some(_) => {
-                let shape = Shape { text: key.1.clone(), values: values.clone() };
-                match Template::new(view, state, &shape).await {
+                let plan = planning(key.1.clone()).await.and_then(|plan| state.optimize(&plan));
+                match plan.and_then(|plan| Template::new(db, plan, &values)) {
                     Ok(Some(template)) => {
                         let template = Arc::new(template);
                         self.0.insert(key, Known::Planned(Arc::clone(&template)));
@@ -85,7 +88,7 @@ impl Shapes {
                 return None;
             }
         };
-        template.bind(view, state, &values).ok().flatten()
+        template.bind(catalogs.scans(), state, &values).ok().flatten()
     }
 }
 

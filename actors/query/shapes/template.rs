@@ -2,8 +2,7 @@
 
 use super::text::Shape;
 use super::value::Value;
-use crate::query::provider;
-use crate::query::statement::{self, View};
+use crate::query::provider::{self, ScanContext};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -13,7 +12,6 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
-use protocols::messages::query::Statement;
 use protocols::schema::DatabaseSchema;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -33,19 +31,16 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// Plans a shape. `None` if the plan is of a kind that cannot be used again, or a value would
-    /// be converted to another type before it is compared.
+    /// A template of the optimized plan of a shape. `None` if it is of a kind that cannot be used
+    /// again, or one of `values` would be converted to another type before it is compared.
     ///
     /// # Errors
-    /// When the shape cannot be planned.
-    pub(super) async fn new(
-        view: &View,
-        state: &SessionState,
-        shape: &Shape,
+    /// When the plan cannot be walked.
+    pub(super) fn new(
+        db: &Arc<DatabaseSchema>,
+        plan: LogicalPlan,
+        values: &[Value],
     ) -> Result<Option<Self>> {
-        let statement = Statement { text: shape.text.clone(), ..Statement::default() };
-        let plan = statement::logical(state, &statement).await?;
-        let plan = state.optimize(&plan)?;
         let mut types: HashMap<String, Option<DataType>> = HashMap::new();
         let mut is_usable = true;
         plan.apply_with_subqueries(|node| {
@@ -67,14 +62,14 @@ impl Template {
                 })
             })
         })?;
-        let placeholders = shape.values.iter().enumerate().map(|(number, value)| {
+        let placeholders = values.iter().enumerate().map(|(number, value)| {
             let name = Shape::placeholder(number, value);
             let data_type = types.remove(&name)??;
             value.in_type(&data_type)?;
             Some((name, data_type))
         });
         let placeholders: Option<Vec<_>> = placeholders.collect();
-        let db = Arc::downgrade(view.catalogs.db());
+        let db = Arc::downgrade(db);
         Ok(placeholders.filter(|_| is_usable).map(|placeholders| Self { db, plan, placeholders }))
     }
 
@@ -88,14 +83,14 @@ impl Template {
         PLAN_BYTES + self.placeholders.len() * size_of::<(String, DataType)>()
     }
 
-    /// The plan with values in the places of the placeholders, over what `view` sees. `None` if a
-    /// value does not fit.
+    /// The plan with values in the places of the placeholders, for a query whose scans share
+    /// `scans`. `None` if a value does not fit.
     ///
     /// # Errors
     /// When an expression with its value makes no sense.
     pub(super) fn bind(
         &self,
-        view: &View,
+        scans: &ScanContext,
         state: &SessionState,
         values: &[Value],
     ) -> Result<Option<LogicalPlan>> {
@@ -108,7 +103,7 @@ impl Template {
         let bound = self.plan.clone().transform_up(|node| {
             let node = match node {
                 LogicalPlan::TableScan(scan) => {
-                    let source = provider::reopened(&scan.source, view.catalogs.scans());
+                    let source = provider::reopened(&scan.source, scans);
                     let source = source.unwrap_or_else(|| Arc::clone(&scan.source));
                     LogicalPlan::TableScan(TableScan { source, ..scan })
                 }

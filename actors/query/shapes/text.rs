@@ -229,20 +229,18 @@ fn unquoted(quoted: &str) -> String {
 fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
     let bytes = text.as_bytes();
     let mut tokens: Vec<Token<'_>> = Vec::with_capacity(text.len() / 4);
-    let mut at = 0;
+    let (mut at, mut is_glued) = (0, false);
     while let Some(&byte) = bytes.get(at) {
         let rest = &text[at..];
         let (token, length) = match byte {
             b' ' | b'\t' | b'\n' | b'\r' => {
                 at += 1;
+                is_glued = false;
                 continue;
             }
             b'\'' => {
-                // Letters before quotes say how the text is to be read.
-                let glued =
-                    at > 0 && (bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_');
                 let length = quoted(rest, '\'')?;
-                if glued || rest[..length].contains('\\') {
+                if rest[..length].contains('\\') {
                     return None;
                 }
                 (Token::Text(&rest[..length]), length)
@@ -266,10 +264,28 @@ fn tokens(text: &str) -> Option<Vec<Token<'_>>> {
                 (Token::Sign(&rest[..length]), length)
             }
         };
+        if let Some(before) = tokens.last()
+            && is_special(*before, token, is_glued)
+        {
+            return None;
+        }
         tokens.push(token);
         at += length;
+        is_glued = true;
     }
     Some(tokens)
+}
+
+/// True if it matters whether there is a blank between two tokens: `0x1F`, `1_000` and `E'text'` are
+/// one token to the engine, and a point belongs to a number or to a name.
+fn is_special(before: Token<'_>, token: Token<'_>, is_glued: bool) -> bool {
+    match (before, token) {
+        (Token::Number(_), Token::Sign(".")) => true,
+        (Token::Sign("."), Token::Word(_) | Token::Name(_) | Token::Sign("*")) => false,
+        (Token::Sign("."), _) => true,
+        (Token::Sign(_), _) | (_, Token::Sign(_)) => false,
+        _ => is_glued,
+    }
 }
 
 /// How long a text in quotes is, with them; two quotes in it stand for one.
@@ -380,6 +396,12 @@ mod tests {
             "SELECT * FROM m WHERE a = 1 -- x",
             "SELECT * FROM m /* x */ WHERE a = 1",
             "SELECT * FROM m WHERE a = E'x'",
+            "SELECT 0x1F FROM m WHERE a = 1",
+            "SELECT 1_000 FROM m WHERE a = 1",
+            "SELECT b FROM m WHERE a = 1 ORDER BY b LIMIT 1x",
+            "SELECT 1 . e5 FROM m WHERE a = 1",
+            "SELECT m. 5 FROM m WHERE a = 1",
+            "SELECT a\"b\" FROM m WHERE a = 1",
             "SELECT * FROM m WHERE a = 'x\\'",
             "SELECT * FROM m WHERE a = $1",
             "SELECT * FROM m WHERE a = 'x",
