@@ -32,7 +32,7 @@ pub(super) struct Template {
 
 impl Template {
     /// A template of the optimized plan of a shape. `None` if it is of a kind that cannot be used
-    /// again, or one of `values` would be converted to another type before it is compared.
+    /// again, or values of such kinds as `values` would be converted before they are compared.
     ///
     /// # Errors
     /// When the plan cannot be walked.
@@ -65,8 +65,7 @@ impl Template {
         let placeholders = values.iter().enumerate().map(|(number, value)| {
             let name = Shape::placeholder(number, value);
             let data_type = types.remove(&name)??;
-            value.in_type(&data_type)?;
-            Some((name, data_type))
+            value.fits(&data_type).then_some((name, data_type))
         });
         let placeholders: Option<Vec<_>> = placeholders.collect();
         let db = Arc::downgrade(db);

@@ -38,6 +38,18 @@ impl Value {
         }
     }
 
+    /// True if values of this kind are compared in the type `wanted`. A single one may be beyond
+    /// what the type holds.
+    pub(super) fn fits(&self, wanted: &DataType) -> bool {
+        match (self, wanted) {
+            (Self::Text(_), DataType::Dictionary(_, values)) => **values == DataType::Utf8,
+            (Self::Text(_), DataType::Utf8 | DataType::Timestamp(_, _)) => true,
+            (Self::Integer(_), DataType::Int64 | DataType::UInt64 | DataType::Float64) => true,
+            (Self::Float(_), DataType::Float64) => true,
+            _ => false,
+        }
+    }
+
     /// The value in the type of what it is compared with, if that is the same as the engine would
     /// make of it.
     pub(super) fn in_type(&self, wanted: &DataType) -> Option<ScalarValue> {
