@@ -6,12 +6,12 @@ use super::stubs::FillKind;
 use arrow::datatypes::Field;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue, internal_err, not_impl_err};
+use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
-    Expr, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+    Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
@@ -67,22 +67,32 @@ impl GapFill {
         Ok(Self { input, schema: Arc::new(schema), layout: Arc::new(layout) })
     }
 
-    /// The same with missing values of some aggregates found in a certain way.
+    /// The same with missing values of some aggregates found in a certain way, and with columns
+    /// added, which are computed from the aggregates before gaps are filled.
     ///
     /// # Errors
-    /// When they are found in another way already.
-    pub(super) fn with_fills(&self, fills: &[(usize, FillKind)]) -> Result<Self> {
+    /// When there is no such column.
+    pub(super) fn with_fills(
+        &self,
+        fills: &[(usize, FillKind)],
+        added: &[(Expr, FillKind)],
+    ) -> Result<Self> {
         let mut layout = Layout::clone(&self.layout);
         for (column, kind) in fills {
             match layout.roles.get_mut(*column) {
-                Some(ColumnRole::Filled(other)) if other != kind => {
-                    return not_impl_err!("multiple fill strategies for the same column");
-                }
                 Some(role) => *role = ColumnRole::Filled(*kind),
                 None => return internal_err!("gap filling has no column {column}"),
             }
         }
-        Self::try_new(self.input.clone(), layout)
+        let mut input = self.input.clone();
+        if !added.is_empty() {
+            let known = input.schema().columns().into_iter().map(Expr::Column);
+            let columns: Vec<Expr> =
+                known.chain(added.iter().map(|(column, _)| column.clone())).collect();
+            input = LogicalPlanBuilder::from(input).project(columns)?.build()?;
+            layout.roles.extend(added.iter().map(|(_, kind)| ColumnRole::Filled(*kind)));
+        }
+        Self::try_new(input, layout)
     }
 
     /// What a column is.

@@ -233,7 +233,7 @@ fn handle_fills(plan: LogicalPlan) -> Result<LogicalPlan> {
     let Some(filled) = plan.inputs().first().and_then(|input| gap_fill_below(input)) else {
         return Ok(plan);
     };
-    let mut fills: Vec<(usize, FillKind)> = Vec::new();
+    let mut fills = Fills { filled, in_place: Vec::new(), added: Vec::new() };
     let names = NamePreserver::new_for_projection();
     let mut exprs = Vec::new();
     for expr in plan.expressions() {
@@ -242,22 +242,66 @@ fn handle_fills(plan: LogicalPlan) -> Result<LogicalPlan> {
             let Some((stub, args)) = FillStub::of(&expr) else {
                 return Ok(Transformed::no(expr));
             };
-            let (column, at) = aggregate_column(args, filled).ok_or_else(|| {
+            let column = fills.column(args, stub.kind()).ok_or_else(|| {
                 let name = expr_name(&expr);
                 plan_datafusion_err!(
                     "{name} must be called on an aggregate column in a gap-filling query"
                 )
             })?;
-            fills.push((at, stub.kind()));
             Ok(Transformed::yes(Expr::Column(column)))
         });
         exprs.push(name.restore(plain?.data));
     }
-    if fills.is_empty() {
+    let Fills { in_place, added, .. } = fills;
+    if in_place.is_empty() && added.is_empty() {
         return Ok(plan);
     }
-    let input = plan.inputs().first().map(|input| with_fills(input, &fills)).transpose()?;
-    plan.with_new_exprs(exprs, input.into_iter().collect())
+    let below = plan.inputs().first().map(|input| with_fills(input, &in_place, &added));
+    plan.with_new_exprs(exprs, below.transpose()?.into_iter().collect())
+}
+
+/// What is to be filled how.
+struct Fills<'a> {
+    filled: &'a GapFill,
+    /// Columns of the gap filling.
+    in_place: Vec<(usize, FillKind)>,
+    /// Columns to be added: a part of an aggregate, or one that is filled otherwise already.
+    added: Vec<(Expr, FillKind)>,
+}
+
+impl Fills<'_> {
+    /// The column that has what a call with these arguments asks for, if they are an aggregate or
+    /// a part of one.
+    fn column(&mut self, args: &[Expr], kind: FillKind) -> Option<Column> {
+        let [arg] = args else { return None };
+        let arg = without_alias(arg);
+        let source = match arg {
+            Expr::ScalarFunction(call) if call.func.name() == "get_field" => call.args.first()?,
+            whole => whole,
+        };
+        let (column, at) = aggregate_column(source, self.filled)?;
+        if source == arg {
+            let chosen = self.in_place.iter().find(|(column, _)| *column == at);
+            let before = match self.filled.role(at)? {
+                ColumnRole::Filled(before) => Some(*before),
+                _ => chosen.map(|(_, kind)| *kind),
+            };
+            if before.is_none() {
+                self.in_place.push((at, kind));
+            }
+            if before.unwrap_or(kind) == kind {
+                return Some(column);
+            }
+        }
+        let name = format!("{}({})", kind.function(), arg.schema_name());
+        let column = Column::new_unqualified(name.clone());
+        let is_known = self.filled.schema().has_column(&column)
+            || self.added.iter().any(|(added, _)| added.schema_name().to_string() == name);
+        if !is_known {
+            self.added.push((arg.clone().alias(name), kind));
+        }
+        Some(column)
+    }
 }
 
 fn expr_name(call: &Expr) -> &str {
@@ -278,12 +322,9 @@ fn gap_fill_below(plan: &LogicalPlan) -> Option<&GapFill> {
     }
 }
 
-/// The column that a fill is called on, if it is an aggregate.
-fn aggregate_column(args: &[Expr], filled: &GapFill) -> Option<(Column, usize)> {
-    let [arg] = args else {
-        return None;
-    };
-    let Expr::Column(column) = without_alias(arg) else {
+/// The column that an expression is, if it is an aggregate.
+fn aggregate_column(expr: &Expr, filled: &GapFill) -> Option<(Column, usize)> {
+    let Expr::Column(column) = without_alias(expr) else {
         return None;
     };
     let at = filled.schema().maybe_index_of_column(column)?;
@@ -291,16 +332,20 @@ fn aggregate_column(args: &[Expr], filled: &GapFill) -> Option<(Column, usize)> 
     is_aggregate.then(|| (column.clone(), at))
 }
 
-/// The plan with the gap filling below it told about `fills`.
-fn with_fills(plan: &LogicalPlan, fills: &[(usize, FillKind)]) -> Result<LogicalPlan> {
+/// The plan with the gap filling below it told about `fills` and columns to be `added`.
+fn with_fills(
+    plan: &LogicalPlan,
+    fills: &[(usize, FillKind)],
+    added: &[(Expr, FillKind)],
+) -> Result<LogicalPlan> {
     if let LogicalPlan::Extension(extension) = plan
         && let Some(filled) = extension.node.as_any().downcast_ref::<GapFill>()
     {
-        let node = Arc::new(filled.with_fills(fills)?);
+        let node = Arc::new(filled.with_fills(fills, added)?);
         return Ok(LogicalPlan::Extension(Extension { node }));
     }
     // Nothing but what `gap_fill_below` looks through.
-    let inputs = plan.inputs().into_iter().map(|input| with_fills(input, fills));
+    let inputs = plan.inputs().into_iter().map(|input| with_fills(input, fills, added));
     let inputs = inputs.collect::<Result<Vec<_>>>()?;
     plan.with_new_exprs(plan.expressions(), inputs)
 }

@@ -88,6 +88,16 @@ pub(super) enum FillKind {
     Linear,
 }
 
+impl FillKind {
+    /// The function that asks for it.
+    pub(super) fn function(self) -> &'static str {
+        match self {
+            Self::Previous => "locf",
+            Self::Linear => "interpolate",
+        }
+    }
+}
+
 /// `locf(aggregate)` and `interpolate(aggregate)`.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct FillStub {
@@ -117,10 +127,7 @@ impl FillStub {
 
 impl ScalarUDFImpl for FillStub {
     fn name(&self) -> &str {
-        match self.kind {
-            FillKind::Previous => "locf",
-            FillKind::Linear => "interpolate",
-        }
+        self.kind.function()
     }
 
     fn signature(&self) -> &Signature {
