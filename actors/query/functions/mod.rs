@@ -10,6 +10,7 @@ mod measured;
 mod regex;
 mod scalars;
 mod selectors;
+mod sums;
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
@@ -33,6 +34,7 @@ pub(super) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     functions
         .push(Arc::new(AggregateUDF::new_from_impl(approx_distinct::ApproxDistinct::default())));
     functions.extend(selectors::all());
+    functions.extend(sums::all());
     functions
 }
 
