@@ -28,6 +28,23 @@ impl LocalClock {
         nanos(&self.0.offset_from_utc_datetime(&naive(instant_ns)))
     }
 
+    /// The instant at which the clock shows a local time. Of two such instants it is the later one;
+    /// where the clock jumps over the time it is as if it had not, as in PostgreSQL.
+    pub(super) fn instant_ns(&self, local_ns: i64) -> Option<i64> {
+        let offset = match self.0.offset_from_local_datetime(&naive(local_ns)) {
+            LocalResult::Single(offset) => nanos(&offset),
+            LocalResult::Ambiguous(a, b) => nanos(&a).min(nanos(&b)),
+            LocalResult::None => self.offset_before_ns(local_ns),
+        };
+        local_ns.checked_sub(offset)
+    }
+
+    /// How far the clock was ahead of UTC before it jumped over a local time. No jump is longer
+    /// than a day, so a day earlier it has not happened.
+    fn offset_before_ns(&self, local_ns: i64) -> i64 {
+        self.offset_ns(local_ns.saturating_sub(DAY_NS))
+    }
+
     /// The first instant of a bin that starts at a local time, for a row whose clock is
     /// `row_offset_ns` ahead of UTC.
     pub(super) fn bin_start_ns(&self, local_ns: i64, row_offset_ns: i64, stride_ns: i64) -> i64 {
@@ -38,9 +55,8 @@ impl LocalClock {
                 // Bins that fit into the hour that comes twice come twice too.
                 if stride_ns > early - late || row_offset_ns == early { early } else { late }
             }
-            // The clock jumps over this time: count on as if it had not. No jump is as long as a
-            // day, so a day earlier it has not happened.
-            LocalResult::None => self.offset_ns(local_ns.saturating_sub(DAY_NS)),
+            // The clock jumps over this time: count on as if it had not.
+            LocalResult::None => self.offset_before_ns(local_ns),
         };
         local_ns.saturating_sub(offset)
     }

@@ -1,6 +1,7 @@
 //! The functions of the engine, and those that are added or differ.
 
 mod approx_distinct;
+pub(super) mod at_time_zone;
 pub(super) mod bounded;
 mod date_bin_wallclock;
 mod differences;
@@ -24,6 +25,7 @@ pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     functions.extend(scalars::all());
     functions
         .push(Arc::new(ScalarUDF::new_from_impl(date_bin_wallclock::DateBinWallclock::default())));
+    functions.push(at_time_zone::function());
     functions.extend(gapfill::all());
     functions
 }

@@ -1,5 +1,6 @@
 //! Arguments that the engine takes without a look, to fail at them while it runs.
 
+use crate::query::errors::beyond_limit;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ScalarValue, plan_err};
 use datafusion::error::Result;
@@ -39,7 +40,9 @@ fn check_aggregate(call: &AggregateFunction) -> Result<()> {
     };
     match centroids.filter(|n| *n > CENTROIDS_MAX) {
         Some(n) => {
-            plan_err!("{} takes at most {CENTROIDS_MAX} centroids, got {n}", call.func.name())
+            let name = call.func.name();
+            let text = format!("{name} takes at most {CENTROIDS_MAX} centroids, got {n}");
+            Err(beyond_limit(text))
         }
         None => Ok(()),
     }

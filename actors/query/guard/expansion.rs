@@ -3,8 +3,8 @@
 //! The planner puts a copy of a common table expression wherever it is named, so a chain of them
 //! that each name the one before twice is exponentially large.
 
-use datafusion::common::{DataFusionError, plan_datafusion_err};
-use datafusion::error::Result;
+use crate::query::errors::beyond_limit;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Query, Visit, Visitor};
 use std::collections::HashMap;
@@ -62,8 +62,8 @@ impl Expansion {
         let Some(scope) = self.scopes.last_mut() else { return ControlFlow::Continue(()) };
         scope.tables = scope.tables.saturating_add(tables);
         if scope.tables > TABLES_MAX {
-            let text = "the statement reads more than";
-            return ControlFlow::Break(plan_datafusion_err!("{text} {TABLES_MAX} tables"));
+            let text = format!("the statement reads more than {TABLES_MAX} tables");
+            return ControlFlow::Break(beyond_limit(text));
         }
         ControlFlow::Continue(())
     }
@@ -77,10 +77,9 @@ impl Visitor for Expansion {
         let names: Vec<String> = with.map(|cte| cte.alias.name.value.to_lowercase()).collect();
         self.named += names.len();
         if self.named > NAMED_QUERIES_MAX {
-            let text = "the statement has more than";
-            return ControlFlow::Break(plan_datafusion_err!(
-                "{text} {NAMED_QUERIES_MAX} common table expressions"
-            ));
+            return ControlFlow::Break(beyond_limit(format!(
+                "the statement has more than {NAMED_QUERIES_MAX} common table expressions"
+            )));
         }
         self.scopes.push(Scope { unvisited: names.into_iter(), ..Scope::default() });
         ControlFlow::Continue(())
@@ -114,10 +113,9 @@ impl Visitor for Expansion {
             self.cubed = self.cubed.saturating_add(columns.len());
         }
         if self.cubed > CUBE_COLUMNS_MAX {
-            let text = "the statement has more than";
-            return ControlFlow::Break(plan_datafusion_err!(
-                "{text} {CUBE_COLUMNS_MAX} columns in CUBE"
-            ));
+            return ControlFlow::Break(beyond_limit(format!(
+                "the statement has more than {CUBE_COLUMNS_MAX} columns in CUBE"
+            )));
         }
         ControlFlow::Continue(())
     }

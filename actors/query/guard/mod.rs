@@ -2,9 +2,13 @@
 //! parser and planner, which cannot be interrupted, would work on for long.
 
 mod arguments;
+mod clauses;
+mod depth;
 mod expansion;
 mod nesting;
+mod rewrite;
 
+use super::errors;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::plan_err;
 use datafusion::error::Result;
@@ -16,20 +20,25 @@ use datafusion::sql::parser::Statement;
 /// Limit: lists in lists of a result. They are written recursively on threads with small stacks.
 const TYPE_LEVELS_MAX: usize = 64;
 
-/// Parses the statement.
+/// Parses the statement and puts it into the form that is planned.
 ///
 /// # Errors
-/// When the text is not SQL, not exactly one statement, copies rows out, or would take too much
-/// to plan.
+/// When the text is not SQL, not exactly one statement, copies rows out, has a clause that the
+/// planner would ignore, or would take too much to plan.
 pub(super) fn parse(state: &SessionState, text: &str) -> Result<Statement> {
     nesting::check(text, |name| is_alias(state, name))?;
     let dialect = state.config_options().sql_parser.dialect;
-    let statement = state.sql_to_statement(text, &dialect)?;
+    let mut statement = state
+        .sql_to_statement(text, &dialect)
+        .map_err(|error| errors::in_statement(error, text))?;
     if copies(&statement) {
         // Planned, it would ask for a file format first, of which there is none here.
         return plan_err!("DML not supported: COPY");
     }
     expansion::check(&statement)?;
+    rewrite::rewrite(&mut statement);
+    clauses::check(state, &statement)?;
+    depth::check(&statement)?;
     Ok(statement)
 }
 
@@ -55,7 +64,9 @@ fn is_alias(state: &SessionState, name: &str) -> bool {
 /// is beyond a limit.
 pub(super) fn verify(plan: &LogicalPlan) -> Result<()> {
     if !plan.schema().fields().iter().all(|f| is_shallow(f.data_type(), TYPE_LEVELS_MAX)) {
-        return plan_err!("the type of a column is nested too deeply");
+        return Err(errors::beyond_limit(format!(
+            "the type of a column is nested too deeply: it may have {TYPE_LEVELS_MAX} levels"
+        )));
     }
     SQLOptions::new()
         .with_allow_ddl(false)

@@ -1,17 +1,18 @@
 //! Measures a statement token by token, before anything recursive sees it.
 
-use datafusion::common::plan_err;
+use crate::query::errors::beyond_limit;
 use datafusion::error::Result;
 use datafusion::sql::sqlparser::ast::DollarQuotedString;
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Limit: tokens between two commas. A chain of operators is a tree as deep as it is long, and
-/// trees are walked and dropped recursively.
-const CHAIN_TOKENS_MAX: usize = 4_000;
-/// As how many tokens of a chain an arithmetic operator counts: each part of such a chain is named
-/// after all before it.
-const OPERATOR_TOKENS: usize = 3;
+/// Limit: ANDs and ORs of a statement. The parser makes of them a tree as deep as the chain is
+/// long, which is dropped recursively; the planner gets a balanced one (see `rewrite`).
+const TERMS_MAX: usize = 50_000;
+/// Limit: tokens between two commas, ANDs, ORs or arms of a CASE. A chain of operators is a tree as
+/// deep as it is long. How deep the planner will go is found once the statement is parsed (see
+/// `depth`); this bounds what the parser makes.
+const CHAIN_TOKENS_MAX: usize = 20_000;
 /// Limit: brackets inside brackets. The parser stops at 50 by itself, but not everywhere.
 const BRACKETS_MAX: usize = 200;
 /// Limit: brackets inside brackets of the kinds whose content is gone through more than once, so
@@ -108,6 +109,7 @@ struct Scan {
     outer: Vec<Level>,
     level: Level,
     doublings: usize,
+    terms: usize,
     set_operations: usize,
     joins: usize,
     calls: usize,
@@ -151,10 +153,6 @@ pub(super) fn check(text: &str, is_alias: impl Fn(&str) -> bool) -> Result<()> {
                 }
                 name = Some(word_name);
             }
-            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod => {
-                scan.level.chain += OPERATOR_TOKENS;
-            }
-            Token::StringConcat => scan.level.chain += OPERATOR_TOKENS,
             Token::SingleQuotedString(text)
             | Token::EscapedStringLiteral(text)
             | Token::NationalStringLiteral(text)
@@ -182,7 +180,9 @@ fn check_literal(text: &str) -> Result<()> {
             _ => {}
         }
         if depth > BRACKETS_MAX {
-            return plan_err!("brackets in a text are nested too deeply");
+            return Err(beyond_limit(format!(
+                "brackets in a text are nested too deeply: there may be {BRACKETS_MAX} levels"
+            )));
         }
     }
     Ok(())
@@ -229,6 +229,11 @@ impl Scan {
                 self.begin_query();
             }
             "join" => self.joins += 1,
+            "and" | "or" => {
+                self.terms += 1;
+                self.level.chain = 1;
+            }
+            "when" | "then" | "else" => self.level.chain = 1,
             "union" | "except" | "intersect" | "minus" => self.set_operations += 1,
             _ => {}
         }
@@ -247,9 +252,10 @@ impl Scan {
             || self.outer.len() > BRACKETS_MAX
             || self.doublings > DOUBLINGS_MAX
         {
-            return plan_err!("the statement is nested too deeply");
+            return Err(beyond_limit("the statement is nested too deeply"));
         }
         for (count, limit, what) in [
+            (self.terms, TERMS_MAX, "ANDs and ORs"),
             (self.set_operations, SET_OPERATIONS_MAX, "set operations"),
             (self.joins, JOINS_MAX, "joined tables"),
             (self.calls, CALLS_MAX, "function calls"),
@@ -258,7 +264,7 @@ impl Scan {
             (self.sort_keys, SORT_KEYS_MAX, "sort keys"),
         ] {
             if count > limit {
-                return plan_err!("the statement has more than {limit} {what}");
+                return Err(beyond_limit(format!("the statement has more than {limit} {what}")));
             }
         }
         Ok(())

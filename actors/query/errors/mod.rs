@@ -1,4 +1,7 @@
-//! What the engine's errors mean to a client.
+//! What the engine's errors mean to a client: whose fault it is, and in whose words it is told.
+
+mod syntax;
+mod words;
 
 use crate::runtime::mailbox::AskError;
 use arrow::error::ArrowError;
@@ -9,6 +12,11 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use syntax::in_statement;
+
+/// How the engine says that there is more than one statement. The original has a status for that.
+const SINGLE_STATEMENT: &str = "The context currently only supports a single SQL statement";
+
 /// The database of the query does not exist.
 pub(super) fn database_not_found(db: &str) -> QueryError {
     QueryError { kind: ErrorKind::NotFound, message: format!("database not found: {db}") }
@@ -18,6 +26,13 @@ pub(super) fn database_not_found(db: &str) -> QueryError {
 pub(super) fn too_many_queries(max: usize) -> QueryError {
     let message = format!("{max} queries are running already, try again later");
     QueryError { kind: ErrorKind::Overloaded, message }
+}
+
+/// A statement is beyond a limit that no waiting and no option moves, as `text` says.
+pub(super) fn beyond_limit(text: impl Into<String>) -> DataFusionError {
+    let message =
+        format!("{}; this limit is fixed, it bounds the planning of a statement", text.into());
+    DataFusionError::External(Box::new(QueryError { kind: ErrorKind::LimitReached, message }))
 }
 
 /// The query would read more files than a query may.
@@ -58,12 +73,16 @@ pub(super) fn panicked() -> QueryError {
     QueryError { kind: ErrorKind::Internal, message }
 }
 
-/// The client's view of an engine error: whose fault it is, and the engine's own text.
+/// The client's view of an engine error: whose fault it is, and the engine's text in the user's
+/// words.
 pub(super) fn from_engine(error: &DataFusionError) -> QueryError {
     if let Some(own) = own_error(error) {
         return own;
     }
-    QueryError { kind: engine_kind(error), message: error.strip_backtrace() }
+    QueryError {
+        kind: engine_kind(error),
+        message: words::in_users_words(&error.strip_backtrace()),
+    }
 }
 
 /// An error of this server that came up through the engine unchanged.
@@ -106,7 +125,11 @@ fn kind_of(error: &DataFusionError) -> Option<ErrorKind> {
         | DataFusionError::Configuration(_)
         | DataFusionError::SchemaError(..)
         | DataFusionError::Execution(_) => Some(ErrorKind::InvalidInput),
-        DataFusionError::NotImplemented(_) => Some(ErrorKind::NotImplemented),
+        DataFusionError::NotImplemented(text) if text.starts_with(SINGLE_STATEMENT) => {
+            Some(ErrorKind::NotImplemented)
+        }
+        // The request is understood, the statement asks for what is not there.
+        DataFusionError::NotImplemented(_) => Some(ErrorKind::InvalidInput),
         DataFusionError::ResourcesExhausted(_) => Some(ErrorKind::Overloaded),
         DataFusionError::ArrowError(..)
         | DataFusionError::External(_)
@@ -131,8 +154,8 @@ fn kind_of_arrow(error: &ArrowError) -> Option<ErrorKind> {
         | ArrowError::DivideByZero
         | ArrowError::ArithmeticOverflow(_)
         | ArrowError::InvalidArgumentError(_)
+        | ArrowError::NotYetImplemented(_)
         | ArrowError::SchemaError(_) => Some(ErrorKind::InvalidInput),
-        ArrowError::NotYetImplemented(_) => Some(ErrorKind::NotImplemented),
         ArrowError::ExternalError(_) => None,
         _ => Some(ErrorKind::Internal),
     }
@@ -156,7 +179,9 @@ mod tests {
 
         let lost = DataFusionError::NotImplemented("x".to_owned());
         let through_arrow = DataFusionError::from(ArrowError::from(lost));
-        assert_eq!(from_engine(&through_arrow).kind, ErrorKind::NotImplemented);
+        assert_eq!(from_engine(&through_arrow).kind, ErrorKind::InvalidInput);
+        let two = DataFusionError::NotImplemented(SINGLE_STATEMENT.to_owned());
+        assert_eq!(from_engine(&two).kind, ErrorKind::NotImplemented);
 
         let full = DataFusionError::ResourcesExhausted("memory".to_owned());
         let shared = DataFusionError::Shared(Arc::new(full));
@@ -166,7 +191,7 @@ mod tests {
     #[test]
     fn a_value_that_cannot_be_computed_is_the_querys_fault() {
         let error = DataFusionError::from(ArrowError::DivideByZero);
-        check(error, ErrorKind::InvalidInput, "Arrow error: Divide by zero error");
+        check(error, ErrorKind::InvalidInput, "Divide by zero error");
         let error = DataFusionError::from(ArrowError::MemoryError("m".to_owned()));
         assert_eq!(from_engine(&error).kind, ErrorKind::Internal);
     }
