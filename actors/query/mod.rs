@@ -33,6 +33,7 @@ mod actor;
 mod cache_tables;
 mod catalog_view;
 mod config;
+mod corrections;
 mod errors;
 mod functions;
 mod guard;

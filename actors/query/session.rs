@@ -2,6 +2,7 @@
 
 use super::cache_tables;
 use super::catalog_view::Catalogs;
+use super::corrections;
 use super::functions::{self, gapfill};
 use super::metered::CountWindowInput;
 use super::narrow::NarrowLargeRows;
@@ -98,7 +99,7 @@ impl Sessions {
             )
             .build_arc()?;
         // File formats and table factories are left out: a query must not reach files.
-        let base = SessionStateBuilder::new()
+        let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_query_planner(Arc::new(gapfill::Planner))
@@ -114,6 +115,9 @@ impl Sessions {
             .with_window_functions(functions::window())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .build();
+        for rule in corrections::rules() {
+            base.add_analyzer_rule(rule);
+        }
         Ok(Self { base, idle: Mutex::default() })
     }
 
