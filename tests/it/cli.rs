@@ -248,7 +248,7 @@ fn queries_print_every_format() {
         shell.fails(
             &["query", "-d", "d", "SELEC"],
             1,
-            &["[400 Bad Request]", "SQL error: ParserError"],
+            &["[400 Bad Request]", "syntax error at line 1, column 1"],
         );
         let empty = shell.run(&["query", "-d", "d"], b"");
         assert_eq!(empty.code, 1);

@@ -28,6 +28,7 @@ mod readme;
 #[cfg(feature = "failpoints")]
 mod snapshots;
 mod sql_functions;
+mod sql_limits;
 mod stores;
 mod system_tables;
 mod tables;
@@ -38,3 +39,4 @@ mod wal_damage;
 mod write;
 mod write_errors;
 mod write_lines;
+mod wrong_answers;

@@ -65,7 +65,7 @@ fn statements_at_fault_are_400() {
     let check = |sql: &str, status: u16, part: &str| {
         check(&server.client, &[("db", "d"), ("q", sql)], status, part);
     };
-    check("SELEC 1", 400, "SQL error: ParserError(\"Expected: an SQL statement, found: SELEC");
+    check("SELEC 1", 400, "syntax error at line 1, column 1: expected an SQL statement");
     check("", 400, "No SQL statements were provided in the query string");
     let single = "The context currently only supports a single SQL statement";
     check("SELECT 1; SELECT 2", 405, single);

@@ -163,13 +163,6 @@ fn faults_of_gap_filling_are_told() {
             placement,
         ),
         (
-            format!(
-                "SELECT {bins}, locf(avg(temp)), interpolate(avg(temp)) FROM home WHERE {RANGE} GROUP BY 1"
-            ),
-            405,
-            "multiple fill strategies for the same column",
-        ),
-        (
             format!("SELECT {bins}, interpolate(max(room)) FROM home WHERE {RANGE} GROUP BY 1"),
             400,
             "interpolate",

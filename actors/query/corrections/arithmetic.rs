@@ -96,17 +96,13 @@ impl Operation {
         Arc::new(ScalarUDF::new_from_impl(Self { name, signature }))
     }
 
-    /// The operator that this is instead of.
-    fn operator(&self, args: &[Expr]) -> Option<Expr> {
-        let op = match self.name {
-            "add" => Operator::Plus,
-            "subtract" => Operator::Minus,
-            "multiply" => Operator::Multiply,
-            _ => return Some(Expr::Negative(Box::new(args.first()?.clone()))),
-        };
-        let [left, right] = args else { return None };
-        let (left, right) = (Box::new(left.clone()), Box::new(right.clone()));
-        Some(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+    /// The sign of the operator that this is instead of.
+    fn sign(&self) -> &'static str {
+        match self.name {
+            "add" => "+",
+            "multiply" => "*",
+            _ => "-",
+        }
     }
 }
 
@@ -120,8 +116,13 @@ impl ScalarUDFImpl for Operation {
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        let name = |expr: Expr| expr.schema_name().to_string();
-        Ok(self.operator(args).map_or_else(|| self.name.to_owned(), name))
+        match args {
+            [value] => Ok(format!("({} {})", self.sign(), value.schema_name())),
+            [left, right] => {
+                Ok(format!("{} {} {}", left.schema_name(), self.sign(), right.schema_name()))
+            }
+            _ => internal_err!("checked arithmetic needs one or two integers"),
+        }
     }
 
     fn return_type(&self, args: &[DataType]) -> Result<DataType> {

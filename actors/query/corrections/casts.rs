@@ -122,7 +122,7 @@ fn comparison(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     if is_kept { Transformed::yes(expr) } else { Transformed::no(expr) }
 }
 
-/// True for a cast of which some value does not come back the same.
+/// True for a cast of which some value does not come back the same, and for a cast of such a one.
 fn loses(expr: &Expr, schema: &DFSchema) -> bool {
     let (inner, target) = match expr {
         Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
@@ -133,6 +133,9 @@ fn loses(expr: &Expr, schema: &DFSchema) -> bool {
     // Constants are folded for good.
     if matches!(**inner, Expr::Literal(..)) {
         return false;
+    }
+    if loses(inner, schema) {
+        return true;
     }
     let Ok(from) = inner.get_type(schema) else { return false };
     if from.is_integer() && target.is_integer() {

@@ -45,6 +45,10 @@ const GROWING_WORDS: [&str; 9] = [
     "rpad",
 ];
 
+/// Words before a bracket that is no list of arguments.
+const OPERATOR_WORDS: [&str; 12] =
+    ["all", "and", "any", "between", "else", "in", "like", "or", "some", "then", "when", "where"];
+
 /// Words before a bracket that the parser tries as a syntax of its own and, if it cannot follow,
 /// once more as a function; and those whose content the planner names again at each level.
 const DOUBLING_WORDS: [&str; 24] = [
@@ -137,8 +141,8 @@ pub(super) fn check(text: &str, is_alias: impl Fn(&str) -> bool) -> Result<()> {
         let mut name = None;
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => {
-                scan.calls += usize::from(before.is_some());
                 let word = before.as_deref().unwrap_or_default();
+                scan.calls += usize::from(before.is_some() && !OPERATOR_WORDS.contains(&word));
                 scan.growing_calls += usize::from(GROWING_WORDS.contains(&word));
                 scan.open(doublings(word, &is_alias));
             }

@@ -6,14 +6,16 @@
 //!   it ought to be unknown (`NOT (1 = ANY(ARRAY[2, NULL]))`, DataFusion 55); ALL is right. With
 //!   the elements written out both become comparisons, which a scan understands.
 //! - `AT TIME ZONE` becomes a call of `at_time_zone`, whose page says why.
+//! - `SIMILAR TO` becomes the regular expression that it means. The engine takes its pattern for one,
+//!   to be found anywhere in the text (DataFusion 55: `'abc' SIMILAR TO 'b'` is true).
 //! - `FETCH FIRST n ROWS ONLY` is the standard's way to say LIMIT.
 
 use crate::query::functions::at_time_zone;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, LimitClause, ObjectName, Query, UnaryOperator, Value, VisitMut,
-    VisitorMut,
+    FunctionArguments, Ident, LimitClause, ObjectName, Query, UnaryOperator, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -46,6 +48,11 @@ impl VisitorMut for Rewrite {
         if let Some(op) = chain_of(expr) {
             balance(expr, &op);
         }
+        if let Expr::SimilarTo { negated, expr: text, pattern, escape_char } = expr
+            && let Some(matches) = similar(*negated, text, pattern, escape_char.as_ref())
+        {
+            *expr = matches;
+        }
         if is_zoned(expr) {
             let zoned = std::mem::replace(expr, null());
             *expr = at_time_zone(zoned);
@@ -60,6 +67,65 @@ impl VisitorMut for Rewrite {
 
 fn null() -> Expr {
     Expr::Value(Value::Null.into())
+}
+
+/// `SIMILAR TO` with a pattern that is written out.
+fn similar(
+    negated: bool,
+    text: &Expr,
+    pattern: &Expr,
+    escape: Option<&ValueWithSpan>,
+) -> Option<Expr> {
+    let written = |value: &Value| match value {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        _ => None,
+    };
+    let Expr::Value(pattern) = pattern else { return None };
+    let pattern = written(&pattern.value)?;
+    let escape = match escape {
+        None => Some('\\'),
+        Some(escape) => {
+            let escape = written(&escape.value)?;
+            let mut letters = escape.chars();
+            let first = letters.next();
+            letters.next().is_none().then_some(first)?
+        }
+    };
+    let op = if negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+    let regex = Value::SingleQuotedString(regex_of_similar(&pattern, escape));
+    Some(Expr::Nested(Box::new(Expr::BinaryOp {
+        left: Box::new(text.clone()),
+        op,
+        right: Box::new(Expr::Value(regex.into())),
+    })))
+}
+
+/// The regular expression that matches what a pattern of `SIMILAR TO` matches.
+fn regex_of_similar(pattern: &str, escape: Option<char>) -> String {
+    let mut regex = String::from("^(?s:");
+    let mut letters = pattern.chars();
+    let mut in_class = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            _ if Some(letter) == escape => {
+                if let Some(literal) = letters.next() {
+                    if !literal.is_alphanumeric() && literal.is_ascii() {
+                        regex.push('\\');
+                    }
+                    regex.push(literal);
+                }
+            }
+            '%' if !in_class => regex.push_str(".*"),
+            '_' if !in_class => regex.push('.'),
+            '.' | '^' | '$' | '\\' if !in_class => regex.extend(['\\', letter]),
+            _ => {
+                in_class = (in_class || letter == '[') && letter != ']';
+                regex.push(letter);
+            }
+        }
+    }
+    regex.push_str(")$");
+    regex
 }
 
 fn is_zoned(expr: &Expr) -> bool {
@@ -234,4 +300,22 @@ fn opposite(op: &BinaryOperator) -> Option<BinaryOperator> {
         BinaryOperator::LtEq => BinaryOperator::Gt,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_a_whole() {
+        for (pattern, escape, regex) in [
+            ("a(b|x)c", Some('\\'), "^(?s:a(b|x)c)$"),
+            ("a%_.[%_.]*", Some('\\'), "^(?s:a.*.\\.[%_.]*)$"),
+            ("100\\%", Some('\\'), "^(?s:100\\%)$"),
+            ("a#_\\", Some('#'), "^(?s:a\\_\\\\)$"),
+            ("[^a]$", None, "^(?s:[^a]\\$)$"),
+        ] {
+            assert_eq!(regex_of_similar(pattern, escape), regex, "{pattern}");
+        }
+    }
 }

@@ -17,6 +17,9 @@ pub(super) struct TimeRange {
 }
 
 impl TimeRange {
+    /// Every instant.
+    pub(super) const ALL: Self = Self { min_ns: i64::MIN, max_ns: i64::MAX };
+
     /// No instant at all.
     pub(super) const NONE: Self = Self { min_ns: i64::MAX, max_ns: i64::MIN };
 
@@ -61,7 +64,7 @@ pub(super) enum ScanFilter {
 
 /// What a scan can do with one conjunct of a WHERE clause, if anything.
 pub(super) fn classify(filter: &Expr, table: &TableSchema) -> Option<ScanFilter> {
-    if let Some(range) = time_range(filter) {
+    if let Some(range) = time_range(filter).or_else(|| constant(filter)) {
         return Some(ScanFilter::Time(range));
     }
     let columns = filter.column_refs();
@@ -69,6 +72,16 @@ pub(super) fn classify(filter: &Expr, table: &TableSchema) -> Option<ScanFilter>
         && columns.iter().all(|c| table.column(&c.name).is_some_and(|c| c.kind == ColumnKind::Tag));
     let can_wait = filter.is_volatile() || filter.exists(|e| Ok(!is_plain(e))).unwrap_or(true);
     (on_tags && !can_wait).then_some(ScanFilter::Tags)
+}
+
+/// The span of a condition that has become a constant: the engine folds one that was accepted
+/// before, such as `tag NOT IN ('a', NULL)`.
+fn constant(filter: &Expr) -> Option<TimeRange> {
+    match filter {
+        Expr::Literal(ScalarValue::Boolean(Some(true)), _) => Some(TimeRange::ALL),
+        Expr::Literal(ScalarValue::Boolean(_) | ScalarValue::Null, _) => Some(TimeRange::NONE),
+        _ => None,
+    }
 }
 
 /// Expressions that depend on nothing but the columns of one row.

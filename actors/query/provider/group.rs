@@ -364,7 +364,7 @@ fn shared_times(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
 /// The times that lie in none of `ranges`, which are in order.
 fn gaps(ranges: &[TimeRange]) -> Vec<TimeRange> {
     let mut gaps = Vec::with_capacity(ranges.len() + 1);
-    let mut rest = TimeRange { min_ns: i64::MIN, max_ns: i64::MAX };
+    let mut rest = TimeRange::ALL;
     for range in ranges {
         gaps.push(rest.and(range.before()));
         rest = rest.and(range.after());

@@ -100,7 +100,7 @@ fn failures_have_codes() {
             assert_eq!(message, "Invalid ticket. Error: Invalid ticket", "{text}");
         }
         let statements = [
-            ("SELEC 1", "Expected: an SQL statement"),
+            ("SELEC 1", "syntax error at line 1, column 1: expected an SQL statement"),
             ("SELECT * FROM nope", "table 'public.iox.nope' not found"),
             ("SELECT nope FROM cpu", "No field named nope"),
             ("SELECT 1; SELECT 2", "only supports a single SQL statement"),

@@ -253,9 +253,6 @@ fn handle_fills(plan: LogicalPlan) -> Result<LogicalPlan> {
         exprs.push(name.restore(plain?.data));
     }
     let Fills { in_place, added, .. } = fills;
-    if in_place.is_empty() && added.is_empty() {
-        return Ok(plan);
-    }
     let below = plan.inputs().first().map(|input| with_fills(input, &in_place, &added));
     plan.with_new_exprs(exprs, below.transpose()?.into_iter().collect())
 }

@@ -272,7 +272,7 @@ async fn origins_move_the_bins() {
 
 #[tokio::test]
 async fn faults_are_named() {
-    use ErrorKind::{InvalidInput, NotImplemented};
+    use ErrorKind::InvalidInput;
     let missing = "handle_gap_fill\ncaused by\nhandle_aggregate\ncaused by\n\
         build_gapfill_node\ncaused by\nvalidate time range\ncaused by\n\
         Error during planning: gap-filling query is missing both upper and lower time bounds";
@@ -334,11 +334,6 @@ async fn faults_are_named() {
             "locf must be called on an aggregate column in a gap-filling query",
         ),
         (kitchen("interpolate(max(room))", ""), InvalidInput, "interpolate"),
-        (
-            kitchen("locf(avg(temp)), interpolate(avg(temp))", ""),
-            NotImplemented,
-            "multiple fill strategies for the same column",
-        ),
         (
             with(&format!("WHERE {RANGE} GROUP BY t")).replace("1 hour", "1 month"),
             InvalidInput,
