@@ -7,7 +7,7 @@ use super::catalog_view::Catalogs;
 use super::functions::bounded::{CONSTANT_BYTES_LEFT, CONSTANT_BYTES_MAX};
 use super::log::{Phase, Reporter};
 use super::session::{Session, Sessions};
-use super::shapes::Shapes;
+use super::shapes::{Given, Shapes};
 use super::{cache_tables, guard, params};
 use datafusion::common::not_impl_err;
 use datafusion::error::Result;
@@ -88,7 +88,8 @@ pub(super) async fn prepare(
         Language::Sql => {
             let planning =
                 async |text| logical(&state, &Statement { text, ..Statement::default() }).await;
-            view.shapes.plan(&view.catalogs, &state, &statement.text, planning).await
+            let given = Given { now_ns: view.now_ns, params: &statement.params };
+            view.shapes.plan(&view.catalogs, &state, &statement.text, given, planning).await
         }
         Language::InfluxQl => None,
     };

@@ -43,10 +43,13 @@ pub(super) struct Course<M: Command> {
     pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
-/// A query that runs, with its first batch if that was awaited.
+/// A query that runs.
 struct Started {
     schema: SchemaRef,
-    first: Option<RecordBatch>,
+    /// The batches that were there at once.
+    ready: Vec<RecordBatch>,
+    /// True if there are no more.
+    has_ended: bool,
     rows: SendableRecordBatchStream,
     plan: Arc<dyn ExecutionPlan>,
     memory: Arc<QueryMemory>,
@@ -75,7 +78,7 @@ where
                 Err(_) => Err(errors::panicked()),
             },
         };
-        let Started { schema, first, rows, plan, memory } = match started {
+        let Started { schema, ready, has_ended, rows, plan, memory } = match started {
             Ok(started) => started,
             Err(error) => {
                 self.reporter.end(Phase::Fail);
@@ -83,15 +86,16 @@ where
                 return self.reply.answer(Err(error));
             }
         };
-        if first.is_none() && self.waits_for_rows {
+        let ready = stream::iter(ready.into_iter().map(Ok));
+        if has_ended {
             self.finish(&plan, &memory, Phase::Success);
             self.place = None;
-            let batches = stream::empty().boxed();
+            let batches = ready.boxed();
             return self.reply.answer(Ok(QueryResult { schema, batches }));
         }
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD_MAX);
         let rest = Reader { receiver, job: Arc::clone(&self.job) }.batches();
-        let batches = stream::iter(first.map(Ok)).chain(rest).boxed();
+        let batches = ready.chain(rest).boxed();
         self.reply.answer(Ok(QueryResult { schema, batches }));
         let phase = self.pump(rows, &sender).await;
         self.finish(&plan, &memory, phase);
@@ -116,11 +120,11 @@ where
         });
         let schema = plan.schema();
         let mut rows = execute_stream(Arc::clone(&plan), context)?;
-        let first = match self.waits_for_rows {
-            true => next_with_rows(&mut rows).await.transpose()?,
-            false => None,
+        let (ready, has_ended) = match self.waits_for_rows {
+            true => ready_batches(&mut rows).await?,
+            false => (Vec::new(), false),
         };
-        Ok(Started { schema, first, rows, plan, memory })
+        Ok(Started { schema, ready, has_ended, rows, plan, memory })
     }
 
     /// Sends the batches on until they end, the query has to stop or its reader is gone.
@@ -234,6 +238,26 @@ fn told(stop: &Stop) -> QueryError {
     match stop {
         Stop::Abandoned => errors::panicked(),
         Stop::Failed(error) => error.clone(),
+    }
+}
+
+/// The first batch and what is there behind it at once, mostly the end: it goes along with the
+/// answer, whose reader need not be woken again. True if there are no more.
+async fn ready_batches(rows: &mut SendableRecordBatchStream) -> Result<(Vec<RecordBatch>, bool)> {
+    let mut ready = Vec::new();
+    let mut next = next_with_rows(rows).await;
+    loop {
+        match next.transpose()? {
+            Some(batch) => ready.push(batch),
+            None => return Ok((ready, true)),
+        }
+        if ready.len() > BATCHES_AHEAD_MAX {
+            return Ok((ready, false));
+        }
+        match next_with_rows(rows).now_or_never() {
+            Some(following) => next = following,
+            None => return Ok((ready, false)),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Most of the time that a short query takes goes into its planning, and dashboards send the same
 //! statements again and again, with other values. So the values that a statement compares with are
-//! taken out of its text (`text`); what is left is its shape. The optimized plan of a shape is kept
+//! taken out of its text (`text`), `now()` and placeholders among them; what is left is its shape. The optimized plan of a shape is kept
 //! (`template`), and a statement of the same shape puts its own values in.
 //!
 //! A value becomes a literal of the type that it is compared with, where that is what the engine
@@ -14,6 +14,7 @@
 
 mod template;
 mod text;
+mod tokens;
 mod value;
 
 use super::catalog_view::Catalogs;
@@ -26,6 +27,8 @@ use protocols::schema::DatabaseSchema;
 use std::sync::{Arc, Weak};
 use template::Template;
 use text::{Shape, shape};
+
+pub(super) use text::Given;
 
 /// What is known of a shape.
 #[derive(Clone, Debug)]
@@ -61,9 +64,10 @@ impl Shapes {
         catalogs: &Catalogs,
         state: &SessionState,
         text: &str,
+        given: Given<'_>,
         planning: impl AsyncFnOnce(String) -> Result<LogicalPlan>,
     ) -> Option<LogicalPlan> {
-        let Shape { text, values } = shape(text)?;
+        let Shape { text, values } = shape(text, given)?;
         let db = catalogs.db();
         let key = (db.id, text);
         let template = match self.0.get(&key) {

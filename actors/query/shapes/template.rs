@@ -18,6 +18,8 @@ use std::sync::{Arc, Weak};
 
 /// What is assumed of a plan's size in memory, in bytes, beside that of its text.
 const PLAN_BYTES: usize = 32 * 1024;
+/// Plans with constants larger than this together are not kept.
+const CONSTANTS_BYTES_MAX: usize = 16 * 1024;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Template {
         values: &[Value],
     ) -> Result<Option<Self>> {
         let mut types: HashMap<String, Option<DataType>> = HashMap::new();
-        let mut is_usable = true;
+        let (mut is_usable, mut constants_bytes) = (true, 0);
         plan.apply_with_subqueries(|node| {
             is_usable &= match node {
                 LogicalPlan::TableScan(scan) => provider::is_stored(&scan.source),
@@ -51,6 +53,9 @@ impl Template {
             };
             node.apply_expressions(|expr| {
                 expr.apply(|expr| {
+                    if let Expr::Literal(constant, _) = expr {
+                        constants_bytes += constant.size();
+                    }
                     if let Expr::Placeholder(Placeholder { id, field }) = expr {
                         let found = field.as_ref().map(|field| field.data_type().clone());
                         let known = types.entry(id.clone()).or_insert_with(|| found.clone());
@@ -69,6 +74,7 @@ impl Template {
         });
         let placeholders: Option<Vec<_>> = placeholders.collect();
         let db = Arc::downgrade(db);
+        is_usable &= constants_bytes <= CONSTANTS_BYTES_MAX;
         Ok(placeholders.filter(|_| is_usable).map(|placeholders| Self { db, plan, placeholders }))
     }
 

@@ -1,7 +1,11 @@
 //! Values that were taken out of a statement, and what they become in a plan.
 
-use arrow::datatypes::DataType;
+use arrow::compute::kernels::cast_utils::{
+    IntervalParseConfig, IntervalUnit, parse_interval_month_day_nano_config,
+};
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
+use protocols::messages::query::ParamValue;
 
 /// Integers up to here are floating point numbers, too.
 const EXACT_FLOAT_MAX: u64 = 1 << 53;
@@ -12,6 +16,8 @@ pub(in crate::query) enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
+    /// Nanoseconds since 1970.
+    Instant(i64),
 }
 
 impl Value {
@@ -29,12 +35,50 @@ impl Value {
         Some(Self::Integer(if is_negative { -number } else { number }))
     }
 
+    /// The value of a placeholder, of a kind that may also be written out.
+    pub(super) fn of_param(param: &ParamValue) -> Option<Self> {
+        match param {
+            ParamValue::UInteger(number) => Some(Self::Integer(i64::try_from(*number).ok()?)),
+            ParamValue::Integer(number) => Some(Self::Integer(*number)),
+            ParamValue::Float(number) => number.is_finite().then_some(Self::Float(*number)),
+            ParamValue::String(text) => Some(Self::Text(text.clone())),
+            ParamValue::Null | ParamValue::Boolean(_) => None,
+        }
+    }
+
+    /// The instant that a text is as a timestamp.
+    pub(super) fn instant(text: &str) -> Option<Self> {
+        let text = ScalarValue::Utf8(Some(text.to_owned()));
+        match text.cast_to(&DataType::Timestamp(TimeUnit::Nanosecond, None)).ok()? {
+            ScalarValue::TimestampNanosecond(Some(ns), _) => Some(Self::Instant(ns)),
+            _ => None,
+        }
+    }
+
+    /// An instant before or after this one by an interval, as the engine reads that.
+    pub(super) fn moved(&self, interval: &str, is_back: bool) -> Option<Self> {
+        let Self::Instant(ns) = self else { return None };
+        let config = IntervalParseConfig::new(IntervalUnit::Second);
+        let interval = parse_interval_month_day_nano_config(interval, config).ok()?;
+        let interval = ScalarValue::IntervalMonthDayNano(Some(interval));
+        let instant = ScalarValue::TimestampNanosecond(Some(*ns), Some("+00:00".into()));
+        let moved = match is_back {
+            true => instant.sub_checked(&interval),
+            false => instant.add_checked(&interval),
+        };
+        match moved.ok()? {
+            ScalarValue::TimestampNanosecond(Some(ns), _) => Some(Self::Instant(ns)),
+            _ => None,
+        }
+    }
+
     /// A letter for the kind of value.
     pub(super) fn kind_letter(&self) -> char {
         match self {
             Self::Text(_) => 't',
             Self::Integer(_) => 'i',
             Self::Float(_) => 'f',
+            Self::Instant(_) => 'n',
         }
     }
 
@@ -46,6 +90,7 @@ impl Value {
             (Self::Text(_), DataType::Utf8 | DataType::Timestamp(_, _)) => true,
             (Self::Integer(_), DataType::Int64 | DataType::UInt64 | DataType::Float64) => true,
             (Self::Float(_), DataType::Float64) => true,
+            (Self::Instant(_), DataType::Timestamp(TimeUnit::Nanosecond, None)) => true,
             _ => false,
         }
     }
@@ -71,6 +116,9 @@ impl Value {
                 exact.then_some(ScalarValue::Float64(Some(*number as f64)))
             }
             (Self::Float(number), DataType::Float64) => Some(ScalarValue::Float64(Some(*number))),
+            (Self::Instant(ns), DataType::Timestamp(TimeUnit::Nanosecond, None)) => {
+                Some(ScalarValue::TimestampNanosecond(Some(*ns), None))
+            }
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Fixture;
 use arrow::util::pretty::pretty_format_batches;
+use protocols::messages::query::ParamValue;
 
 /// The rows of a statement as text, or its error.
 async fn answer(server: &Fixture, text: &str) -> String {
@@ -40,6 +41,14 @@ async fn shared_plans_answer_as_plans_of_their_own() {
         "SELECT date_bin(INTERVAL '10 minutes', time) AS t, avg(temp) FROM home WHERE time > \
          {time} AND NOT (room = {text} AND temp < {number}) GROUP BY 1 ORDER BY 1 ",
         "SELECT nope FROM home WHERE room = {text} ",
+        "SELECT count(*) FROM home WHERE time > now() - interval '{hours} hours' AND time <= now() ",
+        "SELECT count(*) FROM home WHERE time BETWEEN timestamp {time} AND now() + interval \
+         '{hours} days 1 minute' OR room = {text} ",
+        "SELECT count(*) FROM home WHERE {time}::timestamp < time AND time = {time}::timestamp ",
+        "SELECT count(*) FROM home WHERE temp > now() - interval '{hours} hours' ",
+        "SELECT count(*), repeat('x', {hours}0000) FROM home ",
+        "SELECT room, temp FROM home ORDER BY time, room LIMIT {hours} ",
+        "SELECT {hours}, 'a' || {text} ",
     ];
     let texts = ["'attic'", "'it''s'", "''", "'nowhere'", "'kitchen'"];
     let numbers = ["1", "-3", "2.5", "0", "1e2", "9007199254740993", "-0.0"];
@@ -54,9 +63,12 @@ async fn shared_plans_answer_as_plans_of_their_own() {
         for turn in 0..12 {
             let mut text = shape.to_owned();
             let mut step = turn;
-            for (hole, values) in
-                [("{text}", texts.as_slice()), ("{number}", &numbers), ("{time}", &times)]
-            {
+            for (hole, values) in [
+                ("{text}", texts.as_slice()),
+                ("{number}", &numbers),
+                ("{time}", &times),
+                ("{hours}", &["1", "2", "8760"]),
+            ] {
                 while text.contains(hole) {
                     text = text.replacen(hole, values[step % values.len()], 1);
                     step += 3;
@@ -64,6 +76,21 @@ async fn shared_plans_answer_as_plans_of_their_own() {
             }
             check(&server, &text).await;
         }
+    }
+    let text = "SELECT count(*) FROM home WHERE room = $room AND temp > $temp OR time < $time ";
+    for n in 0..9_i32 {
+        let temp = match n % 3 {
+            0 => ParamValue::UInteger(u64::from(n.unsigned_abs())),
+            1 => ParamValue::Integer(-i64::from(n)),
+            _ => ParamValue::Float(f64::from(n) / 2.0),
+        };
+        let params = [
+            ("room", ParamValue::String(["attic", "it's"][n as usize % 2].to_owned())),
+            ("temp", temp),
+            ("time", ParamValue::String("1970-01-01T00:10:00Z".to_owned())),
+        ];
+        let alone = server.rows(&format!("{text}-- alone"), &params).await.unwrap();
+        assert_eq!(server.rows(text, &params).await.unwrap(), alone, "{params:?}");
     }
     // Rows that came after the plan was made are in the next answer.
     server.write(2, &[("attic", Some(1.0), 7_000_000)]).await;
