@@ -21,6 +21,7 @@ pub mod messages;
 pub mod names;
 pub mod paths;
 pub mod principal;
+pub mod redact;
 pub mod schema;
 pub mod snapshot;
 pub mod trace_id;

@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     let command = cli::parse().command.or_else(|| cli::parse_line(quick_start()).command);
     match command {
         Some(Command::Client(client)) => run_client(*client),
+        Some(Command::Completion(args)) => cli::complete(&args),
+        Some(Command::Man(args)) => cli::write_manual(&args),
         Some(Command::Serve(args)) => server::serve(&args).unwrap_or_else(|error| {
             eprintln!("Serve command failed: {error:#}");
             ExitCode::FAILURE

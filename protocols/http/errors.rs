@@ -1,7 +1,7 @@
 //! Bodies of error answers.
 
 use crate::line_protocol::LineError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The body of most errors that are told as JSON.
 #[derive(Debug, Serialize)]
@@ -17,7 +17,7 @@ pub struct ErrorBody<'a> {
 }
 
 /// The refused lines of a write.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum RefusedLines {
     /// The line because of which the whole request was refused.
@@ -27,7 +27,7 @@ pub enum RefusedLines {
 }
 
 /// One refused line.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedLine {
     /// What is wrong with it.
     pub error_message: String,

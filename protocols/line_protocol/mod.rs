@@ -19,6 +19,8 @@ mod against_reference;
 #[cfg(test)]
 mod tests;
 
+pub use split::find_line;
+
 use crate::columns::TableRows;
 use crate::schema::DatabaseSchema;
 

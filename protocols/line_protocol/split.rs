@@ -43,6 +43,15 @@ pub(super) fn next_line(body: &[u8], mut pos: usize) -> Option<(usize, usize)> {
     }
 }
 
+/// The next logical line of `body` at or after `pos`, which is where a line may begin: with its
+/// indentation, without the line end behind it, and without the blank lines and comments before it.
+///
+/// A line that begins and does not end in `body` reaches to its end.
+pub fn find_line(body: &[u8], pos: usize) -> Option<Range<usize>> {
+    let (start, text) = next_line(body, pos)?;
+    Some(text..line_at(body, start).end)
+}
+
 /// The logical line that begins at `start`, without the newline that ends it and the carriage
 /// return before that.
 pub(super) fn line_at(body: &[u8], start: usize) -> Range<usize> {

@@ -1,11 +1,15 @@
 //! The options that the server was started with, for `system.nodes`.
 
+use protocols::redact::without_credentials;
 use serde_json::{Map, Value};
 
 /// What is shown of a secret.
 const HIDDEN: &str = "*******";
-/// Parts of the names of options whose values are secrets.
-const SECRET_WORDS: [&str; 6] = ["key", "license", "password", "secret", "token", "credential"];
+/// Parts of the names of options whose values are secrets, or say where one lies.
+const SECRET_WORDS: [&str; 7] =
+    ["auth", "credential", "key", "license", "password", "secret", "token"];
+/// Names of others that say where secrets lie.
+const SECRET_OPTIONS: [&str; 2] = ["google-service-account", "tls-cert"];
 
 /// The options as a JSON object: names without dashes, values as text.
 pub fn given(arguments: impl Iterator<Item = String>) -> String {
@@ -20,8 +24,12 @@ pub fn given(arguments: impl Iterator<Item = String>) -> String {
                 (option, value.unwrap_or_else(|| "true".to_owned()))
             }
         };
-        let is_secret = SECRET_WORDS.iter().any(|word| name.contains(word));
-        let value = if is_secret { HIDDEN.to_owned() } else { value };
+        let is_secret =
+            SECRET_WORDS.iter().any(|word| name.contains(word)) || SECRET_OPTIONS.contains(&name);
+        // That something is switched on is no secret.
+        let is_switch = matches!(value.as_str(), "true" | "false");
+        let value =
+            if is_secret && !is_switch { HIDDEN.to_owned() } else { without_credentials(&value) };
         options.insert(name.to_owned(), Value::String(value));
     }
     Value::Object(options).to_string()
@@ -34,9 +42,11 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         let arguments = "serve --node-id n1 --without-auth --aws-secret-access-key=abc \
-                         --aws-access-key-id k --object-store=file --data-dir /d";
+                         --aws-access-key-id k --object-store=file --data-dir /d \
+                         --aws-endpoint http://u:p@h:1 --tls-cert=c.pem \
+                         --google-service-account g.json --password-file x --auth-url=y";
         let options = given(arguments.split_whitespace().map(str::to_owned));
-        let expected = r#"{"aws-access-key-id":"*******","aws-secret-access-key":"*******","data-dir":"/d","node-id":"n1","object-store":"file","without-auth":"true"}"#;
+        let expected = r#"{"auth-url":"*******","aws-access-key-id":"*******","aws-endpoint":"http://h:1","aws-secret-access-key":"*******","data-dir":"/d","google-service-account":"*******","node-id":"n1","object-store":"file","password-file":"*******","tls-cert":"*******","without-auth":"true"}"#;
         assert_eq!(options, expected);
     }
 }

@@ -1,25 +1,49 @@
 //! Cuts line protocol into request bodies at line ends, without holding more than one of them.
 
 use std::io::{self, Read};
+use std::ops::Range;
 
 use bytes::Bytes;
+use protocols::line_protocol::find_line;
 
-/// How much is read at once.
-const BLOCK_BYTES: u64 = 256 * 1024;
+/// How much is read at once, at least.
+const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The longest line that is gathered in memory when it exceeds the size of a request. Beyond it
 /// the likely cause is a quote that was never closed, which swallows the rest of the input.
 const LINE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Whole lines for one request.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Batch {
     /// The lines, as they were read.
     pub(super) body: Bytes,
     /// How many lines there are, blank ones and comments not counted.
     pub(super) lines: u64,
-    /// The number of the first of them in the whole input, counted from 1 in the same way.
-    pub(super) first_line: u64,
+    /// Where the first of them stands in the input, as an editor counts, from 1.
+    pub(super) first_row: u64,
+    /// The row behind the last of them.
+    pub(super) next_row: u64,
+}
+
+impl Batch {
+    /// The rows in the input of lines of this batch, given by their numbers in it, from 1 and
+    /// ascending, as the server counts them.
+    pub(super) fn rows(&self, numbers: impl IntoIterator<Item = usize>) -> Vec<u64> {
+        let (mut row, mut counted, mut number, mut pos) = (self.first_row, 0, 0, 0);
+        let mut rows = Vec::new();
+        for wanted in numbers {
+            while number < wanted
+                && let Some(line) = find_line(&self.body, pos)
+            {
+                row += newlines(&self.body[counted..line.start]);
+                (counted, pos) = (line.start, line.end);
+                number += 1;
+            }
+            rows.push(row);
+        }
+        rows
+    }
 }
 
 /// Reads batches of at most `bytes_max` bytes; a single longer line is a batch of its own.
@@ -27,98 +51,116 @@ pub(super) struct Batch {
 pub(super) struct Batches<R> {
     reader: R,
     bytes_max: usize,
+    /// Lines that begin in earlier rows are left out.
+    from_row: u64,
     buffer: Vec<u8>,
-    /// How far `buffer` has been looked at.
-    scanned: usize,
-    /// The end of the last line in `buffer` that still fits; 0 if none has ended.
-    boundary: usize,
-    /// Lines begun before `scanned` and before `boundary`.
-    lines_scanned: u64,
-    lines_bounded: u64,
-    lines_taken: u64,
-    scanner: Scanner,
+    /// Where the lines of the next batch begin in `buffer`, and end as far as it is known.
+    start: usize,
+    end: usize,
+    lines: u64,
+    first_row: u64,
+    /// The row at `end`.
+    row: u64,
     at_end: bool,
 }
 
 impl<R: Read> Batches<R> {
-    pub(super) fn new(reader: R, bytes_max: usize) -> Self {
+    /// Batches of the lines that begin in `from_row` or later.
+    pub(super) fn new(reader: R, bytes_max: usize, from_row: u64) -> Self {
         Self {
             reader,
             bytes_max,
+            from_row,
             buffer: Vec::new(),
-            scanned: 0,
-            boundary: 0,
-            lines_scanned: 0,
-            lines_bounded: 0,
-            lines_taken: 0,
-            scanner: Scanner::default(),
+            start: 0,
+            end: 0,
+            lines: 0,
+            first_row: 1,
+            row: 1,
             at_end: false,
         }
     }
 
-    /// The next batch that holds a line at all.
     fn next_batch(&mut self) -> io::Result<Option<Batch>> {
         loop {
-            let batch = if self.scan() {
-                self.take(self.boundary, self.lines_bounded)
-            } else if self.at_end {
-                if self.buffer.is_empty() {
-                    return Ok(None);
+            while let Some((line, next)) = self.whole_line() {
+                let line_row = self.row + newlines(&self.buffer[self.end..line.start]);
+                let next_row = line_row + newlines(&self.buffer[line.start..next]);
+                if self.lines > 0 && next - self.start > self.bytes_max {
+                    return Ok(Some(self.take()));
                 }
-                self.take(self.buffer.len(), self.lines_scanned)
-            } else {
-                self.fill()?;
-                continue;
-            };
-            if batch.lines > 0 {
-                return Ok(Some(batch));
+                if self.lines == 0 {
+                    (self.start, self.first_row) = (line.start, line_row);
+                }
+                (self.end, self.row) = (next, next_row);
+                self.lines += u64::from(line_row >= self.from_row);
             }
+            // Where the next line is not whole yet, it may be too long for this batch already.
+            let is_full = self.buffer.len() - self.start > self.bytes_max;
+            if self.lines > 0 && (is_full || self.at_end) {
+                return Ok(Some(self.take()));
+            }
+            if self.at_end {
+                return Ok(None);
+            }
+            self.skip_comments();
+            self.fill()?;
         }
     }
 
+    /// The line behind `end` and where the one behind it begins, if both are known.
+    fn whole_line(&self) -> Option<(Range<usize>, usize)> {
+        let line = find_line(&self.buffer, self.end)?;
+        let rest = &self.buffer[line.end..];
+        let ending = [&b"\n"[..], b"\r\n"].into_iter().find(|ending| rest.starts_with(ending));
+        let next = match ending {
+            Some(ending) => line.end + ending.len(),
+            None if self.at_end => self.buffer.len(),
+            None => return None,
+        };
+        Some((line, next))
+    }
+
+    /// Leaves blank lines and comments before the first line of a batch behind.
+    fn skip_comments(&mut self) {
+        if self.lines == 0 && find_line(&self.buffer, self.end).is_none() {
+            let rest = &self.buffer[self.end..];
+            let skipped = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            self.row += newlines(&rest[..skipped]);
+            self.end += skipped;
+        }
+    }
+
+    /// Reads on. As much again as there is, so that a long line is not looked at too often.
     fn fill(&mut self) -> io::Result<()> {
-        if self.buffer.len() > self.bytes_max.max(LINE_BYTES_MAX) {
-            let line = self.lines_taken + 1;
-            let text = format!("line {line} is too long: is a quoted string left open?");
+        if self.lines == 0 {
+            self.start = self.end;
+        }
+        self.buffer.drain(..self.start);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.len() - self.end > self.bytes_max.max(LINE_BYTES_MAX) {
+            let row = self.row;
+            let text = format!("line {row} is too long: is a quoted string left open?");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        let read = self.reader.by_ref().take(BLOCK_BYTES).read_to_end(&mut self.buffer)?;
+        let bytes = (self.buffer.len() - self.end).max(BLOCK_BYTES) as u64;
+        let read = self.reader.by_ref().take(bytes).read_to_end(&mut self.buffer)?;
         self.at_end = read == 0;
         Ok(())
     }
 
-    /// Looks at what was read until a batch is full. Returns whether it is: then `boundary` is
-    /// where it ends.
-    fn scan(&mut self) -> bool {
-        while let Some(byte) = self.buffer.get(self.scanned) {
-            if self.scanned >= self.bytes_max && self.boundary > 0 {
-                return true;
-            }
-            self.scanned += 1;
-            match self.scanner.step(*byte) {
-                Step::Inside => {}
-                Step::LineBegins => self.lines_scanned += 1,
-                Step::LineEnds if self.scanned <= self.bytes_max || self.boundary == 0 => {
-                    self.boundary = self.scanned;
-                    self.lines_bounded = self.lines_scanned;
-                }
-                Step::LineEnds => {}
-            }
-        }
-        false
+    fn take(&mut self) -> Batch {
+        let rest = self.buffer.split_off(self.end);
+        let body = Bytes::from(std::mem::replace(&mut self.buffer, rest)).slice(self.start..);
+        (self.start, self.end) = (0, 0);
+        let lines = std::mem::take(&mut self.lines);
+        Batch { body, lines, first_row: self.first_row, next_row: self.row }
     }
+}
 
-    fn take(&mut self, end: usize, lines: u64) -> Batch {
-        let rest = self.buffer.split_off(end);
-        let body = Bytes::from(std::mem::replace(&mut self.buffer, rest));
-        let first_line = self.lines_taken + 1;
-        self.scanned -= end;
-        self.boundary = 0;
-        self.lines_taken += lines;
-        self.lines_scanned -= lines;
-        self.lines_bounded = 0;
-        Batch { body, lines, first_line }
-    }
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 impl<R: Read> Iterator for Batches<R> {
@@ -126,77 +168,6 @@ impl<R: Read> Iterator for Batches<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.next_batch().transpose()
-    }
-}
-
-/// Where in a line the scanner is.
-#[derive(Clone, Copy, Debug, Default)]
-enum Place {
-    /// Before the first character that is not blank.
-    #[default]
-    Start,
-    Comment,
-    /// Measurement and tags, where a quote is an ordinary character.
-    Names,
-    /// Fields and timestamp. Only a quote that follows more `=` than `,` opens a string.
-    Fields {
-        equals_ahead: i64,
-    },
-    String {
-        equals_ahead: i64,
-    },
-}
-
-enum Step {
-    LineBegins,
-    Inside,
-    LineEnds,
-}
-
-/// Finds line ends by the rules of line protocol, byte by byte: a newline within a quoted string
-/// or after a backslash does not end a line.
-#[derive(Debug, Default)]
-struct Scanner {
-    place: Place,
-    is_escaped: bool,
-}
-
-impl Scanner {
-    fn step(&mut self, byte: u8) -> Step {
-        if std::mem::take(&mut self.is_escaped) {
-            return Step::Inside;
-        }
-        if byte == b'\\' && !matches!(self.place, Place::Comment | Place::Start) {
-            self.is_escaped = true;
-            return Step::Inside;
-        }
-        match (self.place, byte) {
-            (Place::String { .. }, b'\n') => {}
-            (_, b'\n') => {
-                self.place = Place::Start;
-                return Step::LineEnds;
-            }
-            (Place::Start, b' ' | b'\t') => {}
-            (Place::Start, b'#') => self.place = Place::Comment,
-            (Place::Start, _) => {
-                self.place = Place::Names;
-                self.is_escaped = byte == b'\\';
-                return Step::LineBegins;
-            }
-            (Place::Names, b' ') => self.place = Place::Fields { equals_ahead: 0 },
-            (Place::Fields { equals_ahead }, b'=') => {
-                self.place = Place::Fields { equals_ahead: equals_ahead + 1 };
-            }
-            (Place::Fields { equals_ahead }, b',') => {
-                self.place = Place::Fields { equals_ahead: equals_ahead - 1 };
-            }
-            (Place::Fields { equals_ahead }, b'"') if equals_ahead > 0 => {
-                self.place = Place::String { equals_ahead };
-            }
-            (Place::String { equals_ahead }, b'"') => self.place = Place::Fields { equals_ahead },
-            _ => {}
-        }
-        Step::Inside
     }
 }
 
@@ -220,22 +191,31 @@ mod tests {
         }
     }
 
-    fn check(input: &str, bytes_max: usize, expected: &[(&str, u64, u64)]) {
-        let read = |batches: Vec<io::Result<Batch>>| {
-            let batches: io::Result<Vec<_>> = batches.into_iter().collect();
-            batches.expect("reading from memory").into_iter().map(|batch| {
-                let text = String::from_utf8(batch.body.to_vec()).expect("utf-8");
-                (text, batch.lines, batch.first_line)
-            })
+    fn batches(reader: impl Read, bytes_max: usize, from_row: u64) -> Vec<Batch> {
+        let batches: io::Result<_> = Batches::new(reader, bytes_max, from_row).collect();
+        batches.expect("reading from memory")
+    }
+
+    /// `expected` has of each batch: its text, how many lines, the row of the first.
+    #[track_caller]
+    fn check_from(from_row: u64, input: &str, bytes_max: usize, expected: &[(&str, u64, u64)]) {
+        let found = |batches: &[Batch]| -> Vec<(String, u64, u64)> {
+            let text = |batch: &Batch| String::from_utf8(batch.body.to_vec()).expect("utf-8");
+            batches.iter().map(|batch| (text(batch), batch.lines, batch.first_row)).collect()
         };
         let expected: Vec<_> = expected
             .iter()
             .map(|(text, lines, first)| ((*text).to_owned(), *lines, *first))
             .collect();
-        let at_once = read(Batches::new(input.as_bytes(), bytes_max).collect());
-        assert_eq!(at_once.collect::<Vec<_>>(), expected, "{input:?} by {bytes_max}");
-        let trickled = read(Batches::new(Trickle(input.as_bytes()), bytes_max).collect());
-        assert_eq!(trickled.collect::<Vec<_>>(), expected, "{input:?} by {bytes_max}, trickled");
+        let at_once = batches(input.as_bytes(), bytes_max, from_row);
+        assert_eq!(found(&at_once), expected, "{input:?} by {bytes_max}");
+        let trickled = batches(Trickle(input.as_bytes()), bytes_max, from_row);
+        assert_eq!(trickled, at_once, "{input:?} by {bytes_max}, trickled");
+    }
+
+    #[track_caller]
+    fn check(input: &str, bytes_max: usize, expected: &[(&str, u64, u64)]) {
+        check_from(1, input, bytes_max, expected);
     }
 
     #[test]
@@ -267,27 +247,28 @@ mod tests {
         check(
             "m f=\"a\nb\",g=\"c\\\"\nd\"\nm f=2\n",
             8,
-            &[("m f=\"a\nb\",g=\"c\\\"\nd\"\n", 1, 1), ("m f=2\n", 1, 2)],
+            &[("m f=\"a\nb\",g=\"c\\\"\nd\"\n", 1, 1), ("m f=2\n", 1, 4)],
         );
-        check("m f=1\\\nm f=2\nm f=3\n", 1, &[("m f=1\\\nm f=2\n", 1, 1), ("m f=3\n", 1, 2)]);
+        check("m f=1\\\nm f=2\nm f=3\n", 1, &[("m f=1\\\nm f=2\n", 1, 1), ("m f=3\n", 1, 3)]);
     }
 
     #[test]
-    fn quotes_elsewhere_are_ordinary() {
-        check("m,t=a\"b f=1\nm f=2\n", 1, &[("m,t=a\"b f=1\n", 1, 1), ("m f=2\n", 1, 2)]);
-        check("m \"f=1\nm f=2\n", 1, &[("m \"f=1\n", 1, 1), ("m f=2\n", 1, 2)]);
-        check("m a=1,\"b=2\nm f=2\n", 1, &[("m a=1,\"b=2\n", 1, 1), ("m f=2\n", 1, 2)]);
-    }
-
-    #[test]
-    fn comments_and_blank_lines_are_carried_but_not_counted() {
-        check(
-            "# it\"s \\\n\n  m f=1\n \n#\nm f=2",
-            100,
-            &[("# it\"s \\\n\n  m f=1\n \n#\nm f=2", 2, 1)],
-        );
-        check("#c\nm f=1\n#d\n", 3, &[("m f=1\n", 1, 1)]);
+    fn comments_and_blank_lines_are_not_counted() {
+        check("# it\"s \\\n\n  m f=1\n \n#\nm f=2", 100, &[("  m f=1\n \n#\nm f=2", 2, 3)]);
+        check("#c\nm f=1\n#d\n", 3, &[("m f=1\n", 1, 2)]);
         check("\n \n# only\n", 100, &[]);
+    }
+
+    #[test]
+    fn lines_of_windows_are_counted_as_others() {
+        check(
+            "\r\n#c\r\nm f=1\r\n\r\n \t\r\nm f=2\r\n",
+            7,
+            &[("m f=1\r\n", 1, 3), ("m f=2\r\n", 1, 6)],
+        );
+        check("\u{feff}# c\r\n\r\n", 100, &[]);
+        check("\u{feff}m f=1\r\n\r", 100, &[("m f=1\r\n", 1, 1)]);
+        check("m f=1\r", 100, &[("m f=1\r", 1, 1)]);
     }
 
     #[test]
@@ -296,15 +277,31 @@ mod tests {
     }
 
     #[test]
+    fn the_input_can_be_taken_up_at_a_row() {
+        let input = "m f=1\n# c\nm f=\"x\ny\"\nm f=3\n";
+        check_from(2, input, 100, &[("m f=\"x\ny\"\nm f=3\n", 2, 3)]);
+        check_from(4, input, 100, &[("m f=3\n", 1, 5)]);
+        check_from(5, input, 100, &[("m f=3\n", 1, 5)]);
+        check_from(6, input, 100, &[]);
+    }
+
+    #[test]
+    fn lines_are_found_by_the_servers_numbers() {
+        let input = "# c\nm f=1\n\r\n#\nm f=\"x\ny\"\nm f=3\n";
+        let batches = batches(input.as_bytes(), 100, 1);
+        assert_eq!(batches[0].rows([1, 2, 3]), [2, 5, 7]);
+        assert_eq!(batches[0].rows([3]), [7]);
+        assert_eq!(batches[0].next_row, 8);
+    }
+
+    #[test]
     fn nothing_is_lost_whatever_the_size() {
         let input = "a,t=1 f=\"x\ny\" 1\n# c\nb f=1i,g=\"\\\"\n\" 2\n\nlonger_name,t=v f=1.5 3\n";
         for bytes_max in 1..input.len() + 2 {
-            let batches: io::Result<Vec<_>> = Batches::new(input.as_bytes(), bytes_max).collect();
-            let batches = batches.expect("reading from memory");
-            assert_eq!(batches.iter().map(|batch| batch.lines).sum::<u64>(), 3);
-            for pair in batches.windows(2) {
-                assert_eq!(pair[0].first_line + pair[0].lines, pair[1].first_line);
-            }
+            let batches = batches(input.as_bytes(), bytes_max, 1);
+            let rows: Vec<u64> =
+                batches.iter().flat_map(|batch| batch.rows(1..=batch.lines as usize)).collect();
+            assert_eq!(rows, [1, 4, 7], "by {bytes_max}");
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The HTTP client behind the client commands.
 
+use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::tls::Version;
-use reqwest::{Certificate, ClientBuilder, Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Certificate, ClientBuilder, Method, Request, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::connection::ConnectionArgs;
+use super::transport::unreachable;
 use super::trust;
 
 /// How often a write that a busy server turned away is tried again.
@@ -19,6 +21,22 @@ const RETRIES_MAX: u32 = 6;
 const RETRY_WAIT: Duration = Duration::from_millis(250);
 /// The longest wait, whatever the server says.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// An answer of the server that is not a success.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = error_text(&self.body);
+        write!(f, "server responded with error [{}]: {text}", self.status)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// A connection to one server. Clones share their sockets.
 #[derive(Clone, Debug)]
@@ -109,8 +127,12 @@ impl Client {
     }
 
     /// Sends the request to a server that is trusted, for one reason or the other.
-    async fn answer(&self, request: RequestBuilder) -> reqwest::Result<Response> {
-        let request = request.build()?;
+    async fn answer(&self, request: RequestBuilder) -> Result<Response> {
+        let answer = self.try_answer(request.build()?).await;
+        answer.map_err(|error| unreachable(&self.base, &error).into())
+    }
+
+    async fn try_answer(&self, request: Request) -> reqwest::Result<Response> {
         if let Some(given) = &self.given
             && let Some(request) = request.try_clone()
         {
@@ -177,7 +199,7 @@ async fn accepted(response: Response) -> Result<Response> {
         return Ok(response);
     }
     let body = response.bytes().await.unwrap_or_default();
-    bail!("server responded with error [{status}]: {}", error_text(&body))
+    Err(Refused { status, body }.into())
 }
 
 /// The message of `{"error":"…"}`; any other body as it is, because it holds more than that.

@@ -6,6 +6,8 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use url::Url;
 
+use super::paths::path;
+
 /// Where the server is and who is asking. These are global so that they may stand before or after
 /// an inner verb (`show system`).
 #[derive(Args, Debug)]
@@ -32,6 +34,7 @@ pub(super) struct ConnectionArgs {
         long,
         value_name = "FILE",
         env = "INFLUXDB3_TLS_CA",
+        value_parser = path(),
         hide_short_help = true,
         global = true
     )]

@@ -1,5 +1,6 @@
 //! Variables for this program that are not in its environment as it reads them: those of the
-//! `.env` file, kept beside the project that uses it, and those under another release's name.
+//! `.env` file, kept beside the project that uses it, and those under another release's name. One
+//! that is set to nothing, as compose files do, is one that is not set.
 //!
 //! The environment of a running process cannot be changed safely, so the variables take effect
 //! by starting this program once more with them set.
@@ -34,6 +35,10 @@ const SPELLINGS: [Spelling; 19] = [
     ("OBJECT_STORE_TLS_CA", "INFLUXDB3_OBJECT_STORE_TLS_CA"),
 ];
 
+/// How the names of this program's variables begin.
+const PREFIXES: [&str; 7] =
+    ["INFLUXDB3_", "AWS_", "AZURE_", "GOOGLE_", "LOG_FILTER", "OBJECT_STORE_", "TOKIO_CONSOLE_"];
+
 /// Whether a spelling is going away, as all are that do not begin like the others.
 fn is_deprecated(other: &str) -> bool {
     let numbered = ["INFLUXDB3_NUM_THREADS", "INFLUXDB3_DATAFUSION_NUM_THREADS"];
@@ -44,8 +49,10 @@ fn is_deprecated(other: &str) -> bool {
 /// Variables that are set already win. Returns if there is nothing to apply.
 pub(super) fn load() {
     let (variables, bad_lines) = find().map(|text| parse(&text)).unwrap_or_default();
-    let (missing, respelt) = missing(variables, |name| std::env::var_os(name));
-    if missing.is_empty() {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let (missing, respelt) = missing(variables, set);
+    let empty = empty(std::env::vars_os());
+    if missing.is_empty() && empty.is_empty() {
         return;
     }
     // Reported by the first of the two processes only.
@@ -55,7 +62,16 @@ pub(super) fn load() {
     for (other, name) in respelt.into_iter().filter(|(other, _)| is_deprecated(other)) {
         eprintln!("WARN: Use of deprecated environment variable {other}: replace with {name}");
     }
-    restart_with(&missing);
+    restart_with(&missing, &empty);
+}
+
+/// The variables of this program that are set to nothing.
+fn empty(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<OsString> {
+    let is_ours = |name: &OsString| {
+        name.to_str().is_some_and(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
+    };
+    let empty = variables.filter(|(name, value)| value.is_empty() && is_ours(name));
+    empty.map(|(name, _)| name).collect()
 }
 
 /// What has to be added to the environment, of which `get` knows the rest, and the spellings that
@@ -67,7 +83,7 @@ fn missing(
     let mut respelt = Vec::new();
     let mut missing: Vec<(String, OsString)> = from_file
         .into_iter()
-        .filter(|(name, _)| get(name).is_none())
+        .filter(|(name, value)| !value.is_empty() && get(name).is_none())
         .map(|(name, value)| (name, value.into()))
         .collect();
     for (other, name) in SPELLINGS {
@@ -98,15 +114,19 @@ fn find() -> Option<String> {
     }
 }
 
-/// Replaces this process by the same program with `variables` added to the environment. All of
-/// them are set then, so this cannot happen twice. Returns only if the program cannot be started.
-fn restart_with(variables: &[(String, OsString)]) {
+/// Replaces this process by the same program with `variables` added to the environment and those
+/// named `empty` left out. Nothing is to be changed then, so this cannot happen twice. Returns only
+/// if the program cannot be started.
+fn restart_with(variables: &[(String, OsString)], empty: &[OsString]) {
     let Ok(program) = std::env::current_exe() else {
-        eprintln!("WARN: cannot apply .env: the path of this program is unknown");
+        eprintln!("WARN: cannot change the environment: the path of this program is unknown");
         return;
     };
     let mut command = Command::new(program);
     command.args(std::env::args_os().skip(1));
+    empty.iter().for_each(|name| {
+        command.env_remove(name);
+    });
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     #[cfg(unix)]
     {
@@ -115,12 +135,12 @@ fn restart_with(variables: &[(String, OsString)]) {
             command.arg0(name);
         }
         let error = command.exec();
-        eprintln!("WARN: cannot apply .env: {error}");
+        eprintln!("WARN: cannot change the environment: {error}");
     }
     #[cfg(not(unix))]
     match command.status() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-        Err(error) => eprintln!("WARN: cannot apply .env: {error}"),
+        Err(error) => eprintln!("WARN: cannot change the environment: {error}"),
     }
 }
 
@@ -232,6 +252,34 @@ mod tests {
         check(&[(name, "c")], &[(other, "a")], &[(name, "c")]);
         check(&[(other, "c")], &[], &[(other, "c"), (name, "c")]);
         check(&[("X", "1"), ("Y", "2")], &[("X", "0")], &[("Y", "2")]);
+        check(&[("X", "")], &[], &[]);
+    }
+
+    #[test]
+    fn what_is_set_to_nothing_is_left_out() {
+        let variables = [
+            ("INFLUXDB3_BUCKET", ""),
+            ("INFLUXDB3_OBJECT_STORE", "file"),
+            ("AWS_ENDPOINT", ""),
+            ("HOME", ""),
+        ];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        assert_eq!(empty(variables.into_iter()), ["INFLUXDB3_BUCKET", "AWS_ENDPOINT"]);
+    }
+
+    #[test]
+    fn all_variables_of_the_command_line_begin_so() {
+        fn check(command: &clap::Command, found: &mut usize) {
+            for name in command.get_arguments().filter_map(|arg| arg.get_env()) {
+                let name = name.to_str().expect("text");
+                assert!(PREFIXES.iter().any(|prefix| name.starts_with(prefix)), "{name}");
+                *found += 1;
+            }
+            command.get_subcommands().for_each(|command| check(command, found));
+        }
+        let mut found = 0;
+        check(&<crate::cli::Cli as clap::CommandFactory>::command(), &mut found);
+        assert!(found > 100, "{found} variables");
     }
 
     #[test]

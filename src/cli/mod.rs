@@ -1,22 +1,29 @@
 //! The command line: one binary that is server (`serve`) and client (everything else).
 //!
 //! [`parse`] reads `.env`, the environment and the arguments; [`run`] does what a client command
-//! says. Exit codes: 0 done, 1 the command failed, 2 the command line is wrong.
+//! says. Exit codes: 0 done, 1 the server refused or the command failed, 2 the command line is
+//! wrong, 3 no server answers, 4 done in part.
 
 mod batches;
 mod caches;
 mod client;
+mod completion;
 mod connection;
 mod create;
 mod delete;
 mod dotenv;
+mod failure;
 mod input;
 mod output;
+pub mod paths;
 mod query;
 mod report;
 pub mod serve;
 mod show;
 mod show_system;
+mod table;
+mod tally;
+mod transport;
 mod trust;
 mod undelete;
 mod update;
@@ -28,7 +35,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::version;
+pub use completion::{CompletionArgs, ManArgs};
 use serve::ServeArgs;
+use serve::ignored::IgnoredRuntimeArgs;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -36,6 +45,7 @@ use serve::ServeArgs;
     name = "influxdb3",
     version = version::text(),
     about = "Time-series database, compatible with InfluxDB 3 Core: server and client in one",
+    after_long_help = failure::EXIT_CODES,
     disable_help_flag = true,
     disable_help_subcommand = true
 )]
@@ -47,6 +57,10 @@ pub struct Cli {
     /// The place where scripts for other servers give it; [`parse_line`] hands it on to `serve`
     #[arg(long, alias = "num-threads", value_name = "N", hide = true)]
     num_io_threads: Option<usize>,
+
+    /// What may stand there, too, and changes nothing.
+    #[command(flatten)]
+    ignored: IgnoredRuntimeArgs,
 
     /// Print a short help
     #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort)]
@@ -62,6 +76,12 @@ pub struct Cli {
 pub enum Command {
     /// Run the server
     Serve(Box<ServeArgs>),
+
+    /// Print what makes a shell complete commands and options
+    Completion(CompletionArgs),
+
+    /// Write the manual pages of all commands to a directory
+    Man(ManArgs),
 
     /// Anything that talks to a running server.
     #[command(flatten)]
@@ -105,14 +125,45 @@ pub fn parse() -> Cli {
 
 /// Reads `line`, the program's name first, like the command line.
 pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Cli {
-    hand_on_threads(Cli::parse_from(line))
+    hand_on(Cli::parse_from(with_joined_switches(line)))
 }
 
-fn hand_on_threads(mut cli: Cli) -> Cli {
-    if let (Some(Command::Serve(args)), Some(threads)) = (&mut cli.command, cli.num_io_threads) {
-        args.num_io_threads = Some(threads);
+/// Hands what stood before `serve` on to it.
+fn hand_on(mut cli: Cli) -> Cli {
+    if let Some(Command::Serve(args)) = &mut cli.command {
+        args.num_io_threads = cli.num_io_threads.or(args.num_io_threads);
+        args.ignored.0.append(&mut cli.ignored.0);
     }
     cli
+}
+
+/// Options that may be followed by `true` or `false`, or by an argument of its own.
+const SWITCHES: [&str; 1] = ["--accept-partial"];
+
+/// Joins such a value to its option by `=`, without which any argument would be taken for it.
+fn with_joined_switches(line: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for argument in line {
+        let is_value = argument == "true" || argument == "false";
+        match joined.last_mut() {
+            Some(last) if is_value && SWITCHES.iter().any(|switch| *last == **switch) => {
+                last.push("=");
+                last.push(argument);
+            }
+            _ => joined.push(argument),
+        }
+    }
+    joined
+}
+
+/// Prints what a shell completes by.
+pub fn complete(args: &CompletionArgs) -> ExitCode {
+    ended("Completion", completion::print(args))
+}
+
+/// Writes the manual.
+pub fn write_manual(args: &ManArgs) -> ExitCode {
+    ended("Man", completion::write_manual(args))
 }
 
 /// Runs a client command and reports its failure on stderr.
@@ -126,11 +177,15 @@ pub async fn run(command: ClientCommand) -> ExitCode {
         ClientCommand::Update(args) => ("Update", update::run(args).await),
         ClientCommand::Show(args) => ("Show", show::run(args).await),
     };
+    ended(verb, result)
+}
+
+fn ended(verb: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{verb} command failed: {error:#}");
-            ExitCode::FAILURE
+            failure::exit_code(&error)
         }
     }
 }
@@ -167,7 +222,7 @@ mod tests {
             ("influxdb3 --num-threads=3 serve --node-id n", 3),
             ("influxdb3 serve --node-id n --num-io-threads 3", 3),
         ] {
-            let cli = hand_on_threads(Cli::try_parse_from(line.split(' ')).expect(line));
+            let cli = hand_on(Cli::try_parse_from(line.split(' ')).expect(line));
             let Some(Command::Serve(args)) = cli.command else { panic!("{line}") };
             assert_eq!(args.num_io_threads, Some(expected), "{line}");
         }
@@ -258,6 +313,9 @@ mod tests {
             "influxdb3 q --database=servers --language=sql SELECT",
             "influxdb3 q -d servers --format json_lines SELECT",
             "influxdb3 w -d db --gzip --no-sync --accept-partial -q -p s cpu",
+            "influxdb3 w -d db --accept-partial=false --on-error stop --from-line 7 -f -",
+            "influxdb3 w -d db --accept-partial cpu",
+            "influxdb3 q -d db --no-truncate -o - -",
             "influxdb3 create table -d foo --tags a,b -f x:int64,y:utf8 bar",
             "influxdb3 delete table -d foo bar -y",
             "influxdb3 delete database foo --hard-delete 2030-01-01T00:00:00Z",

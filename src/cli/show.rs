@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use super::client::Client;
 use super::connection::ConnectionArgs;
-use super::output::{self, Format};
+use super::output::{self, Format, FormatArgs};
 use super::query::print_sql;
 use super::show_system::{self, SystemArgs};
 
@@ -39,9 +39,8 @@ struct ShowDatabasesArgs {
     #[arg(long)]
     show_deleted: bool,
 
-    /// Form of the result
-    #[arg(long, value_enum, default_value = "pretty")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 #[derive(Args, Debug)]
@@ -53,9 +52,8 @@ struct ShowRetentionArgs {
     #[arg(short, long, value_name = "DATABASE_NAME")]
     database: Option<String>,
 
-    /// Form of the result
-    #[arg(long, value_enum, default_value = "pretty")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(super) async fn run(args: ShowArgs) -> Result<()> {
@@ -67,18 +65,18 @@ pub(super) async fn run(args: ShowArgs) -> Result<()> {
 }
 
 async fn show_databases(args: ShowDatabasesArgs) -> Result<()> {
-    args.format.check_target(None)?;
-    let mut parameters = vec![("format", args.format.name())];
-    if args.show_deleted {
-        parameters.push(("show_deleted", "true"));
-    }
     let client = Client::new(args.connection, None)?;
-    let response = client.send(Method::GET, "/api/v3/configure/database", &parameters).await?;
-    output::copy(response, args.format, None).await
+    let ask = async |format: Format| {
+        let mut parameters = vec![("format", format.name())];
+        if args.show_deleted {
+            parameters.push(("show_deleted", "true"));
+        }
+        client.send(Method::GET, "/api/v3/configure/database", &parameters).await
+    };
+    output::print(args.format, None, ask).await
 }
 
 async fn show_retention(args: ShowRetentionArgs) -> Result<()> {
-    args.format.check_target(None)?;
     let client = Client::new(args.connection, None)?;
     print_sql(&client, "_internal", &retention_sql(args.database.as_deref()), args.format).await
 }

@@ -2,14 +2,15 @@
 
 use anyhow::{Context, Result, bail};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Subcommand};
+use clap::{Arg, Args, CommandFactory, Subcommand};
 use serde::Deserialize;
 
 use super::Cli;
 use super::client::Client;
 use super::connection::ConnectionArgs;
-use super::output::{Format, print_line};
-use super::query::{fetch_sql, print_sql};
+use super::failure::Failure;
+use super::output::{Format, FormatArgs, print_line};
+use super::query::{OWN_MARK, fetch_sql, print_sql};
 
 const TABLE_LIST_SQL: &str = "SELECT table_name, \
      array_agg(column_name ORDER BY ordinal_position) AS column_names \
@@ -52,9 +53,8 @@ enum What {
 
 #[derive(Args, Debug)]
 struct TableListArgs {
-    /// Form of the result
-    #[arg(long, value_enum, default_value = "pretty")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 #[derive(Args, Debug)]
@@ -71,9 +71,8 @@ struct TableArgs {
     #[arg(short, long, value_name = "COLUMNS", value_delimiter = ',')]
     select: Vec<String>,
 
-    /// Form of the result
-    #[arg(long, value_enum, default_value = "pretty")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 
     /// Name of the system table
     #[arg(value_name = "SYSTEM_TABLE")]
@@ -86,30 +85,43 @@ struct SummaryArgs {
     #[arg(short, long, value_name = "N", default_value_t = 10)]
     limit: u64,
 
-    /// Form of the result
-    #[arg(long, value_enum, default_value = "pretty")]
-    format: Format,
+    #[command(flatten)]
+    format: FormatArgs,
 }
 
 pub(super) async fn run(args: SystemArgs) -> Result<()> {
-    let Some(database) = args.database else {
-        let text = "the following required arguments were not provided:\n  \
-                    --database <DATABASE_NAME>\n";
-        Cli::command().error(ErrorKind::MissingRequiredArgument, text).exit()
-    };
+    let Some(database) = args.database else { missing_database(&args.what).exit() };
     let client = Client::new(args.connection, None)?;
     match args.what {
-        What::TableList(args) => {
-            args.format.check_target(None)?;
-            print_sql(&client, &database, TABLE_LIST_SQL, args.format).await
-        }
+        What::TableList(args) => print_sql(&client, &database, TABLE_LIST_SQL, args.format).await,
         What::Table(args) => show_table(&client, &database, args).await,
         What::Summary(args) => show_summary(&client, &database, args).await,
     }
 }
 
+/// What would be said if a global argument could be required.
+fn missing_database(what: &What) -> clap::Error {
+    let name = match what {
+        What::TableList(_) => "table-list",
+        What::Table(_) => "table",
+        What::Summary(_) => "summary",
+    };
+    let required = |database: Arg| database.global(false).required(true);
+    let mut command = Cli::command().mut_subcommand("show", |show| {
+        show.mut_subcommand("system", |system| system.mut_arg("database", required))
+    });
+    command.build();
+    let text = "the following required arguments were not provided:\n  --database <DATABASE_NAME>";
+    let path = ["show", "system", name];
+    let found =
+        path.iter().try_fold(&mut command, |command, name| command.find_subcommand_mut(name));
+    match found {
+        Some(command) => command.error(ErrorKind::MissingRequiredArgument, text),
+        None => Cli::command().error(ErrorKind::MissingRequiredArgument, text),
+    }
+}
+
 async fn show_table(client: &Client, database: &str, args: TableArgs) -> Result<()> {
-    args.format.check_target(None)?;
     let known = table_names(client, database).await?;
     if !known.contains(&args.name) {
         bail!(
@@ -122,8 +134,9 @@ async fn show_table(client: &Client, database: &str, args: TableArgs) -> Result<
 }
 
 async fn show_summary(client: &Client, database: &str, args: SummaryArgs) -> Result<()> {
-    if args.format == Format::Parquet {
-        bail!("a summary is several tables, which one parquet file cannot hold");
+    if args.format.format == Format::Parquet {
+        let text = "a summary is several tables, which one parquet file cannot hold";
+        return Err(Failure::usage(text).into());
     }
     for name in table_names(client, database).await? {
         print_line(&format!("{name} summary:"))?;
@@ -148,6 +161,9 @@ async fn table_names(client: &Client, database: &str) -> Result<Vec<String>> {
 fn table_sql(name: &str, select: &[String], order_by: &[String], limit: u64) -> String {
     let columns = if select.is_empty() { "*".to_owned() } else { quoted_list(select) };
     let mut sql = format!("SELECT {columns} FROM system.{}", quoted(name));
+    if name == "queries" {
+        sql += &format!(" WHERE query_text NOT LIKE '{OWN_MARK}%'");
+    }
     let order = match (order_by, default_order(name)) {
         ([], Some(column)) => Some(quoted(column)),
         ([], None) => None,
@@ -199,7 +215,8 @@ mod tests {
             &[],
             &[],
             100,
-            r#"SELECT * FROM system."queries" ORDER BY "end2end_duration" LIMIT 100"#,
+            "SELECT * FROM system.\"queries\" WHERE query_text NOT LIKE '/* influxdb3 show */ %' \
+             ORDER BY \"end2end_duration\" LIMIT 100",
         );
         check(
             "last_caches",

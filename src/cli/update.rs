@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Subcommand};
 use protocols::durations::parse_duration;
 use reqwest::Method;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::create::retention_text;
+use super::failure::Failure;
 use super::output::print_line;
 
 /// Options of `update`.
@@ -55,7 +56,10 @@ async fn update_database(args: UpdateDatabaseArgs) -> Result<()> {
     let period = match args.retention_period {
         Some(Retention::Forever) => Value::Null,
         Some(Retention::For(period)) => retention_text(period)?.into(),
-        None => return None.context("--retention-period is required for update database"),
+        None => {
+            let text = "--retention-period is required for update database";
+            return Err(Failure::usage(text).into());
+        }
     };
     let body = json!({ "db": args.database.name, "retention_period": period });
     let client = Client::new(args.connection, None)?;

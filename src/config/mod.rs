@@ -5,6 +5,7 @@ pub mod sizes;
 mod store;
 
 use crate::boot;
+use crate::cli::serve::ignored::IgnoredArgs;
 use crate::cli::serve::query::ParquetCacheArgs;
 use crate::cli::serve::{ServeArgs, TlsArgs};
 use crate::port::tls::TlsOptions;
@@ -152,12 +153,15 @@ fn ingest_bytes(memory: usize, members: usize, body_bytes_max: usize) -> usize {
 fn node_id(args: &ServeArgs) -> anyhow::Result<String> {
     let id = match (&args.node_id, &args.node_id_from_env) {
         (Some(id), _) => id.clone(),
-        (None, Some(variable)) => std::env::var(variable).map_err(|_| {
-            anyhow::anyhow!(
-                "Must set INFLUXDB3_NODE_IDENTIFIER_PREFIX={variable} to a valid env var value \
-                 for the node id"
-            )
-        })?,
+        (None, Some(variable)) => {
+            let id = std::env::var(variable).ok().filter(|id| !id.is_empty());
+            id.ok_or_else(|| {
+                anyhow::anyhow!(
+                    "Must set INFLUXDB3_NODE_IDENTIFIER_PREFIX={variable} to a valid env var value \
+                     for the node id"
+                )
+            })?
+        }
         (None, None) => anyhow::bail!("a node id is required: --node-id <NODE_ID>"),
     };
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -207,5 +211,12 @@ fn warnings(args: &ServeArgs) -> Vec<String> {
         }
         MemorySize::Bytes(_) | MemorySize::Percent(_) => None,
     });
-    unitless.chain(store::warnings(&args.object_store)).collect()
+    unitless.chain(store::warnings(&args.object_store)).chain(ignored(&args.ignored)).collect()
+}
+
+/// One line for all options that change nothing.
+fn ignored(args: &IgnoredArgs) -> Option<String> {
+    let names = args.0.join(", ");
+    (!names.is_empty())
+        .then(|| format!("accepted without effect, as they mean nothing here: {names}"))
 }

@@ -4,7 +4,9 @@ use crate::cli::serve::object_store::{CloudArgs, ObjectStoreArgs, ObjectStoreKin
 use actors::runtime::objects::options::{
     AzureOptions, GoogleOptions, RemoteOptions, S3Options, Secret, Storage,
 };
+use protocols::redact::without_credentials;
 use std::path::PathBuf;
+use url::Url;
 
 /// What is chosen, and whether everything is there that it needs.
 ///
@@ -60,6 +62,27 @@ fn require(store: &str, settings: &[(&str, bool)]) -> anyhow::Result<()> {
     if absent.is_empty() { Ok(()) } else { Err(missing(store, &absent)) }
 }
 
+/// Where a store is reached. `http` is the option that allows a URL without TLS, its variable, and
+/// whether it is given.
+fn endpoint(
+    option: &str,
+    value: &Option<String>,
+    (allow, variable, allows_http): (&str, &str, bool),
+) -> anyhow::Result<Option<String>> {
+    let Some(text) = given(value) else { return Ok(None) };
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    // The text itself may hold a password.
+    let Some(url) = url.filter(Url::has_host) else {
+        anyhow::bail!("--{option} is not the URL of a store: it begins with https:// or http://");
+    };
+    anyhow::ensure!(
+        allows_http || url.scheme() == "https",
+        "--{option} {} is without TLS: allow that by --{allow} ({variable}=true), or use https://",
+        without_credentials(&text)
+    );
+    Ok(Some(text))
+}
+
 fn s3(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
     let bucket = given(&args.bucket);
     let (key, secret) = (given(&args.s3.aws_access_key_id), given(&args.s3.aws_secret_access_key));
@@ -71,10 +94,12 @@ fn s3(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
             ("aws-secret-access-key", secret.is_some() || key.is_none()),
         ],
     )?;
+    let http = ("aws-allow-http", "AWS_ALLOW_HTTP", args.s3.aws_allow_http);
+    let endpoint = endpoint("aws-endpoint", &args.s3.aws_endpoint, http)?;
     Ok(Storage::S3(Box::new(S3Options {
         bucket: bucket.unwrap_or_default(),
         region: args.s3.aws_default_region.clone(),
-        endpoint: given(&args.s3.aws_endpoint),
+        endpoint,
         access_key_id: key,
         secret_access_key: secret.map(Secret),
         session_token: given(&args.s3.aws_session_token).map(Secret),
@@ -106,11 +131,13 @@ fn azure(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
         "azure",
         &[("bucket", container.is_some()), ("azure-storage-account", account.is_some())],
     )?;
+    let http = ("azure-allow-http", "AZURE_ALLOW_HTTP", args.clouds.azure_allow_http);
+    let endpoint = endpoint("azure-endpoint", azure_endpoint, http)?;
     Ok(Storage::Azure(Box::new(AzureOptions {
         container: container.unwrap_or_default(),
         account: account.unwrap_or_default(),
         access_key: given(azure_storage_access_key).map(Secret),
-        endpoint: given(azure_endpoint),
+        endpoint,
         allow_http: args.clouds.azure_allow_http,
         remote: remote(&args.remote),
     })))

@@ -156,7 +156,7 @@ impl MessageBody for Observed {
         match &piece {
             None => self.exchange.is_complete = true,
             Some(Ok(bytes)) => self.exchange.body_bytes += bytes.len() as u64,
-            Some(Err(error)) => tracing::error!(
+            Some(Err(error)) => tracing::warn!(
                 %error,
                 method = %self.exchange.method,
                 path = %self.exchange.path,
@@ -168,7 +168,7 @@ impl MessageBody for Observed {
 }
 
 /// Tells of a failed request: neither its query string nor its headers, which may hold
-/// credentials.
+/// credentials. Only what is this server's fault is an error.
 fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -177,16 +177,25 @@ fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>) {
     let req = response.request();
     let extensions = response.response().extensions();
     let error = extensions.get::<FailureText>().map_or(status.as_str(), |text| &text.0);
-    tracing::error!(
-        parent: span,
-        error,
-        method = %req.method(),
-        path = req.path(),
-        content_length = header(req.headers(), CONTENT_LENGTH.as_str()),
-        database = database(req.query_string()).as_deref(),
-        client_ip = client_ip(req).as_deref(),
-        "Error while handling request"
-    );
+    macro_rules! told {
+        ($log:ident) => {
+            tracing::$log!(
+                parent: span,
+                error,
+                method = %req.method(),
+                path = req.path(),
+                content_length = header(req.headers(), CONTENT_LENGTH.as_str()),
+                database = database(req.query_string()).as_deref(),
+                client_ip = client_ip(req).as_deref(),
+                "Error while handling request"
+            )
+        };
+    }
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => told!(warn),
+        status if status.is_server_error() => told!(error),
+        _ => told!(info),
+    }
 }
 
 /// The `db` parameter.

@@ -22,6 +22,7 @@ mod guide;
 mod health;
 mod load_profile;
 mod memory;
+mod options;
 mod query;
 mod query_errors;
 mod readme;

@@ -185,12 +185,15 @@ fn a_self_signed_authority_is_trusted_as_the_server_that_it_is() {
 
     // Neither without a word, nor by another name, nor for another certificate of the same key.
     let unknown = ["query", "-H", &url, "-d", "d", "SELECT t FROM m"];
-    assert_ne!(shell.run(&unknown, b"").code, 0);
+    let untrusted = ["its certificate is not trusted", "--tls-ca FILE"];
+    shell.fails(&unknown, 3, &untrusted);
     let by_number = url.replace("localhost", "127.0.0.1");
     let by_number = ["query", "-H", &by_number, "--tls-ca", &path, "-d", "d", "SELECT t FROM m"];
-    assert_ne!(shell.run(&by_number, b"").code, 0);
+    shell.fails(&by_number, 3, &untrusted);
     fs::write(identity.certificate_file(), certificate("localhost").pem()).unwrap();
-    assert_ne!(shell.run(&query, b"").code, 0);
+    shell.fails(&query, 3, &untrusted);
+    let plain = ["query", "-H", &url.replace("https", "http"), "-d", "d", "SELECT t FROM m"];
+    shell.fails(&plain, 3, &["broke off", "a server with TLS is reached by https://"]);
 }
 
 #[test]

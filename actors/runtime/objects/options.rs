@@ -1,5 +1,6 @@
 //! Which object store, and how it is reached.
 
+use protocols::redact::without_credentials;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,12 +42,17 @@ impl fmt::Display for Storage {
             Self::MemoryThrottled => write!(f, "slowed memory (nothing survives a restart)"),
             Self::Directory(root) => write!(f, "{}", root.display()),
             Self::S3(s3) => match &s3.endpoint {
-                Some(endpoint) => write!(f, "S3 bucket '{}' at {endpoint}", s3.bucket),
+                Some(endpoint) => {
+                    write!(f, "S3 bucket '{}' at {}", s3.bucket, without_credentials(endpoint))
+                }
                 None => write!(f, "S3 bucket '{}' in {}", s3.bucket, s3.region),
             },
             Self::Google(google) => write!(f, "Google Cloud Storage bucket '{}'", google.bucket),
             Self::Azure(azure) => match &azure.endpoint {
-                Some(endpoint) => write!(f, "Azure container '{}' at {endpoint}", azure.container),
+                Some(endpoint) => {
+                    let endpoint = without_credentials(endpoint);
+                    write!(f, "Azure container '{}' at {endpoint}", azure.container)
+                }
                 None => {
                     write!(f, "Azure container '{}' of '{}'", azure.container, azure.account)
                 }

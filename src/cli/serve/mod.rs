@@ -1,12 +1,16 @@
 //! Options of `influxdb3 serve`.
 
+pub mod ignored;
 pub mod object_store;
 pub mod query;
 pub mod storage;
 
+use self::ignored::IgnoredArgs;
 use self::object_store::ObjectStoreArgs;
 use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
 use self::storage::StorageArgs;
+use crate::cli::paths::path;
+use crate::config::sizes::parse_bytes;
 use crate::port::tls::TlsVersion;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -32,6 +36,8 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object an event
     Json,
+    /// One line an event, all of it `key=value`
+    Logfmt,
 }
 
 /// Run the server.
@@ -70,13 +76,13 @@ pub struct ServeArgs {
     )]
     pub http_bind: String,
 
-    /// Largest request body in bytes, on the wire and decompressed
+    /// Largest request body, on the wire and decompressed
     #[arg(
         long,
-        value_name = "BYTES",
+        value_name = "SIZE",
         env = "INFLUXDB3_MAX_HTTP_REQUEST_SIZE",
         default_value_t = protocols::limits::HTTP_BODY_BYTES_MAX,
-        value_parser = positive,
+        value_parser = parse_bytes,
         hide_short_help = true
     )]
     pub max_http_request_size: usize,
@@ -86,7 +92,7 @@ pub struct ServeArgs {
     pub tls: TlsArgs,
 
     /// After binding, write `host:port` to this file, which must not exist
-    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TCP_LISTENER_FILE_PATH", hide = true)]
+    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TCP_LISTENER_FILE_PATH", value_parser = path(), hide = true)]
     pub tcp_listener_file_path: Option<PathBuf>,
 
     /// Answer everybody. Without this, only requests from this machine are answered, as long as
@@ -132,20 +138,32 @@ pub struct ServeArgs {
     #[arg(long, value_parser = parse_duration, env = "INFLUXDB3_SHUTDOWN_TIMEOUT", default_value = "30s", hide_short_help = true)]
     pub shutdown_timeout: Duration,
 
-    /// Accepted for scripts written for other servers: this one never sends telemetry
-    #[arg(long, env = "INFLUXDB3_TELEMETRY_DISABLE_UPLOAD", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide = true)]
-    pub disable_telemetry_upload: bool,
+    /// Options that change nothing here.
+    #[command(flatten)]
+    pub ignored: IgnoredArgs,
 }
 
 /// Encryption of connections.
 #[derive(Args, Debug)]
 pub struct TlsArgs {
     /// PEM file with the server's certificate: connections are encrypted
-    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TLS_CERT", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_CERT",
+        value_parser = path(),
+        requires = "tls_key"
+    )]
     pub tls_cert: Option<PathBuf>,
 
     /// PEM file with the certificate's private key
-    #[arg(long, value_name = "FILE", env = "INFLUXDB3_TLS_KEY", requires = "tls_cert")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_KEY",
+        value_parser = path(),
+        requires = "tls_cert"
+    )]
     pub tls_key: Option<PathBuf>,
 
     /// Oldest version of TLS that clients may use
@@ -166,6 +184,10 @@ pub struct LogArgs {
     /// What to log: a level, or a list of `module=level`
     #[arg(long, value_name = "FILTER", env = "INFLUXDB3_LOG_FILTER", default_value = "info")]
     pub log_filter: String,
+
+    /// Log what the libraries say too where --log-filter is `debug` or `trace`, not only this program
+    #[arg(long, env = "INFLUXDB3_DISABLE_LOG_FILTER_NOISE_REDUCTION", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide_short_help = true)]
+    pub disable_log_filter_noise_reduction: bool,
 
     /// -v logs what `info` does, -vv debug, -vvv trace; wins over --log-filter
     #[arg(short, long, action = ArgAction::Count)]

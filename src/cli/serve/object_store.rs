@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::positive;
+use crate::cli::paths::path;
+use crate::config::sizes::parse_bytes;
 
 /// Where a server keeps its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,7 +41,7 @@ pub struct ObjectStoreArgs {
     pub object_store: ObjectStoreKind,
 
     /// Directory of the file store [default: ~/.influxdb]
-    #[arg(long, value_name = "DIR", env = "INFLUXDB3_DB_DIR")]
+    #[arg(long, value_name = "DIR", env = "INFLUXDB3_DB_DIR", value_parser = path())]
     pub data_dir: Option<PathBuf>,
 
     /// Bucket or container of a remote store; it must exist
@@ -138,7 +140,7 @@ pub struct S3Args {
     /// JSON file with `aws_access_key_id`, `aws_secret_access_key`, `aws_session_token` and
     /// `expiry` (Unix seconds), the last two being optional. It wins over the other options, and is
     /// read again at the expiry, every hour, and when the store refuses what it said
-    #[arg(long, value_name = "FILE", env = "AWS_CREDENTIALS_FILE", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", env = "AWS_CREDENTIALS_FILE", value_parser = path(), hide_short_help = true)]
     pub aws_credentials_file: Option<PathBuf>,
 }
 
@@ -146,7 +148,7 @@ pub struct S3Args {
 #[derive(Args, Debug)]
 pub struct CloudArgs {
     /// File with the key of a service account
-    #[arg(long, value_name = "FILE", env = "GOOGLE_SERVICE_ACCOUNT", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", env = "GOOGLE_SERVICE_ACCOUNT", value_parser = path(), hide_short_help = true)]
     pub google_service_account: Option<PathBuf>,
 
     /// Storage account
@@ -190,12 +192,12 @@ pub struct RemoteArgs {
     #[arg(long, env = "INFLUXDB3_OBJECT_STORE_HTTP2_ONLY", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide_short_help = true)]
     pub object_store_http2_only: bool,
 
-    /// Largest HTTP/2 frame in bytes
+    /// Largest HTTP/2 frame
     #[arg(
         long,
-        value_name = "BYTES",
+        value_name = "SIZE",
         env = "INFLUXDB3_OBJECT_STORE_HTTP2_MAX_FRAME_SIZE",
-        value_parser = clap::value_parser!(u32).range(16_384..=16_777_215),
+        value_parser = frame_bytes,
         hide_short_help = true
     )]
     pub object_store_http2_max_frame_size: Option<u32>,
@@ -230,9 +232,16 @@ pub struct RemoteArgs {
         long,
         value_name = "FILE",
         env = "INFLUXDB3_OBJECT_STORE_TLS_CA",
+        value_parser = path(),
         hide_short_help = true
     )]
     pub object_store_tls_ca: Option<PathBuf>,
+}
+
+fn frame_bytes(text: &str) -> Result<u32, String> {
+    let range = 16_384..=16_777_215; // RFC 9113, 4.2
+    let bytes = u32::try_from(parse_bytes(text)?).ok().filter(|bytes| range.contains(bytes));
+    bytes.ok_or_else(|| format!("'{text}' is not in {} to {} bytes", range.start(), range.end()))
 }
 
 fn no_cache_endpoint(_: &str) -> Result<String, String> {

@@ -161,37 +161,6 @@ pub struct StorageArgs {
     /// How often files are looked for whose rows are older than their database's retention period
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_RETENTION_CHECK_INTERVAL", default_value = "30m", hide_short_help = true)]
     pub retention_check_interval: Duration,
-
-    /// Options that change nothing here.
-    #[command(flatten)]
-    pub ignored: IgnoredArgs,
-}
-
-/// Accepted for scripts written for other servers; they change nothing here.
-#[derive(Args, Debug)]
-pub struct IgnoredArgs {
-    /// Changes nothing: the list of Parquet files is loaded whole at start, so none is out of sight
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_GEN1_LOOKBACK_DURATION", hide = true)]
-    pub gen1_lookback_duration: Option<Duration>,
-
-    /// Changes nothing: the list of Parquet files is rewritten by itself before it grows long
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_CHECKPOINT_INTERVAL", hide = true)]
-    pub checkpoint_interval: Option<Duration>,
-
-    /// Changes nothing: the list of Parquet files is held in memory whole, so there are no parts of
-    /// it to keep or drop
-    #[arg(long, value_name = "N", env = "INFLUXDB3_TABLE_INDEX_CACHE_MAX_ENTRIES", hide = true)]
-    pub table_index_cache_max_entries: Option<usize>,
-
-    /// Changes nothing: the list of Parquet files is held in memory whole, so no parts of it are
-    /// fetched
-    #[arg(
-        long,
-        value_name = "N",
-        env = "INFLUXDB3_TABLE_INDEX_CACHE_CONCURRENCY_LIMIT",
-        hide = true
-    )]
-    pub table_index_cache_concurrency_limit: Option<usize>,
 }
 
 fn snapshot_concurrency(text: &str) -> Result<usize, String> {
