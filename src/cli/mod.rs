@@ -132,7 +132,7 @@ pub fn parse_line(line: impl IntoIterator<Item = OsString>) -> Cli {
 fn hand_on(mut cli: Cli) -> Cli {
     if let Some(Command::Serve(args)) = &mut cli.command {
         args.num_io_threads = cli.num_io_threads.or(args.num_io_threads);
-        args.ignored.0.append(&mut cli.ignored.0);
+        args.ignored.meaningless.append(&mut cli.ignored.0);
     }
     cli
 }

@@ -214,9 +214,13 @@ fn warnings(args: &ServeArgs) -> Vec<String> {
     unitless.chain(store::warnings(&args.object_store)).chain(ignored(&args.ignored)).collect()
 }
 
-/// One line for all options that change nothing.
-fn ignored(args: &IgnoredArgs) -> Option<String> {
-    let names = args.0.join(", ");
-    (!names.is_empty())
-        .then(|| format!("accepted without effect, as they mean nothing here: {names}"))
+/// One line for all options that mean nothing, and one for those that would if there was what they
+/// are about.
+fn ignored(args: &IgnoredArgs) -> impl Iterator<Item = String> {
+    let told = [
+        ("accepted without effect, as they mean nothing here", &args.meaningless),
+        ("there is no processing engine yet, so no trigger runs, in spite of", &args.engine),
+    ];
+    let told = told.into_iter().filter(|(_, names)| !names.is_empty());
+    told.map(|(text, names)| format!("{text}: {}", names.join(", ")))
 }
