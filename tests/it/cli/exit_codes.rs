@@ -11,7 +11,7 @@ fn what_the_server_refuses_is_1() {
         client.must_write("d", "m,t=a f=1 1");
         for (sql, texts) in [
             ("SELEC 1", ["syntax error at line 1, column 1: ", "\n  SELEC 1\n  ^\n"]),
-            ("SELECT *\nFRM m", ["syntax error at line 2, column 5: ", "\n  FRM m\n      ^\n"]),
+            ("SELECT *\nFRM m", ["syntax error at line 2, column 1: ", "\n  FRM m\n  ^\n"]),
             ("SELECT f +", ["syntax error at line 1, column 11: ", "the end of the statement"]),
             ("SELECT nope FROM m", ["[400 Bad Request]", "nope"]),
             ("SELECT * FROM nope", ["[400 Bad Request]", "table 'public.iox.nope' not found"]),
