@@ -1,7 +1,7 @@
 //! `influxdb3 completion` and `influxdb3 man`: the command line's own description, for shells and
 //! for `man`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::Cli;
+use super::output::print_line;
 use super::paths::path;
 
 const NAME: &str = "influxdb3";
@@ -41,7 +42,7 @@ pub(super) fn print(args: &CompletionArgs) -> Result<()> {
             script = script.replace(&format!(" --{name} "), " ");
         }
     }
-    io::stdout().write_all(script.as_bytes()).context("cannot write the result")
+    print_line(script.trim_end())
 }
 
 /// Names of options that no help shows.

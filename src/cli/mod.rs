@@ -99,10 +99,10 @@ pub enum ClientCommand {
     #[command(visible_alias = "q")]
     Query(query::QueryArgs),
 
-    /// Create a database or a table
+    /// Create a database, a table or a cache
     Create(create::CreateArgs),
 
-    /// Delete a database or a table
+    /// Delete a database, a table or a cache
     Delete(delete::DeleteArgs),
 
     /// Bring a deleted database or table back

@@ -68,7 +68,7 @@ impl Config {
         Ok(Self {
             http_bind: http_bind(&args.http_bind)?,
             body_bytes_max: args.max_http_request_size,
-            tls: tls(&args.tls),
+            tls: tls(&args.tls)?,
             listener_file: args.tcp_listener_file_path.clone(),
             without_auth: args.without_auth,
             storage: store::storage(&args.object_store)?,
@@ -182,9 +182,16 @@ fn http_bind(text: &str) -> anyhow::Result<SocketAddr> {
         .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for --http-bind: use host:port"))
 }
 
-fn tls(args: &TlsArgs) -> Option<TlsOptions> {
-    let (certificate, key) = args.tls_cert.clone().zip(args.tls_key.clone())?;
-    Some(TlsOptions { certificate, key, minimum: args.tls_minimum_version })
+fn tls(args: &TlsArgs) -> anyhow::Result<Option<TlsOptions>> {
+    let minimum = args.tls_minimum_version;
+    match (args.tls_cert.clone(), args.tls_key.clone()) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Ok(Some(TlsOptions { certificate, key, minimum })),
+        _ => anyhow::bail!(
+            "tls requires both a cert and a key file to be passed in to work: --tls-cert and \
+             --tls-key"
+        ),
+    }
 }
 
 fn parquet_cache(args: &ParquetCacheArgs, memory: usize) -> Option<ParquetCacheOptions> {

@@ -263,5 +263,8 @@ fn files_that_are_no_certificate_stop_the_start() {
     let other = Identity::new();
     refused(&certificate, &text(&other.key_file()), &["TLS certificate", "with key"]);
     let (status, said) = Setup::memory().with(&["--tls-cert", &certificate]).start_refused();
-    assert!(!status.success() && said.contains("--tls-key"), "{said}");
+    assert_eq!(status.code(), Some(1), "{said}");
+    let both =
+        "Serve command failed: tls requires both a cert and a key file to be passed in to work";
+    assert!(said.contains(both) && said.contains("--tls-key"), "{said}");
 }

@@ -151,8 +151,7 @@ pub struct TlsArgs {
         long,
         value_name = "FILE",
         env = "INFLUXDB3_TLS_CERT",
-        value_parser = path(),
-        requires = "tls_key"
+        value_parser = path()
     )]
     pub tls_cert: Option<PathBuf>,
 
@@ -161,8 +160,7 @@ pub struct TlsArgs {
         long,
         value_name = "FILE",
         env = "INFLUXDB3_TLS_KEY",
-        value_parser = path(),
-        requires = "tls_cert"
+        value_parser = path()
     )]
     pub tls_key: Option<PathBuf>,
 
