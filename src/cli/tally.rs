@@ -48,11 +48,17 @@ impl Tally {
     /// The server refused a request or some of its lines. Returns how many of them it stored.
     pub(super) fn add_refused(&mut self, batch: &Batch, refused: &Refused) -> u64 {
         let Ok(answer) = serde_json::from_slice::<Answer>(&refused.body) else {
-            self.reason.get_or_insert_with(|| refused.to_string());
             self.refused += batch.lines;
-            let rows = batch.first_row..batch.next_row;
-            let text = format!("  lines {} to {}: {refused}", rows.start, rows.end - 1);
-            self.show(rows.start, text);
+            let mut text = match batch.lines {
+                1 => format!("  line {}", batch.first_row),
+                _ => format!("  lines {} to {}", batch.first_row, batch.next_row - 1),
+            };
+            let words = refused.to_string();
+            // The first reason stands above all lines.
+            if *self.reason.get_or_insert_with(|| words.clone()) != words {
+                text += &format!(": {words}");
+            }
+            self.show(batch.first_row, text);
             return 0;
         };
         let words =

@@ -121,7 +121,7 @@ fn a_request_that_is_refused_as_a_whole_is_told_by_its_lines() {
     let outcome = shell.run(&arguments, lines.as_bytes());
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("[413 Payload Too Large]"), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("  lines 2 to 2: "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("\n  line 2\n"), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("3 lines sent: 2 stored, 1 refused"), "{}", outcome.stderr);
     assert_eq!(server.client.count("d", "m"), 2);
 }
