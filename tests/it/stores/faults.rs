@@ -24,7 +24,7 @@ fn tls_is_demanded_unless_told_otherwise() {
     let bucket = S3.bucket();
     let (status, log) = bucket.setup().without("--aws-allow-http").start_refused();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("cannot use S3 bucket"), "{log}");
+    assert!(log.contains("is without TLS: allow that by --aws-allow-http"), "{log}");
 }
 
 #[test]
