@@ -1,14 +1,16 @@
 //! The binary: server and client in one.
 
+use actors::query::Counting;
 use influxdb3::cli::{self, Command};
 use influxdb3::server;
+use mimalloc::MiMalloc;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Line protocol comes in as large short-lived buffers on many threads, which this allocator
-/// hands back and forth much faster than the C library's.
+/// hands back and forth much faster than the C library's. What queries take of it is counted.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counting<MiMalloc> = Counting::new(MiMalloc);
 
 fn main() -> ExitCode {
     let command = cli::parse().command.or_else(|| cli::parse_line(quick_start()).command);

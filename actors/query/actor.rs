@@ -10,6 +10,7 @@ use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::prepare;
 use super::provider::{Files, ScanContext};
 use super::running::{Job, Stop};
+use super::scope::{Pool, Scope};
 use super::session::Sessions;
 use super::shapes::Shapes;
 use super::statement::{self, View};
@@ -19,6 +20,7 @@ use crate::cache_kit::CacheDirectory;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock;
 use crate::runtime::mailbox::{Responder, SharedResponder};
+use anyhow::Context;
 use datafusion::error::Result;
 use futures::FutureExt;
 use protocols::error::ErrorKind;
@@ -54,10 +56,18 @@ pub struct Query {
     files: Files,
     runtime: QueryRuntime,
     sessions: Arc<Sessions>,
+    memory: Arc<Pool>,
     shapes: Shapes,
     places: Arc<Semaphore>,
     log: QueryLog,
     caches: Option<CacheDirectory>,
+}
+
+/// A query that may run.
+struct Admitted {
+    found: Database,
+    place: OwnedSemaphorePermit,
+    scope: Arc<Scope>,
 }
 
 /// A database as of a state of the catalog.
@@ -70,9 +80,16 @@ impl Query {
     /// An actor that runs its queries on `runtime`.
     ///
     /// # Errors
-    /// When a setting of the engine is unknown or has a value that does not fit.
+    /// When a setting of the engine is unknown or has a value that does not fit, or there is no
+    /// directory to write to.
     pub fn new(config: QueryConfig, runtime: QueryRuntime) -> anyhow::Result<Self> {
-        let sessions = Sessions::new(config.threads, config.memory_pool_bytes, &config.settings)?;
+        let sessions = Sessions::new(
+            config.threads,
+            config.memory_pool_bytes,
+            config.spill.as_ref(),
+            &config.settings,
+        )?;
+        let memory = Pool::open(config.memory_pool_bytes, config.query_memory_bytes);
         let files = Files {
             node: Arc::from(config.node.as_str()),
             store: Arc::clone(&config.objects.store),
@@ -86,6 +103,7 @@ impl Query {
             log: QueryLog::new(config.log_entries_max),
             caches: None,
             sessions: Arc::new(sessions),
+            memory: memory.context("there are too many servers in one process")?,
             shapes: Shapes::new(PLANS_BYTES_MAX),
             config,
             runtime,
@@ -154,20 +172,27 @@ impl Query {
         place.map_err(|_| errors::too_many_queries(self.config.max_concurrent))
     }
 
+    /// What a query needs to run.
+    fn admit(&self, db: &str) -> Result<Admitted, QueryError> {
+        let (found, place) = (self.database(db)?, self.place()?);
+        let scope = self.memory.scope().ok_or_else(errors::too_many_accounts)?;
+        Ok(Admitted { found, place, scope })
+    }
+
     /// Begins to look after a query whose asker waits for `reply`.
-    fn watch<T, M>(&self, reply: Responder<M>) -> (SharedResponder<M>, Arc<Job>)
+    fn watch<T, M>(&self, reply: Responder<M>, scope: Arc<Scope>) -> (SharedResponder<M>, Arc<Job>)
     where
         T: Send,
         M: Command<Reply = Result<T, QueryError>>,
     {
         let reply = SharedResponder::from(reply);
-        let job = self.runtime.running().enter(reply.clone(), self.config.timeout);
+        let job = self.runtime.running().enter(reply.clone(), self.config.timeout, scope);
         (reply, job)
     }
 
     /// Runs `work` on threads of its own.
     fn run(&self, job: &Job, work: impl Future<Output = ()> + Send + 'static) {
-        if let Err(error) = self.runtime.run(work) {
+        if let Err(error) = self.runtime.run(job.scope().wrap(work)) {
             job.stop(Stop::Failed(errors::no_threads(&error)));
         }
     }
@@ -178,8 +203,7 @@ impl Query {
         reply: Responder<RunStatement>,
     ) -> Result<(), (Responder<RunStatement>, QueryError)> {
         let RunStatement { statement, delivery } = message;
-        let admitted = self.database(&statement.db).and_then(|db| Ok((db, self.place()?)));
-        let (found, place) = match admitted {
+        let Admitted { found, place, scope } = match self.admit(&statement.db) {
             Ok(admitted) => admitted,
             Err(error) => return Err((reply, error)),
         };
@@ -194,7 +218,7 @@ impl Query {
         let names_log = statement.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };
         let view = self.view(found, caches, log, self.scan_context(now_ns));
-        let (reply, job) = self.watch(reply);
+        let (reply, job) = self.watch(reply, scope);
         let course = Course {
             reply,
             job: Arc::clone(&job),
@@ -237,22 +261,20 @@ impl Query {
         M: Command<Reply = Result<T, QueryError>>,
         W: Future<Output = Result<T>> + Send,
     {
-        let admitted = self.database(db).and_then(|db| Ok((db, self.place()?)));
-        let (found, place) = match admitted {
+        let Admitted { found, place, scope } = match self.admit(db) {
             Ok(admitted) => admitted,
             Err(error) => return reply.answer(Err(error)),
         };
         let caches = self.caches_of(&found.schema);
         let context = self.scan_context(self.config.clock.now_ns());
         let view = self.view(found, caches, Vec::new(), context);
-        let (reply, job) = self.watch(reply);
+        let (reply, job) = self.watch(reply, scope);
         let watched = Arc::clone(&job);
         self.run(&job, async move {
-            let work = statement::with_counted_constants(work(view));
             tokio::select! {
                 biased;
                 _ = watched.stopped() => {}
-                found = AssertUnwindSafe(work).catch_unwind() => reply.answer(match found {
+                found = AssertUnwindSafe(work(view)).catch_unwind() => reply.answer(match found {
                     Ok(found) => found.map_err(|error| errors::from_engine(&error)),
                     Err(_) => Err(errors::panicked()),
                 }),
@@ -334,8 +356,11 @@ impl Receive<ScanTable> for Query {
         };
         let view = self.view(found, self.caches_of(&db), Vec::new(), context.clone());
         let scan = TableScan { message, db, table, context, view };
+        let Some(scope) = self.memory.scope() else {
+            return reply.answer(Err(errors::too_many_accounts()));
+        };
         let reply = SharedResponder::from(reply);
-        let job = self.runtime.running().enter(reply.clone(), None);
+        let job = self.runtime.running().enter(reply.clone(), None, scope);
         let course = Course {
             reply,
             job: Arc::clone(&job),

@@ -8,6 +8,7 @@ use crate::runtime::published::Published;
 use crate::runtime::vitals::Roster;
 use crate::store::StoreShards;
 use protocols::schema::CatalogSnapshot;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -35,6 +36,10 @@ pub struct QueryConfig {
     pub threads: usize,
     /// Memory that all queries share.
     pub memory_pool_bytes: usize,
+    /// What one of them may take of it.
+    pub query_memory_bytes: usize,
+    /// Where queries write what they cannot hold in memory, if they may.
+    pub spill: Option<SpillOptions>,
     /// How long a query may take, until its last row has been handed over.
     pub timeout: Option<Duration>,
     /// How long a query waits for its reader to take the next rows.
@@ -47,6 +52,15 @@ pub struct QueryConfig {
     pub log_entries_max: usize,
     /// What the server says of itself.
     pub server: Arc<ServerFacts>,
+}
+
+/// Files that last as long as their query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpillOptions {
+    /// Where they are. It is made if there is none.
+    pub directory: PathBuf,
+    /// Bytes that those of all queries may have together.
+    pub bytes_max: u64,
 }
 
 /// What `system.nodes` and `system.actors` show.

@@ -23,7 +23,8 @@
 //! A query sees one catalog snapshot from its first look at a name to its end, and changes
 //! nothing. A statement that does not get one of the places is refused at once. A result that ends
 //! without an error is complete. Dropping the stream ends the query. No thread that admits queries,
-//! looks at their deadlines or ends them ever executes a plan.
+//! looks at their deadlines or ends them ever executes a plan. Whatever a query does, it ends soon
+//! after it is told to, and when it has taken more memory than its share (see `scope`).
 //!
 //! ## On failure
 //! Rebuilt with an empty log. Queries that run go on. A panic inside a query is that query's
@@ -36,17 +37,18 @@ mod config;
 mod corrections;
 mod errors;
 mod functions;
+mod growth;
 mod guard;
 mod lanes;
 mod log;
 mod memory;
-mod metered;
 mod narrow;
 mod params;
 mod plan_kit;
 mod prepare;
 pub mod provider;
 mod running;
+mod scope;
 mod session;
 mod shapes;
 mod statement;
@@ -54,8 +56,10 @@ mod stream;
 mod system_tables;
 #[cfg(test)]
 mod tests;
-mod yielding;
+mod values;
+mod watched;
 
 pub use actor::Query;
-pub use config::{QueryConfig, ServerFacts};
+pub use config::{QueryConfig, ServerFacts, SpillOptions};
 pub use lanes::QueryRuntime;
+pub use scope::Counting;

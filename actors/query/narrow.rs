@@ -1,34 +1,36 @@
 //! Keeps batches small where rows are large.
 //!
-//! The engine counts a batch in rows, whatever these hold. A constant list of a million numbers
-//! is a row like any other, and repeated for each row of a batch it would take all memory before
-//! anybody counts it; and a list becomes as many rows as it has elements, of which a batch may
-//! hold any number. Below operators that do such a thing batches are cut.
+//! The engine counts a batch in rows, whatever these hold or become. A constant list of a million
+//! numbers is a row like any other, and repeated for each row of a batch it would take all memory
+//! before anybody counts it; and a list becomes as many rows as it has elements, of which a batch
+//! may hold any number. Below operators that do such a thing batches are cut. Those that compute
+//! with all their rows at once, which are sorts and windows, get a batch only if there is room for
+//! what it becomes together with those before.
 
+use super::growth::Growth;
+use super::scope;
+use super::values::check_repeated;
 use crate::query::plan_kit::{new_children, no_expressions};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::internal_err;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
     ReplaceChildrenOptions,
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{Stream, StreamExt, TryStreamExt, future, stream};
 use std::fmt;
 use std::sync::Arc;
 
-/// What the constants of an operator may take, repeated for each row of a batch.
-const CONSTANT_BYTES_MAX: usize = 1024 * 1024;
-/// Smaller constants are not counted.
-const SMALL_CONSTANT_BYTES_MAX: usize = 4 * 1024;
 /// How many elements the lists of a batch may have when each becomes a row. A single row may have
 /// more.
 const ELEMENTS_MAX: usize = 64 * 1024;
@@ -45,17 +47,18 @@ impl PhysicalOptimizerRule for NarrowLargeRows {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batch_rows = config.execution.batch_size.get();
         let narrowed = plan.transform_up(|plan| {
-            let lists: Vec<usize> = plan
-                .downcast_ref::<UnnestExec>()
-                .map(UnnestExec::list_column_indices)
-                .map(|lists| lists.iter().map(|list| list.index_in_input_schema).collect())
-                .unwrap_or_default();
-            let rows_max = CONSTANT_BYTES_MAX / constant_bytes(plan.as_ref())?.max(1);
-            if lists.is_empty() && rows_max >= batch_rows || plan.children().is_empty() {
+            // The conditions of joins look after themselves.
+            if plan.children().is_empty() || plan.name().ends_with("JoinExec") {
                 return Ok(Transformed::no(plan));
             }
-            let rows_max = rows_max.clamp(1, batch_rows);
-            let cut = Cut { rows_max, lists };
+            let cut = Cut::below(plan.as_ref())?;
+            let is_idle = match cut.is_for_all {
+                true => !cut.growth.is_large(),
+                false => cut.growth.is_none(batch_rows),
+            };
+            if cut.lists.is_empty() && is_idle {
+                return Ok(Transformed::no(plan));
+            }
             let inputs = plan.children().into_iter().map(|c| NarrowExec::over(c, &cut)).collect();
             let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             Ok(Transformed::yes(plan.replace_children(inputs, anew)?))
@@ -72,34 +75,35 @@ impl PhysicalOptimizerRule for NarrowLargeRows {
     }
 }
 
-/// The size of the constants that an operator computes with.
-fn constant_bytes(plan: &dyn ExecutionPlan) -> Result<usize> {
-    let mut bytes = 0;
-    plan.apply_expressions(&mut |expr| {
-        expr.apply(|expr| {
-            if let Some(literal) = expr.downcast_ref::<Literal>() {
-                let size = literal.value().size();
-                // Small ones are many where they are not repeated, as behind IN.
-                bytes += if size > SMALL_CONSTANT_BYTES_MAX { size } else { 0 };
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })
-    })?;
-    Ok(bytes)
-}
-
 /// Where batches are cut.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Cut {
-    rows_max: usize,
+    growth: Growth,
+    /// True if all rows are computed with at once.
+    is_for_all: bool,
     /// The columns whose elements become rows.
     lists: Vec<usize>,
 }
 
 impl Cut {
-    /// How many rows from `first` on make the next part of a batch, at least one.
-    fn rows(&self, batch: &RecordBatch, first: usize) -> usize {
-        let rows = (batch.num_rows() - first).min(self.rows_max);
+    fn below(plan: &dyn ExecutionPlan) -> Result<Self> {
+        let unnest = plan.downcast_ref::<UnnestExec>();
+        let lists = unnest.iter().flat_map(|unnest| unnest.list_column_indices());
+        let is_window = plan.is::<WindowAggExec>() || plan.is::<BoundedWindowAggExec>();
+        Ok(Self {
+            growth: Growth::of_plan(plan)?,
+            is_for_all: is_window || plan.is::<SortExec>() && plan.fetch().is_none(),
+            lists: lists.map(|list| list.index_in_input_schema).collect(),
+        })
+    }
+
+    /// How many rows from `first` on make the next part of a batch, at least one and at most
+    /// `rows_max`.
+    fn rows(&self, batch: &RecordBatch, first: usize, rows_max: usize) -> usize {
+        let rows = (batch.num_rows() - first).min(rows_max);
+        if self.lists.is_empty() {
+            return rows;
+        }
         let (mut elements, mut taken) = (0, 0);
         while taken < rows {
             let row = first + taken;
@@ -113,15 +117,53 @@ impl Cut {
         taken.max(1)
     }
 
+    /// The part, if there is room for what becomes of it.
+    fn checked(&self, part: RecordBatch) -> Result<RecordBatch> {
+        self.growth.check(&part)?;
+        let lists = self.lists.iter().map(|list| part.column(*list));
+        let rows = 0..part.num_rows();
+        let longest = lists.flat_map(|list| rows.clone().map(|row| length(list, row))).max();
+        if let Some(elements) = longest {
+            let others = (0..part.num_columns()).filter(|column| !self.lists.contains(column));
+            check_repeated(&part.project(&others.collect::<Vec<_>>())?, elements)?;
+        }
+        Ok(part)
+    }
+
     /// The parts of a batch.
-    fn parts(&self, batch: &RecordBatch) -> Vec<RecordBatch> {
+    fn parts(&self, batch: &RecordBatch) -> Result<Vec<RecordBatch>> {
+        let rows_max = self.growth.rows_at_once(batch)?;
         let (mut parts, mut first) = (Vec::new(), 0);
         while first < batch.num_rows() {
-            let rows = self.rows(batch, first);
+            let rows = self.rows(batch, first, rows_max);
             parts.push(batch.slice(first, rows));
             first += rows;
         }
-        parts
+        Ok(parts)
+    }
+
+    /// The batches, of which there may be as many as there is room for all together.
+    fn all(self, batches: SendableRecordBatchStream) -> impl Stream<Item = Result<RecordBatch>> {
+        let mut bytes = 0_usize;
+        batches.and_then(move |batch| {
+            let checked = self.growth.bytes(&batch).and_then(|more| {
+                bytes = bytes.saturating_add(more);
+                scope::check_room(bytes)
+            });
+            future::ready(checked.map(|()| batch))
+        })
+    }
+
+    /// The batches in parts.
+    fn each(self, batches: SendableRecordBatchStream) -> impl Stream<Item = Result<RecordBatch>> {
+        let parts = batches.and_then(move |batch| {
+            let cut = self.clone();
+            let parts = cut.parts(&batch).map(|parts| stream::iter(parts).map(Ok));
+            let parts =
+                parts.map(|parts| parts.and_then(move |part| future::ready(cut.checked(part))));
+            future::ready(parts)
+        });
+        parts.try_flatten()
     }
 }
 
@@ -153,7 +195,7 @@ impl NarrowExec {
 
 impl DisplayAs for NarrowExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NarrowExec: rows={}", self.cut.rows_max)
+        f.write_str("NarrowExec")
     }
 }
 
@@ -194,11 +236,13 @@ impl ExecutionPlan for NarrowExec {
         partition: usize,
         context: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let cut = self.cut.clone();
         let batches = self.input.execute(partition, context)?;
-        let parts =
-            batches.map_ok(move |batch| stream::iter(cut.parts(&batch)).map(Ok)).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), parts)))
+        let cut = self.cut.clone();
+        let rows = match cut.is_for_all {
+            true => cut.all(batches).boxed(),
+            false => cut.each(batches).boxed(),
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }
 
@@ -215,9 +259,9 @@ mod tests {
         let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
         let batch = RecordBatch::try_from_iter([("l", Arc::new(lists) as _)]).unwrap();
         let rows = |cut: Cut| -> Vec<usize> {
-            cut.parts(&batch).iter().map(RecordBatch::num_rows).collect()
+            cut.parts(&batch).unwrap().iter().map(RecordBatch::num_rows).collect()
         };
-        assert_eq!(rows(Cut { rows_max: 100, lists: vec![0] }), [2, 1, 2, 2]);
-        assert_eq!(rows(Cut { rows_max: 3, lists: vec![] }), [3, 3, 1]);
+        assert_eq!(rows(Cut { lists: vec![0], ..Cut::default() }), [2, 1, 2, 2]);
+        assert_eq!(rows(Cut::default()), [7]);
     }
 }

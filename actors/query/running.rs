@@ -4,6 +4,7 @@
 //! somebody else looks, answers in its place, and tells it to stop.
 
 use super::errors;
+use super::scope::Scope;
 use crate::runtime::mailbox::SharedResponder;
 use protocols::messages::Command;
 use protocols::messages::query::QueryError;
@@ -51,15 +52,22 @@ pub(super) struct Job {
     deadline: Option<(Instant, Duration)>,
     stop: OnceLock<Stop>,
     stopped: CancellationToken,
+    scope: Arc<Scope>,
 }
 
 impl Job {
+    /// What its threads have taken, and look at.
+    pub(super) fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
     /// Tells the query to stop and whoever waits for it why. The first reason counts.
     pub(super) fn stop(&self, why: Stop) {
         if self.stop.set(why).is_err() {
             return;
         }
         self.stopped.cancel();
+        self.scope.stop();
         if let Some(Stop::Failed(error)) = self.stop.get() {
             self.asker.fail(error.clone());
         }
@@ -74,6 +82,8 @@ impl Job {
     fn look(&self, now: Instant) {
         if self.asker.is_gone() {
             self.stop(Stop::Abandoned);
+        } else if let Some(fault) = self.scope.fault() {
+            self.stop(Stop::Failed(fault));
         } else if let Some((at, limit)) = self.deadline
             && at <= now
         {
@@ -94,7 +104,12 @@ impl std::fmt::Debug for Job {
 
 impl Running {
     /// Looks after a query until the last handle on it is gone. It may take as long as `limit`.
-    pub(super) fn enter<T, M>(&self, asker: SharedResponder<M>, limit: Option<Duration>) -> Arc<Job>
+    pub(super) fn enter<T, M>(
+        &self,
+        asker: SharedResponder<M>,
+        limit: Option<Duration>,
+        scope: Arc<Scope>,
+    ) -> Arc<Job>
     where
         T: Send,
         M: Command<Reply = Result<T, QueryError>>,
@@ -106,6 +121,7 @@ impl Running {
             deadline,
             stop: OnceLock::new(),
             stopped: CancellationToken::new(),
+            scope,
         });
         self.lock().push(Arc::downgrade(&job));
         job

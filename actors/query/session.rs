@@ -2,12 +2,13 @@
 
 use super::cache_tables;
 use super::catalog_view::Catalogs;
+use super::config::SpillOptions;
 use super::corrections;
+use super::functions::windows::WatchWindows;
 use super::functions::{self, gapfill};
-use super::metered::CountWindowInput;
 use super::narrow::NarrowLargeRows;
 use super::provider::ReadNewest;
-use super::yielding::YieldAboveJoins;
+use super::watched::WatchPlan;
 use chrono::DateTime;
 use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
 use datafusion::common::config::ConfigOptions;
@@ -28,6 +29,9 @@ pub(super) const CATALOG: &str = "public";
 pub(super) const DEFAULT_SCHEMA: &str = "iox";
 /// How many memory consumers an error about exhausted memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
+
+/// Sorted files that are merged at once: a few rows of each are in memory.
+const SPILLED_RUNS_MAX: usize = 4;
 
 /// Sessions that are kept although no query uses them.
 const IDLE_SESSIONS_MAX: usize = 32;
@@ -77,13 +81,15 @@ impl Drop for Session {
 }
 
 impl Sessions {
-    /// Sessions whose queries use `partitions` partitions and share `memory_bytes`.
+    /// Sessions whose queries use `partitions` partitions, and whose scans share `memory_bytes`.
     ///
     /// # Errors
-    /// When a setting is unknown or has a value that does not fit.
+    /// When a setting is unknown or has a value that does not fit, or there is no directory to
+    /// write to.
     pub(super) fn new(
         partitions: usize,
         memory_bytes: usize,
+        spill: Option<&SpillOptions>,
         settings: &[(String, String)],
     ) -> anyhow::Result<Self> {
         let mut config = SessionConfig::new().with_target_partitions(partitions.max(1));
@@ -91,12 +97,11 @@ impl Sessions {
             config.options_mut().set(key, value)?;
         }
         fix_settings(config.options_mut());
-        let pool = TrackConsumersPool::new(GreedyMemoryPool::new(memory_bytes), CONSUMERS_NAMED);
+        // What scans sort, and hand to the shard. What queries take themselves is counted by it.
+        let pool = GreedyMemoryPool::new(memory_bytes);
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_disk_manager_builder(
-                DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled),
-            )
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, CONSUMERS_NAMED)))
+            .with_disk_manager_builder(disk(spill))
             .build_arc()?;
         // File formats and table factories are left out: a query must not reach files.
         let mut base = SessionStateBuilder::new()
@@ -104,9 +109,9 @@ impl Sessions {
             .with_runtime_env(runtime)
             .with_query_planner(Arc::new(gapfill::Planner))
             .with_optimizer_rule(Arc::new(ReadNewest))
-            .with_physical_optimizer_rule(Arc::new(CountWindowInput))
+            .with_optimizer_rule(Arc::new(WatchWindows))
             .with_physical_optimizer_rule(Arc::new(NarrowLargeRows))
-            .with_physical_optimizer_rule(Arc::new(YieldAboveJoins))
+            .with_physical_optimizer_rule(Arc::new(WatchPlan))
             .with_catalog_list(Arc::new(EmptyCatalogProviderList))
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(functions::scalar())
@@ -156,6 +161,18 @@ impl Sessions {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Parts>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where operators write what they cannot hold in memory.
+fn disk(spill: Option<&SpillOptions>) -> DiskManagerBuilder {
+    let builder = DiskManagerBuilder::default();
+    match spill {
+        Some(spill) => builder
+            .with_mode(DiskManagerMode::Directories(vec![spill.directory.clone()]))
+            .with_max_temp_directory_size(spill.bytes_max)
+            .with_max_spill_merge_fan_in(SPILLED_RUNS_MAX),
+        None => builder.with_mode(DiskManagerMode::Disabled),
     }
 }
 

@@ -4,7 +4,6 @@
 //! to run or only to be described.
 
 use super::catalog_view::Catalogs;
-use super::functions::bounded::{CONSTANT_BYTES_LEFT, CONSTANT_BYTES_MAX};
 use super::log::{Phase, Reporter};
 use super::session::{Session, Sessions};
 use super::shapes::{Given, Shapes};
@@ -17,9 +16,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use protocols::messages::query::{Language, Statement};
-use std::cell::Cell;
 use std::collections::HashMap;
-use std::future::Future;
 use std::sync::Arc;
 
 /// What a statement sees, and what it is planned with.
@@ -122,10 +119,4 @@ pub(super) async fn logical(state: &SessionState, statement: &Statement) -> Resu
     };
     guard::verify(&plan)?;
     Ok(plan)
-}
-
-/// Constants that are refused while a statement is planned are asked for once more when it runs,
-/// so what `work` makes of them is counted from its beginning to its end.
-pub(super) async fn with_counted_constants<T>(work: impl Future<Output = T>) -> T {
-    CONSTANT_BYTES_LEFT.scope(Cell::new(CONSTANT_BYTES_MAX), Box::pin(work)).await
 }

@@ -5,7 +5,8 @@ use super::log::{Phase, Reporter};
 use super::memory::QueryMemory;
 use super::provider::FILES_OPENED;
 use super::running::{Job, Stop};
-use super::statement::{Runnable, with_counted_constants};
+use super::scope::Scope;
+use super::statement::Runnable;
 use crate::runtime::mailbox::SharedResponder;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -52,7 +53,6 @@ struct Started {
     has_ended: bool,
     rows: SendableRecordBatchStream,
     plan: Arc<dyn ExecutionPlan>,
-    memory: Arc<QueryMemory>,
 }
 
 /// What goes from the query to the client; without an end mark the query was cut short.
@@ -69,26 +69,26 @@ where
     /// Plans as `planning` does and runs the plan. The answer may wait for the first batch, so
     /// that what fails at once can still be an error and not a broken stream.
     pub(super) async fn run(mut self, planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>) {
-        let started = with_counted_constants(self.start(planning));
+        let started = self.start(planning);
         let started = tokio::select! {
             biased;
-            stop = self.job.stopped() => return self.reporter.end(phase_of(&stop)),
+            stop = self.job.stopped() => return self.end(phase_of(&stop)),
             started = AssertUnwindSafe(started).catch_unwind() => match started {
                 Ok(started) => started.map_err(|e| errors::from_engine(&e)),
                 Err(_) => Err(errors::panicked()),
             },
         };
-        let Started { schema, ready, has_ended, rows, plan, memory } = match started {
+        let Started { schema, ready, has_ended, rows, plan } = match started {
             Ok(started) => started,
             Err(error) => {
-                self.reporter.end(Phase::Fail);
+                self.end(Phase::Fail);
                 self.place = None;
                 return self.reply.answer(Err(error));
             }
         };
         let ready = stream::iter(ready.into_iter().map(Ok));
         if has_ended {
-            self.finish(&plan, &memory, Phase::Success);
+            self.finish(&plan, Phase::Success);
             self.place = None;
             let batches = ready.boxed();
             return self.reply.answer(Ok(QueryResult { schema, batches }));
@@ -98,7 +98,7 @@ where
         let batches = ready.chain(rest).boxed();
         self.reply.answer(Ok(QueryResult { schema, batches }));
         let phase = self.pump(rows, &sender).await;
-        self.finish(&plan, &memory, phase);
+        self.finish(&plan, phase);
     }
 
     /// Starts the plan and may await its first batch with rows.
@@ -108,8 +108,7 @@ where
     ) -> Result<Started> {
         let Runnable { context, plan } = planning(&self.reporter).await?;
         let partitions = i64::try_from(plan.output_partitioning().partition_count()).ok();
-        let memory = Arc::new(QueryMemory::of(context.memory_pool()));
-        let context = with_memory(context, &memory);
+        let context = with_memory(context, self.job.scope());
         self.reporter.note(|p, elapsed_ns| {
             p.plan_ns = Some(elapsed_ns);
             p.partitions = partitions;
@@ -124,7 +123,7 @@ where
             true => ready_batches(&mut rows).await?,
             false => (Vec::new(), false),
         };
-        Ok(Started { schema, ready, has_ended, rows, plan, memory })
+        Ok(Started { schema, ready, has_ended, rows, plan })
     }
 
     /// Sends the batches on until they end, the query has to stop or its reader is gone.
@@ -169,13 +168,16 @@ where
         }
     }
 
-    fn finish(&self, plan: &Arc<dyn ExecutionPlan>, memory: &QueryMemory, phase: Phase) {
+    fn finish(&self, plan: &Arc<dyn ExecutionPlan>, phase: Phase) {
         let compute_ns = i64::try_from(compute_ns(plan)).ok();
         let files = i64::try_from(files_opened(plan)).ok();
-        self.reporter.note(|p, _| {
-            (p.compute_ns, p.parquet_files) = (compute_ns, files);
-            p.memory_max = i64::try_from(memory.peak()).ok();
-        });
+        self.reporter.note(|p, _| (p.compute_ns, p.parquet_files) = (compute_ns, files));
+        self.end(phase);
+    }
+
+    fn end(&self, phase: Phase) {
+        let peak = i64::try_from(self.job.scope().peak()).ok();
+        self.reporter.note(|p, _| p.memory_max = peak);
         self.reporter.end(phase);
     }
 }
@@ -188,10 +190,11 @@ pub(super) fn phase_of(stop: &Stop) -> Phase {
     }
 }
 
-/// The same context with the memory of the query counted.
-fn with_memory(context: TaskContext, memory: &Arc<QueryMemory>) -> Arc<TaskContext> {
+/// The same context with the memory of the query.
+fn with_memory(context: TaskContext, scope: &Arc<Scope>) -> Arc<TaskContext> {
     let mut runtime = RuntimeEnv::clone(&context.runtime_env());
-    runtime.memory_pool = Arc::clone(memory) as _;
+    let may_spill = runtime.disk_manager.tmp_files_enabled();
+    runtime.memory_pool = Arc::new(QueryMemory::of(scope, may_spill));
     Arc::new(context.with_runtime(Arc::new(runtime)))
 }
 

@@ -1,5 +1,6 @@
 //! What the actors of a server run with.
 
+use crate::query::SpillOptions;
 use protocols::line_protocol::SchemaLimits;
 use std::time::Duration;
 use uuid::Uuid;
@@ -62,6 +63,10 @@ pub struct ServerConfig {
     pub delete_grace: Duration,
     /// Memory that running queries may take, in bytes.
     pub query_bytes_max: usize,
+    /// What one of them may take of it, in bytes.
+    pub query_share_bytes: usize,
+    /// Where queries write what they cannot hold in memory, if they may.
+    pub query_spill: Option<SpillOptions>,
     /// Parquet files that one query may open.
     pub query_file_limit: Option<usize>,
     /// How long a query may run.

@@ -131,6 +131,8 @@ impl Start<'_> {
             clock: self.clock.clone(),
             threads: self.config.query_threads,
             memory_pool_bytes: self.config.query_bytes_max,
+            query_memory_bytes: self.config.query_share_bytes,
+            spill: self.config.query_spill.clone(),
             timeout: self.config.query_timeout,
             idle_timeout: self.config.query_idle_timeout,
             settings: self.config.query_settings.clone(),

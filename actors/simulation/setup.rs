@@ -55,6 +55,8 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         hard_delete_default: 2 * SECOND,
         delete_grace: SECOND,
         query_bytes_max: 1 << 30,
+        query_share_bytes: 1 << 30,
+        query_spill: None,
         query_file_limit: None,
         query_timeout: None,
         query_idle_timeout: Duration::from_secs(60),

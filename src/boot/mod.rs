@@ -1,8 +1,10 @@
 //! Start-up: opens the store, starts the actors, and puts together what requests are answered with.
 
 mod options;
+mod spill;
 
 pub use options::given;
+pub use spill::SpillDirectory;
 
 use crate::config::Config;
 use crate::edge::state::ServerState;

@@ -94,6 +94,7 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
     let query = &args.query;
     let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
     let io_threads = args.num_io_threads.unwrap_or(cores).max(1);
+    let query_bytes_max = query.exec_mem_pool_bytes.of(memory);
     let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
     Ok(ServerConfig {
         node_id: node_id(args)?,
@@ -127,7 +128,9 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         },
         hard_delete_default: storage.hard_delete_default_duration,
         delete_grace: storage.delete_grace_period,
-        query_bytes_max: query.exec_mem_pool_bytes.of(memory),
+        query_bytes_max,
+        query_share_bytes: query.query_memory_share.of(query_bytes_max),
+        query_spill: store::spill(args, memory)?,
         query_file_limit: query.query_file_limit,
         query_timeout: query.query_timeout,
         query_idle_timeout: query.query_idle_timeout,
@@ -209,6 +212,7 @@ fn warnings(args: &ServeArgs) -> Vec<String> {
         ("--buffer-memory-limit", args.storage.buffer_memory_limit),
         ("--force-snapshot-mem-threshold", args.storage.force_snapshot_mem_threshold),
         ("--exec-mem-pool-bytes", args.query.exec_mem_pool_bytes),
+        ("--query-memory-share", args.query.query_memory_share),
         ("--parquet-mem-cache-size", args.parquet_cache.parquet_mem_cache_size),
         ("--cache-memory-limit", args.caches.cache_memory_limit),
     ];

@@ -1,12 +1,17 @@
 //! Where data is kept, from the command line's options.
 
+use crate::cli::serve::ServeArgs;
 use crate::cli::serve::object_store::{CloudArgs, ObjectStoreArgs, ObjectStoreKind, RemoteArgs};
+use actors::query::SpillOptions;
 use actors::runtime::objects::options::{
     AzureOptions, GoogleOptions, RemoteOptions, S3Options, Secret, Storage,
 };
 use protocols::redact::without_credentials;
 use std::path::PathBuf;
 use url::Url;
+
+/// Room on disk for queries, where data is on disk too and nothing else was asked for.
+const SPILL_BYTES: u64 = 10 << 30;
 
 /// What is chosen, and whether everything is there that it needs.
 ///
@@ -36,6 +41,22 @@ pub(super) fn warnings(args: &ObjectStoreArgs) -> Option<String> {
          survives a restart",
         folder.display()
     ))
+}
+
+/// Room for what queries cannot hold in memory, if there is to be any.
+///
+/// # Errors
+/// As [`storage`].
+pub(super) fn spill(args: &ServeArgs, memory: usize) -> anyhow::Result<Option<SpillOptions>> {
+    let storage = storage(&args.object_store)?;
+    let asked = args.query.query_spill_bytes.map(|size| size.of(memory) as u64);
+    let (folder, default_bytes) = match &storage {
+        Storage::Directory(folder) => (folder.join(".spill"), SPILL_BYTES),
+        _ => (std::env::temp_dir().join("influxdb3-spill"), 0),
+    };
+    let bytes_max = asked.unwrap_or(default_bytes);
+    let node = super::node_id(args)?;
+    Ok((bytes_max > 0).then(|| SpillOptions { directory: folder.join(node), bytes_max }))
 }
 
 fn default_folder() -> Option<PathBuf> {

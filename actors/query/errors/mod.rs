@@ -48,7 +48,8 @@ pub(super) fn too_many_files(files: usize) -> QueryError {
 
 /// The query took longer than the server allows.
 pub(super) fn timed_out(limit: Duration) -> QueryError {
-    let message = format!("the query was stopped because it ran longer than {limit:?}");
+    let message =
+        format!("the query was stopped because it ran longer than {limit:?} (--query-timeout)");
     QueryError { kind: ErrorKind::Timeout, message }
 }
 
@@ -59,6 +60,36 @@ pub(super) fn reader_is_idle(limit: Duration) -> QueryError {
          (--query-idle-timeout)"
     );
     QueryError { kind: ErrorKind::Timeout, message }
+}
+
+/// The query was told to stop, and whoever asked knows why.
+pub(super) fn stopped() -> QueryError {
+    let message = "the query was stopped".to_owned();
+    QueryError { kind: ErrorKind::Unavailable, message }
+}
+
+/// The query takes more memory than one query may.
+pub(super) fn takes_too_much(share: usize) -> QueryError {
+    let message = format!(
+        "the query was stopped because it takes more than {share} bytes of memory, the share that \
+         one query may have (--query-memory-share)"
+    );
+    QueryError { kind: ErrorKind::LimitReached, message }
+}
+
+/// The query takes the most memory of those that run, and together they take too much.
+pub(super) fn pool_is_empty(pool: usize) -> QueryError {
+    let message = format!(
+        "the query was stopped because all that run took more than {pool} bytes of memory \
+         (--exec-mem-pool-bytes), and it the most of them; try again later"
+    );
+    QueryError { kind: ErrorKind::Overloaded, message }
+}
+
+/// There are as many queries as memory can be counted for.
+pub(super) fn too_many_accounts() -> QueryError {
+    let message = "too many queries are running already, try again later".to_owned();
+    QueryError { kind: ErrorKind::Overloaded, message }
 }
 
 /// The system has no thread for the query.
@@ -79,10 +110,22 @@ pub(super) fn from_engine(error: &DataFusionError) -> QueryError {
     if let Some(own) = own_error(error) {
         return own;
     }
+    if error.to_string().contains(NO_ROOM_ON_DISK) {
+        return no_room_on_disk();
+    }
     QueryError {
         kind: engine_kind(error),
         message: words::in_users_words(&error.strip_backtrace()),
     }
+}
+
+/// What the engine says, as a mere text, when what operators may write to disk comes to an end.
+const NO_ROOM_ON_DISK: &str = "The used disk space during the spilling process has exceeded";
+
+fn no_room_on_disk() -> QueryError {
+    let message = "the query was stopped because there is no more room on disk for what queries \
+                   cannot hold in memory (--query-spill-bytes)";
+    QueryError { kind: ErrorKind::LimitReached, message: message.to_owned() }
 }
 
 /// An error of this server that came up through the engine unchanged.
@@ -130,7 +173,8 @@ fn kind_of(error: &DataFusionError) -> Option<ErrorKind> {
         }
         // The request is understood, the statement asks for what is not there.
         DataFusionError::NotImplemented(_) => Some(ErrorKind::InvalidInput),
-        DataFusionError::ResourcesExhausted(_) => Some(ErrorKind::Overloaded),
+        // Contention has errors of its own.
+        DataFusionError::ResourcesExhausted(_) => Some(ErrorKind::LimitReached),
         DataFusionError::ArrowError(..)
         | DataFusionError::External(_)
         | DataFusionError::Diagnostic(..)
@@ -185,7 +229,7 @@ mod tests {
 
         let full = DataFusionError::ResourcesExhausted("memory".to_owned());
         let shared = DataFusionError::Shared(Arc::new(full));
-        check(shared, ErrorKind::Overloaded, "Resources exhausted: memory");
+        check(shared, ErrorKind::LimitReached, "Resources exhausted: memory");
     }
 
     #[test]

@@ -1,33 +1,35 @@
-//! Functions whose result can be far larger than their arguments, kept from making more than a
-//! bounded amount of it at once. The engine counts memory by operators and not inside of
-//! functions, and one that is asked for a billion values would take it before anybody counts.
+//! The engine's scalar functions, each of which looks first whether its query may go on.
+//!
+//! Those whose result can be far larger than their arguments are kept from making more than a
+//! bounded amount of it at once: what a query takes is counted, but one that asks for a billion
+//! values has them before anybody can stop it. The same goes for work that grows faster than the
+//! arguments.
 
+use super::super::scope;
+use super::delegate::delegate;
 use super::measured::{Measure, Measured};
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, exec_err, resources_err};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{Result, ScalarValue, exec_err, resources_err};
 use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::interval_arithmetic::Interval;
+use datafusion::logical_expr::preimage::PreimageResult;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::sort_properties::{ExprProperties, SortProperties};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Expr, ExpressionPlacement, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, StructFieldMapping,
 };
-use std::cell::Cell;
 use std::sync::Arc;
 
 /// Limit: bytes that one call may make, for all rows of a batch.
 const RESULT_BYTES_MAX: u128 = 64 * 1024 * 1024;
-/// Limit: bytes that all constants of a statement together may come to.
-pub(in super::super) const CONSTANT_BYTES_MAX: u128 = 256 * 1024 * 1024;
 /// Size of a value in a list.
 const VALUE_BYTES: u128 = 8;
 /// How long a number is as text, about.
 const NUMBER_BYTES: u128 = 20;
-
-tokio::task_local! {
-    /// What is left of [`CONSTANT_BYTES_MAX`] while a statement is planned and started.
-    pub(in super::super) static CONSTANT_BYTES_LEFT: Cell<u128>;
-}
 
 /// How many bytes the result for a row will have, at most or at least roughly, of its arguments
 /// as they were measured.
@@ -42,25 +44,28 @@ struct Bound {
     estimate: Estimate,
 }
 
-const BOUNDS: [Bound; 13] = {
+const BOUNDS: [Bound; 18] = {
     use Measure::{Bytes, Count, Elements, Position};
     const fn bound(name: &'static str, measures: &'static [Measure], estimate: Estimate) -> Bound {
         Bound { name, measures, estimate }
     }
     [
+        bound("array_has_all", &[Elements], pairs),
+        bound("array_has_any", &[Elements], pairs),
         bound("array_repeat", &[Bytes, Count], |args| at(args, 0).max(1) * at(args, 1)),
         bound("array_resize", &[Bytes, Count], |args| VALUE_BYTES * at(args, 1)),
         bound("array_to_string", &[Elements, Bytes], |args| {
             at(args, 0) * (NUMBER_BYTES + at(args, 1))
         }),
+        bound("btrim", &[Bytes], steps),
         bound("concat", &[Bytes], |args| (0..args.len()).map(|arg| at(args, arg)).sum()),
         bound("concat_ws", &[Bytes], |args| {
             (1..args.len()).map(|arg| at(args, 0) + at(args, arg)).sum()
         }),
         bound("generate_series", &[Position], series_bytes),
-        // Its work grows like a result would, though a step of it takes much less than a byte.
-        bound("levenshtein", &[Bytes], |args| at(args, 0) * at(args, 1) / 32),
+        bound("levenshtein", &[Bytes], steps),
         bound("lpad", &[Bytes, Count], |args| at(args, 1)),
+        bound("ltrim", &[Bytes], steps),
         bound("range", &[Position], series_bytes),
         bound("regexp_replace", &[Bytes], |args| {
             let text = at(args, 0);
@@ -74,18 +79,36 @@ const BOUNDS: [Bound; 13] = {
             text + text / from * at(args, 2)
         }),
         bound("rpad", &[Bytes, Count], |args| at(args, 1)),
+        bound("rtrim", &[Bytes], steps),
     ]
 };
 
-/// The functions of this file.
+/// Functions that the engine knows by their type when they meet in an expression. They are cheap.
+const KNOWN_BY_TYPE: [&str; 5] = ["get_field", "log", "named_struct", "power", "struct"];
+
+/// All scalar functions of the engine.
 pub(super) fn all() -> Vec<Arc<ScalarUDF>> {
     let engine = SessionStateDefaults::default_scalar_functions();
-    let bounded = |bound: &Bound| {
-        let inner = engine.iter().find(|f| f.name() == bound.name)?;
-        let bounded = Bounded { inner: Arc::clone(inner), bound: *bound };
-        Some(Arc::new(ScalarUDF::new_from_impl(bounded)))
-    };
-    BOUNDS.iter().filter_map(bounded).collect()
+    engine.into_iter().map(bounded).collect()
+}
+
+fn bounded(inner: Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    if KNOWN_BY_TYPE.contains(&inner.name()) {
+        return inner;
+    }
+    let bound = BOUNDS.iter().find(|bound| bound.name == inner.name()).copied();
+    Arc::new(ScalarUDF::new_from_impl(Bounded { inner, bound }))
+}
+
+/// What compares each byte of one text with each of another one takes much less than a byte of a
+/// result for that.
+fn steps(args: &[Option<i128>]) -> u128 {
+    at(args, 0) * at(args, 1) / 32
+}
+
+/// What compares each element of one list with each of another one.
+fn pairs(args: &[Option<i128>]) -> u128 {
+    at(args, 0) * at(args, 1) / 8
 }
 
 /// A measured argument, nothing where it is null, missing or negative.
@@ -108,11 +131,11 @@ fn series_bytes(args: &[Option<i128>]) -> u128 {
     u128::try_from(steps).unwrap_or(0).saturating_mul(VALUE_BYTES)
 }
 
-/// A function of the engine with a bound.
+/// A function of the engine, with a bound if it needs one.
 #[derive(Debug)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
-    bound: Bound,
+    bound: Option<Bound>,
 }
 
 impl PartialEq for Bounded {
@@ -130,56 +153,50 @@ impl std::hash::Hash for Bounded {
 }
 
 impl ScalarUDFImpl for Bounded {
-    fn name(&self) -> &str {
-        self.inner.name()
+    delegate! {
+        fn name(&self) -> &str;
+        fn aliases(&self) -> &[String];
+        fn schema_name(&self, args: &[Expr]) -> Result<String>;
+        fn signature(&self) -> &Signature;
+        fn return_type(&self, types: &[DataType]) -> Result<DataType>;
+        fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef>;
+        fn is_strict(&self) -> bool;
+        fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult>;
+        fn preimage(
+            &self, args: &[Expr], literal: &Expr, info: &SimplifyContext
+        ) -> Result<PreimageResult>;
+        fn short_circuits(&self) -> bool;
+        fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval>;
+        fn propagate_constraints(
+            &self, interval: &Interval, inputs: &[&Interval]
+        ) -> Result<Option<Vec<Interval>>>;
+        fn output_ordering(&self, inputs: &[ExprProperties]) -> Result<SortProperties>;
+        fn preserves_lex_ordering(&self, inputs: &[ExprProperties]) -> Result<bool>;
+        fn strictly_order_preserving(&self, inputs: &[ExprProperties]) -> Result<bool>;
+        fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>>;
+        fn struct_field_mapping(&self, args: &[Option<ScalarValue>]) -> Option<StructFieldMapping>;
+        fn documentation(&self) -> Option<&Documentation>;
+        fn placement(&self, args: &[ExpressionPlacement]) -> ExpressionPlacement;
     }
 
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
+    fn conditional_arguments<'a>(
+        &self,
+        args: &'a [Expr],
+    ) -> Option<(Vec<&'a Expr>, Vec<&'a Expr>)> {
+        self.inner.conditional_arguments(args)
     }
 
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, args: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(args)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        self.inner.return_field_from_args(args)
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(types)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
+        Some(ScalarUDF::new_from_impl(Self { inner, bound: self.bound }))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-        let rows = if is_constant { 1 } else { args.number_rows };
-        let runs = self.runs(&args.args, rows)?;
-        if is_constant {
-            self.count_constant(runs.iter().map(|run| run.bytes).sum())?;
+        scope::check()?;
+        match &self.bound {
+            Some(bound) => self.invoke_in_runs(bound, args),
+            None => self.inner.invoke_with_args(args),
         }
-        if runs.len() < 2 || is_constant {
-            return self.inner.invoke_with_args(args);
-        }
-        let mut made: Vec<ArrayRef> = Vec::with_capacity(runs.len());
-        let mut bytes = 0_u128;
-        for run in runs {
-            let part = self.inner.invoke_with_args(part_of(&args, &run))?.into_array(run.rows)?;
-            bytes += part.to_data().get_slice_memory_size()? as u128;
-            if bytes > RESULT_BYTES_MAX {
-                return self.refused(RESULT_BYTES_MAX);
-            }
-            made.push(part);
-        }
-        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
-        Ok(ColumnarValue::Array(concat(&made)?))
     }
 }
 
@@ -191,10 +208,32 @@ struct Run {
 }
 
 impl Bounded {
+    fn invoke_in_runs(&self, bound: &Bound, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let is_constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+        let rows = if is_constant { 1 } else { args.number_rows };
+        let runs = self.runs(bound, &args.args, rows)?;
+        if runs.len() < 2 || is_constant {
+            return self.inner.invoke_with_args(args);
+        }
+        let mut made: Vec<ArrayRef> = Vec::with_capacity(runs.len());
+        let mut bytes = 0_u128;
+        for run in runs {
+            scope::check()?;
+            let part = self.inner.invoke_with_args(part_of(&args, &run))?.into_array(run.rows)?;
+            bytes += part.to_data().get_slice_memory_size()? as u128;
+            if bytes > RESULT_BYTES_MAX {
+                return self.refused();
+            }
+            made.push(part);
+        }
+        let made: Vec<&dyn Array> = made.iter().map(AsRef::as_ref).collect();
+        Ok(ColumnarValue::Array(concat(&made)?))
+    }
+
     /// The rows in runs that are expected to come to a bounded amount each. What is expected may
     /// be far more than what is made, so more than one run is no reason to refuse.
-    fn runs(&self, args: &[ColumnarValue], rows: usize) -> Result<Vec<Run>> {
-        let Bound { name, measures, estimate } = self.bound;
+    fn runs(&self, bound: &Bound, args: &[ColumnarValue], rows: usize) -> Result<Vec<Run>> {
+        let Bound { name, measures, estimate } = *bound;
         let measured: Vec<Measured> = args
             .iter()
             .enumerate()
@@ -214,7 +253,7 @@ impl Bounded {
             }
             let bytes = estimate(&of_row);
             if bytes > RESULT_BYTES_MAX {
-                return self.refused(RESULT_BYTES_MAX);
+                return self.refused();
             }
             match runs.last_mut().filter(|run| run.bytes + bytes <= RESULT_BYTES_MAX) {
                 Some(run) => (run.rows, run.bytes) = (run.rows + 1, run.bytes + bytes),
@@ -224,19 +263,8 @@ impl Bounded {
         Ok(runs)
     }
 
-    /// Takes from what the constants of the statement may come to.
-    fn count_constant(&self, bytes: u128) -> Result<()> {
-        let counted = CONSTANT_BYTES_LEFT.try_with(|left| {
-            let rest = left.get().checked_sub(bytes);
-            left.set(rest.unwrap_or(0));
-            rest.is_some()
-        });
-        // Later nothing is kept.
-        if counted == Ok(false) { self.refused(CONSTANT_BYTES_MAX) } else { Ok(()) }
-    }
-
-    fn refused<T>(&self, bytes: u128) -> Result<T> {
-        resources_err!("{} would make more than {bytes} bytes", self.name())
+    fn refused<T>(&self) -> Result<T> {
+        resources_err!("{} would make more than {RESULT_BYTES_MAX} bytes", self.name())
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod approx_distinct;
 pub(super) mod at_time_zone;
-pub(super) mod bounded;
+mod bounded;
 mod date_bin_wallclock;
+mod delegate;
 mod differences;
 pub(super) mod gapfill;
 mod local_clock;
@@ -12,6 +13,7 @@ mod regex;
 mod scalars;
 mod selectors;
 mod sums;
+pub(super) mod windows;
 
 use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
@@ -19,8 +21,7 @@ use std::sync::Arc;
 
 /// All scalar functions. Of two with one name the later counts.
 pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
-    let mut functions = SessionStateDefaults::default_scalar_functions();
-    functions.extend(bounded::all());
+    let mut functions = bounded::all();
     functions.extend(regex::all());
     functions.extend(scalars::all());
     functions

@@ -84,13 +84,16 @@ fn constant(filter: &Expr) -> Option<TimeRange> {
     }
 }
 
-/// Expressions that depend on nothing but the columns of one row.
+/// Expressions that depend on nothing but the columns of one row. A text that is put together of
+/// others is left to an operator, which gets rows only as there is room for what becomes of them.
 fn is_plain(expr: &Expr) -> bool {
+    if let Expr::BinaryExpr(pair) = expr {
+        return pair.op != Operator::StringConcat;
+    }
     matches!(
         expr,
         Expr::Alias(_)
             | Expr::Between(_)
-            | Expr::BinaryExpr(_)
             | Expr::Case(_)
             | Expr::Cast(_)
             | Expr::Column(_)

@@ -123,8 +123,8 @@ async fn functions_make_a_bounded_amount() {
         "levenshtein(repeat('a', 100000), repeat('b', 100000))",
     ] {
         let error = server.error(&format!("SELECT {call} FROM (VALUES (1)) AS t(v)")).await;
-        assert_eq!(error.kind, ErrorKind::Overloaded, "{call}: {}", error.message);
-        assert!(error.message.contains("Resources exhausted"), "{call}: {}", error.message);
+        assert_eq!(error.kind, ErrorKind::LimitReached, "{call}: {}", error.message);
+        assert!(error.message.contains(" bytes"), "{call}: {}", error.message);
     }
     for (call, want) in [
         ("generate_series(1, 3)", "[1, 2, 3]"),
@@ -159,7 +159,7 @@ async fn a_pessimistic_estimate_refuses_nothing() {
                 (SELECT repeat('c', 900) || 'a' AS t FROM generate_series(1, 900))";
     server.check(text, &[], &(900 * 1_900).to_string()).await;
     let error = server.error(&text.replace("'a',", "'c',")).await;
-    assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
+    assert_eq!(error.kind, ErrorKind::LimitReached, "{}", error.message);
 }
 
 /// Each would repeat a large constant for every row, or make millions of rows of one batch.
@@ -183,7 +183,7 @@ async fn large_rows_come_a_few_at_a_time() {
     // What waits between operators is counted, so that this may be refused; it never takes more.
     match server.start("home", &text, &[]).await {
         Ok(mut result) => assert!(result.batches.next().await.unwrap().is_ok()),
-        Err(error) => assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message),
+        Err(error) => assert_eq!(error.kind, ErrorKind::LimitReached, "{}", error.message),
     }
 }
 
@@ -193,8 +193,8 @@ async fn constants_come_to_a_bounded_amount() {
     let columns: Vec<String> =
         (0..10).map(|i| format!("repeat('x', {}) AS c{i}", 60_000_000 + i)).collect();
     let error = server.error(&format!("SELECT {}", columns.join(", "))).await;
-    assert_eq!(error.kind, ErrorKind::Overloaded, "{}", error.message);
-    assert!(error.message.contains("Resources exhausted"), "{}", error.message);
+    assert_eq!(error.kind, ErrorKind::LimitReached, "{}", error.message);
+    assert!(error.message.contains("--query-memory-share"), "{}", error.message);
 }
 
 #[actix_rt::test]

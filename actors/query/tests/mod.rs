@@ -119,6 +119,8 @@ impl Fixture {
             clock: Clock::System,
             threads: 2,
             memory_pool_bytes,
+            query_memory_bytes: memory_pool_bytes,
+            spill: None,
             timeout,
             idle_timeout: Duration::from_secs(60),
             settings: vec![("datafusion.execution.batch_size".into(), "1000".into())],

@@ -22,6 +22,22 @@ pub struct QueryArgs {
     )]
     pub exec_mem_pool_bytes: MemorySize,
 
+    /// What one query may take of the memory for queries; one that takes more fails
+    #[arg(
+        long,
+        value_name = "SIZE",
+        env = "INFLUXDB3_QUERY_MEMORY_SHARE",
+        default_value = "50%",
+        hide_short_help = true
+    )]
+    pub query_memory_share: MemorySize,
+
+    /// Room on disk for what queries cannot hold in memory while they sort or group; 0 for none.
+    /// The files are in the data directory, with other stores than `file` in the system's
+    /// directory for temporary files [default: 10gb with the file store, else 0]
+    #[arg(long, value_name = "SIZE", env = "INFLUXDB3_QUERY_SPILL_BYTES", hide_short_help = true)]
+    pub query_spill_bytes: Option<MemorySize>,
+
     /// How long a query may run [default: no limit]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, env = "INFLUXDB3_QUERY_TIMEOUT", hide_short_help = true)]
     pub query_timeout: Option<Duration>,

@@ -72,7 +72,7 @@ async fn start(table: RecordBatch, sql: &str) -> Result<SendableRecordBatchStrea
     let catalogs = MemoryCatalogProviderList::new();
     catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
     let settings = [("datafusion.execution.batch_size".to_owned(), BATCH_ROWS.to_string())];
-    let sessions = Arc::new(Sessions::new(2, 1 << 24, &settings).unwrap());
+    let sessions = Arc::new(Sessions::new(2, 1 << 24, None, &settings).unwrap());
     let state = sessions.open_on(Arc::new(catalogs), NOW_NS);
     let plan = state.create_logical_plan(sql).await?;
     let plan = state.create_physical_plan(&plan).await?;

@@ -83,7 +83,7 @@ fn a_chunk_that_does_not_fit_fails_the_query() {
     run(async {
         let (world, chunk_bytes) = unsorted().await;
         let error = ask(&world, chunk_bytes / 2, "SELECT sum(g) FROM m").await.expect_err("small");
-        assert_eq!(error.kind, ErrorKind::Overloaded, "{error}");
+        assert_eq!(error.kind, ErrorKind::LimitReached, "{error}");
         assert!(error.message.contains("Resources exhausted"), "{error}");
         assert_eq!(sorted_chunks(&world).await, 0);
     });
