@@ -61,13 +61,13 @@ fn one_line(message: &str) -> String {
 
 fn code(kind: ErrorKind) -> Code {
     match kind {
-        ErrorKind::InvalidInput
-        | ErrorKind::NotImplemented
-        | ErrorKind::Conflict
-        | ErrorKind::LimitReached => Code::InvalidArgument,
+        ErrorKind::InvalidInput | ErrorKind::NotImplemented | ErrorKind::Conflict => {
+            Code::InvalidArgument
+        }
         ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::Overloaded => Code::ResourceExhausted,
-        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::LimitReached => Code::ResourceExhausted,
+        // The same may succeed a moment later.
+        ErrorKind::Overloaded | ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Timeout => Code::DeadlineExceeded,
         ErrorKind::Internal => Code::Internal,
     }
@@ -83,6 +83,13 @@ mod tests {
         assert_eq!(status.message().len(), MESSAGE_BYTES_MAX + 3);
         assert!(status.message().ends_with("é..."));
         assert_eq!(invalid("short").message(), "short");
+    }
+
+    #[test]
+    fn what_may_succeed_later_is_told_from_what_will_not() {
+        let code = |kind| of_query(&QueryError { kind, message: String::new() }).code();
+        assert_eq!(code(ErrorKind::LimitReached), Code::ResourceExhausted);
+        assert_eq!(code(ErrorKind::Overloaded), Code::Unavailable);
     }
 
     #[test]
