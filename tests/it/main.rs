@@ -20,6 +20,7 @@ mod flight;
 mod formats;
 mod guide;
 mod health;
+mod hostile;
 mod load_profile;
 mod memory;
 mod options;
