@@ -2,7 +2,6 @@
 
 use super::cache_tables::CacheTables;
 use super::provider::{ScanContext, StoredTable};
-use super::session::{CATALOG, DEFAULT_SCHEMA};
 use super::system_tables::SystemTables;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
@@ -11,6 +10,10 @@ use datafusion::logical_expr::TableType;
 use protocols::schema::{DatabaseSchema, TableSchema};
 use std::sync::Arc;
 
+/// Name of the one catalog.
+pub(super) const CATALOG: &str = "public";
+/// Name of the schema that holds the tables of a database.
+pub(super) const DEFAULT_SCHEMA: &str = "iox";
 /// Name of the schema of the system tables.
 const SYSTEM_SCHEMA: &str = "system";
 

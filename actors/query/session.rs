@@ -1,7 +1,7 @@
 //! The engine's settings, functions and memory, shared by all queries.
 
 use super::cache_tables;
-use super::catalog_view::Catalogs;
+use super::catalog_view::{CATALOG, Catalogs, DEFAULT_SCHEMA};
 use super::config::SpillOptions;
 use super::corrections;
 use super::functions::windows::WatchWindows;
@@ -23,10 +23,6 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Name of the one catalog.
-pub(super) const CATALOG: &str = "public";
-/// Name of the schema that holds the tables of a database.
-pub(super) const DEFAULT_SCHEMA: &str = "iox";
 /// How many memory consumers an error about exhausted memory names.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
 

@@ -1,7 +1,8 @@
 //! What gap-filling queries answer.
 
+use super::super::super::catalog_view::{CATALOG, DEFAULT_SCHEMA};
 use super::super::super::errors;
-use super::super::super::session::{CATALOG, DEFAULT_SCHEMA, Sessions};
+use super::super::super::session::Sessions;
 use super::bins::BinRange;
 use arrow::array::{
     ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray,
