@@ -8,7 +8,7 @@ use super::errors;
 use super::lanes::QueryRuntime;
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::prepare;
-use super::provider::{Files, ScanContext};
+use super::provider::{Files, KeySets, ScanContext, Seen};
 use super::running::{Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
@@ -41,10 +41,6 @@ use tokio::time::Instant;
 /// How long a scan waits for its view of a table. The shard answers between two messages, so this
 /// is reached only when something is very wrong.
 const VIEW_DEADLINE: Duration = Duration::from_secs(30);
-
-/// Up to so many bytes of unsorted rows are sorted while a scan of them is planned: the plan is
-/// then the better for it. More are sorted while the query runs, a chunk at a time.
-const SORT_AHEAD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Limit: memory for plans that may be used again, about.
 const PLANS_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -96,6 +92,7 @@ impl Query {
             cache: config.cache.clone(),
             clock: config.clock.clone(),
             query_file_limit: config.query_file_limit,
+            key_sets: KeySets::default(),
         };
         Ok(Self {
             files,
@@ -124,13 +121,12 @@ impl Query {
             catalog: self.config.catalog.clone(),
             deadline: Instant::now() + VIEW_DEADLINE,
             now_ns,
-            files_planned: Arc::default(),
             files_since_ns: i64::MIN,
             groups_since_ns: self
                 .config
                 .write_window
                 .map_or(i64::MIN, |w| clock::before(now_ns, w)),
-            sort_ahead_bytes_max: SORT_AHEAD_BYTES_MAX,
+            seen: Arc::<Seen>::default(),
         }
     }
 
@@ -354,8 +350,8 @@ impl Receive<ScanTable> for Query {
             files_since_ns: message.files_since_ns,
             ..self.scan_context(self.config.clock.now_ns())
         };
-        let view = self.view(found, self.caches_of(&db), Vec::new(), context.clone());
-        let scan = TableScan { message, db, table, context, view };
+        let view = self.view(found, self.caches_of(&db), Vec::new(), context);
+        let scan = TableScan { message, db, table, view };
         let Some(scope) = self.memory.scope() else {
             return reply.answer(Err(errors::too_many_accounts()));
         };

@@ -103,8 +103,7 @@ pub(super) struct UserTables {
 
 impl UserTables {
     fn open(&self, table: &Arc<TableSchema>) -> Arc<dyn TableProvider> {
-        let context = self.context.clone();
-        Arc::new(StoredTable::new(Arc::clone(table), self.db.retention_ns, context))
+        Arc::new(StoredTable::new(Arc::clone(table), self.db.retention_ns))
     }
 }
 

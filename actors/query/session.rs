@@ -69,6 +69,7 @@ impl Drop for Session {
         let Some(mut parts) = self.parts.take() else { return };
         // What the query saw is not to be kept by a session that nobody uses.
         parts.state.register_catalog_list(Arc::new(EmptyCatalogProviderList));
+        *parts.state.config_mut() = self.home.base.config().clone();
         let mut idle = self.home.idle();
         if idle.len() < IDLE_SESSIONS_MAX {
             idle.push(parts);
@@ -126,8 +127,10 @@ impl Sessions {
     pub(super) fn open(self: &Arc<Self>, catalogs: Arc<Catalogs>, now_ns: i64) -> Session {
         let functions = catalogs.caches().into_iter().flat_map(cache_tables::functions);
         let functions: Vec<_> = functions.collect();
+        let scans = Arc::new(catalogs.scans().clone());
         let mut session = self.open_on(catalogs, now_ns);
         if let Some(parts) = &mut session.parts {
+            parts.state.config_mut().set_extension(scans);
             for (name, function) in functions {
                 parts.state.register_udtf(name, function);
             }
@@ -183,4 +186,6 @@ fn fix_settings(options: &mut ConfigOptions) {
     options.execution.skip_physical_aggregate_schema_check = true;
     // The strings of tables are of the same type as those of casts.
     options.sql_parser.map_string_types_to_utf8view = false;
+    // Scans say how many rows they yield, about. Few are not worth an exchange between threads.
+    options.execution.use_row_number_estimates_to_optimize_partitioning = true;
 }

@@ -1,6 +1,6 @@
 //! Reading a table for a cache that is filled.
 
-use super::super::provider::{ScanContext, StoredTable};
+use super::super::provider::StoredTable;
 use super::super::statement::{Runnable, View};
 use datafusion::catalog::TableProvider;
 use datafusion::common::ScalarValue;
@@ -15,7 +15,6 @@ pub(in super::super) struct TableScan {
     pub(in super::super) message: ScanTable,
     pub(in super::super) db: Arc<DatabaseSchema>,
     pub(in super::super) table: Arc<TableSchema>,
-    pub(in super::super) context: ScanContext,
     pub(in super::super) view: View,
 }
 
@@ -34,7 +33,7 @@ impl TableScan {
             i64::MIN => Vec::new(),
             _ => vec![col(TIME_COLUMN).gt_eq(lit(since))],
         };
-        let table = StoredTable::new(Arc::clone(&self.table), self.db.retention_ns, self.context);
+        let table = StoredTable::new(Arc::clone(&self.table), self.db.retention_ns);
         let plan = table.scan(&*state, Some(&columns), &filters, None).await?;
         Ok(Runnable::new(&state, plan))
     }

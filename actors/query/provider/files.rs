@@ -1,21 +1,10 @@
-//! Reading Parquet files: where their bytes are, and the plan that decodes one of them.
+//! Parquet files: where their bytes are, and which of them are in memory in decoded form.
 
-use super::group::{Group, file_times};
-use super::plan::Scan;
+use super::key_sets::KeySets;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::exec_err;
-use datafusion::config::{ConfigOptions, TableParquetOptions};
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::parquet::can_expr_be_pushed_down_with_schemas;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
-use datafusion::error::Result;
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns, split_conjunction};
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use datafusion::arrow::datatypes::SchemaRef;
 use object_store::ObjectStore;
 use protocols::messages::parquet_cache::{LookUpRows, WantedFile};
 use protocols::messages::rank;
@@ -48,6 +37,8 @@ pub struct Files {
     pub clock: Clock,
     /// More files than this a query must not read.
     pub query_file_limit: Option<usize>,
+    /// What tag values they have, as far as queries have found out.
+    pub key_sets: KeySets,
 }
 
 impl Files {
@@ -55,11 +46,9 @@ impl Files {
     /// by their identity. A cache that fails is no reason to fail a query.
     pub(super) async fn decoded(
         &self,
-        groups: &[Group],
+        mut newest: Vec<&Arc<ParquetFile>>,
         schema: &SchemaRef,
     ) -> HashMap<u64, Arc<SortedRows>> {
-        let mut newest: Vec<&Arc<ParquetFile>> =
-            groups.iter().flat_map(|group| &group.files).collect();
         let Some(cache) = self.cache.as_ref().filter(|_| !newest.is_empty()) else {
             return HashMap::new();
         };
@@ -76,55 +65,4 @@ impl Files {
         let found = newest.iter().zip(answer.unwrap_or_default());
         found.filter_map(|(file, rows)| Some((file.id, rows?))).collect()
     }
-}
-
-/// The plan that reads one file: its selected rows in the order of the file, with the columns of
-/// `output`. Columns that the file does not have are null.
-///
-/// `filters` may be used to read less. They are conditions on columns of `output`, and somebody
-/// above the plan has to apply them again.
-pub(super) fn file_plan(
-    file: &Arc<ParquetFile>,
-    scan: &Scan,
-    output: &Schema,
-    filters: &[Arc<dyn PhysicalExpr>],
-    limit: Option<usize>,
-    config: &ConfigOptions,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    let table = scan.table.arrow_schema();
-    let exact = scan.selection.condition(table, file_times(file))?;
-    let on_table = |filter: &Arc<dyn PhysicalExpr>| {
-        reassign_expr_columns(Arc::clone(filter), table)
-            .ok()
-            .filter(|filter| can_expr_be_pushed_down_with_schemas(filter, table))
-    };
-    if let Some(exact) = &exact {
-        // The reader would leave out what it cannot evaluate, and nobody checks after it.
-        for part in split_conjunction(exact) {
-            if !can_expr_be_pushed_down_with_schemas(part, table) {
-                return exec_err!("{part} cannot be evaluated on a file");
-            }
-        }
-    }
-    let mut options =
-        TableParquetOptions { global: config.execution.parquet.clone(), ..Default::default() };
-    options.global.pushdown_filters = true;
-    options.global.bloom_filter_on_read = false; // there are none
-    let mut source = ParquetSource::new(Arc::clone(table))
-        .with_table_parquet_options(options)
-        .with_parquet_file_reader_factory(Arc::clone(&scan.access) as _);
-    if let Some(all) = conjunction_opt(exact.into_iter().chain(filters.iter().filter_map(on_table)))
-    {
-        source = source.with_predicate(all);
-    }
-    let columns = output.fields().iter().map(|field| table.index_of(field.name()));
-    let path = paths::parquet_file(&scan.access.files.node, file);
-    let object = PartitionedFile::new(path, file.size_bytes).with_extension(Arc::clone(file));
-    // The readers know where the bytes are. The engine wants the name of a store all the same.
-    let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-        .with_file(object)
-        .with_projection_indices(Some(columns.collect::<Result<_, _>>()?))?
-        .with_limit(limit)
-        .build();
-    Ok(DataSourceExec::from_data_source(scan))
 }

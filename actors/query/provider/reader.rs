@@ -1,5 +1,6 @@
 //! How the decoder gets at the bytes of a file.
 
+use super::counts::Counts;
 use super::files::{Files, LOOK_UP_DEADLINE};
 use crate::runtime::mailbox::Mailbox;
 use bytes::Bytes;
@@ -48,6 +49,7 @@ pub(super) struct FileAccess {
     pub(super) table: Arc<TableSchema>,
     /// Rows older than this many nanoseconds are invisible.
     pub(super) retention_ns: Option<i64>,
+    pub(super) counts: Counts,
 }
 
 impl std::fmt::Debug for FileAccess {
@@ -112,6 +114,8 @@ impl Reader {
         if matches!(self.bytes, FileBytes::Unknown) {
             self.bytes = self.open().await?;
         }
+        let asked: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        self.access.counts.bytes_scanned.add(usize::try_from(asked).unwrap_or(usize::MAX));
         match &self.bytes {
             FileBytes::Here(bytes) => ranges.iter().map(|range| part(bytes, range)).collect(),
             FileBytes::Unknown | FileBytes::There => {
@@ -139,6 +143,7 @@ impl Reader {
         })?;
         let fetched = self.access.files.store.get_ranges(&self.object.location, &around).await;
         let fetched = fetched.map_err(|error| self.named(external(error)))?;
+        fetched.iter().for_each(|bytes| self.fetched(bytes));
         let checked = |((range, around), bytes): ((&Range<u64>, &Range<u64>), &Bytes)| match blocks
             .fit(around, bytes)
         {
@@ -150,6 +155,7 @@ impl Reader {
 
     async fn open(&self) -> ParquetResult<FileBytes> {
         if let Some(bytes) = self.look_up().await.filter(|bytes| self.is_intact(bytes)) {
+            self.access.counts.files_cached.add(1);
             return Ok(FileBytes::Here(bytes));
         }
         if self.file.size_bytes > WHOLE_FILE_BYTES_MAX {
@@ -162,10 +168,15 @@ impl Reader {
     async fn whole(&self) -> ParquetResult<Bytes> {
         let object = self.access.files.store.get(&self.object.location).await.map_err(external)?;
         let bytes = object.bytes().await.map_err(external)?;
+        self.fetched(&bytes);
         match self.is_intact(&bytes) {
             true => Ok(bytes),
             false => Err(self.damaged()),
         }
+    }
+
+    fn fetched(&self, bytes: &Bytes) {
+        self.access.counts.bytes_fetched.add(bytes.len());
     }
 
     fn damaged(&self) -> ParquetError {
@@ -228,6 +239,7 @@ impl Reader {
             let range = size_bytes.saturating_sub(wanted)..size_bytes;
             let fetched = self.access.files.store.get_range(&self.object.location, range);
             let bytes = fetched.await.map_err(external)?;
+            self.fetched(&bytes);
             if bytes.len() as u64 != wanted.min(size_bytes) {
                 return Err(self.damaged());
             }

@@ -92,7 +92,7 @@ impl Shapes {
                 return None;
             }
         };
-        template.bind(catalogs.scans(), state, &values).ok().flatten()
+        template.bind(state, &values).ok().flatten()
     }
 }
 

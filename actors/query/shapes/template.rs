@@ -2,7 +2,7 @@
 
 use super::text::Shape;
 use super::value::Value;
-use crate::query::provider::{self, ScanContext};
+use crate::query::provider;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -10,7 +10,7 @@ use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use protocols::schema::DatabaseSchema;
 use std::collections::HashMap;
@@ -88,14 +88,12 @@ impl Template {
         PLAN_BYTES + self.placeholders.len() * size_of::<(String, DataType)>()
     }
 
-    /// The plan with values in the places of the placeholders, for a query whose scans share
-    /// `scans`. `None` if a value does not fit.
+    /// The plan with values in the places of the placeholders. `None` if a value does not fit.
     ///
     /// # Errors
     /// When an expression with its value makes no sense.
     pub(super) fn bind(
         &self,
-        scans: &ScanContext,
         state: &SessionState,
         values: &[Value],
     ) -> Result<Option<LogicalPlan>> {
@@ -106,14 +104,6 @@ impl Template {
             .map(|((name, data_type), value)| Some((name.as_str(), value.in_type(data_type)?)));
         let Some(values) = typed.collect::<Option<HashMap<_, _>>>() else { return Ok(None) };
         let bound = self.plan.clone().transform_up(|node| {
-            let node = match node {
-                LogicalPlan::TableScan(scan) => {
-                    let source = provider::reopened(&scan.source, scans);
-                    let source = source.unwrap_or_else(|| Arc::clone(&scan.source));
-                    LogicalPlan::TableScan(TableScan { source, ..scan })
-                }
-                node => node,
-            };
             let schema = match &node {
                 LogicalPlan::TableScan(scan) => Arc::clone(&scan.projected_schema),
                 node => node

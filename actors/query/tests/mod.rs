@@ -4,6 +4,7 @@ mod catalog;
 mod files;
 mod functions;
 mod guard;
+mod plans;
 mod rows;
 mod running;
 mod shapes;

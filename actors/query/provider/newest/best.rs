@@ -1,6 +1,6 @@
 //! The newest row of each group, out of rows that come in any order.
 
-use super::keys::{GroupName, Groups};
+use super::super::groups::{GroupName, Groups};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::{interleave_record_batch, take_record_batch};
 use datafusion::arrow::datatypes::TimestampNanosecondType;
@@ -17,7 +17,7 @@ pub(super) struct Best {
     /// What the rows are in.
     batches: Vec<RecordBatch>,
     rows: usize,
-    by_key: HashMap<GroupName, Place>,
+    by_group: HashMap<GroupName, Place>,
 }
 
 /// Where a row is.
@@ -28,7 +28,7 @@ struct Place {
 }
 
 impl Best {
-    /// Looks at the rows of `batch`, unless they are of groups that were met.
+    /// Looks at the rows of `batch` that may be the newest of their groups.
     pub(super) fn offer(
         &mut self,
         batch: &RecordBatch,
@@ -40,23 +40,22 @@ impl Best {
         let times = times.ok_or_else(|| exec_datafusion_err!("rows without a time column"))?;
         let number = self.batches.len();
         let mut is_needed = false;
-        for (row, key) in groups.of(&candidates)?.into_iter().enumerate() {
-            if groups.has_met(&key) {
-                continue;
-            }
+        let names = groups.of(&candidates)?;
+        for (row, name) in names.iter().enumerate() {
             let place = Place { time_ns: times.value(row), batch: number, row };
-            match self.by_key.get_mut(&key) {
+            match self.by_group.get_mut(name.data()) {
                 Some(best) if best.time_ns >= place.time_ns => continue,
                 Some(best) => *best = place,
-                None => drop(self.by_key.insert(key, place)),
+                None => drop(self.by_group.insert(Box::from(name.data()), place)),
             }
             is_needed = true;
         }
         if is_needed {
+            groups.meet(names.iter().map(|name| name.data()));
             self.rows += candidates.num_rows();
             self.batches.push(candidates);
         }
-        if self.rows > OUTDATED_ROWS_MAX + 2 * self.by_key.len() {
+        if self.rows > OUTDATED_ROWS_MAX + 2 * self.by_group.len() {
             self.compact()?;
         }
         Ok(())
@@ -64,7 +63,7 @@ impl Best {
 
     /// Lets go of the rows that are not the newest of their groups.
     fn compact(&mut self) -> Result<()> {
-        let mut places: Vec<&mut Place> = self.by_key.values_mut().collect();
+        let mut places: Vec<&mut Place> = self.by_group.values_mut().collect();
         let rows: Vec<(usize, usize)> = places.iter().map(|p| (p.batch, p.row)).collect();
         let batches: Vec<&RecordBatch> = self.batches.iter().collect();
         let compact = interleave_record_batch(&batches, &rows)?;
@@ -76,14 +75,12 @@ impl Best {
         Ok(())
     }
 
-    /// The rows and the names of their groups. Nothing is left.
-    pub(super) fn take(&mut self) -> Result<Option<(RecordBatch, Vec<GroupName>)>> {
-        if self.by_key.is_empty() {
+    /// The rows.
+    pub(super) fn take(mut self) -> Result<Option<RecordBatch>> {
+        if self.by_group.is_empty() {
             return Ok(None);
         }
         self.compact()?;
-        let keys = std::mem::take(&mut self.by_key).into_keys().collect();
-        self.rows = 0;
-        Ok(self.batches.pop().map(|rows| (rows, keys)))
+        Ok(self.batches.pop())
     }
 }

@@ -1,37 +1,45 @@
-//! Reading a table from its newest rows on, until every group of rows was met.
+//! Keeping of a table the newest rows of each group.
 
-use super::Yields;
+use super::super::exec::ScanExec;
+use super::super::groups::Groups;
+use super::super::scan::Scan;
 use super::best::Best;
-use super::keys::{GroupName, Groups};
-use crate::query::plan_kit::{no_children, no_expressions};
-use crate::query::provider::deferred::Deferred;
-use crate::query::provider::group::Group;
-use crate::query::provider::plan::Scan;
-use crate::query::provider::{FILES_OPENED, filters::TimeRange};
+use crate::query::plan_kit::{new_children, no_expressions};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::take_record_batch;
+use datafusion::common::{internal_datafusion_err, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
+use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{
-    BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
-};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
+    ReplaceChildrenOptions,
+};
 use futures::{StreamExt, TryStreamExt, stream};
 use protocols::schema::TIME_COLUMN;
 use std::fmt;
 use std::sync::Arc;
 
-/// Reads chunks and files from the newest on, until it has what it yields of each group of rows
-/// with equal tags.
-#[derive(Debug)]
+/// What is yielded of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Yields {
+    /// All rows of the newest time, and maybe some older rows.
+    Candidates,
+    /// One row of the newest time.
+    OneRow,
+}
+
+/// Keeps of a scan what it yields of each group of rows with equal tags, and spares it the segments
+/// whose groups were all met: the scan reads the newest first.
+#[derive(Clone, Debug)]
 pub(super) struct NewestExec {
-    /// Chunks and files that hang together in time, oldest first.
-    groups: Vec<Arc<Deferred>>,
+    input: Arc<dyn ExecutionPlan>,
+    /// What is read.
     scan: Arc<Scan>,
-    /// The columns of the result that make a group.
+    /// The columns that make a group.
     key: Vec<usize>,
     /// The column with the time of the rows.
     time: usize,
@@ -41,28 +49,26 @@ pub(super) struct NewestExec {
 }
 
 impl NewestExec {
-    /// Reads `groups`.
+    /// Reads `scan`.
     ///
     /// # Errors
     /// When the rows would come without their time.
-    pub(super) fn try_new(
-        mut groups: Vec<Group>,
-        scan: Arc<Scan>,
-        key: Vec<usize>,
-        yields: Yields,
-    ) -> Result<Self> {
-        let time = scan.schema.index_of(TIME_COLUMN)?;
-        let end = |group: &Group| -> TimeRange { group.extent(&scan).0 };
-        groups.sort_by_key(|group| end(group).max_ns);
+    pub(super) fn try_new(scan: ScanExec, key: Vec<usize>, yields: Yields) -> Result<Self> {
+        let schema = scan.schema();
+        let time = schema.index_of(TIME_COLUMN)?;
+        let emission = match yields {
+            Yields::Candidates => EmissionType::Incremental,
+            Yields::OneRow => EmissionType::Final,
+        };
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&scan.schema)),
+            EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
+            emission,
             Boundedness::Bounded,
         );
         Ok(Self {
-            groups: groups.into_iter().map(|group| Arc::new(Deferred::new(group))).collect(),
-            scan,
+            scan: Arc::clone(scan.scan()),
+            input: Arc::new(scan.for_newest()),
             key,
             time,
             yields,
@@ -74,10 +80,9 @@ impl NewestExec {
 
 impl DisplayAs for NewestExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.key.iter().map(|i| self.scan.schema.field(*i).name().as_str());
-        let key = key.collect::<Vec<_>>().join(", ");
-        let files: usize = self.groups.iter().map(|group| group.files()).sum();
-        write!(f, "NewestExec: groups={}, files={files}, key=[{key}]", self.groups.len())?;
+        let schema = self.schema();
+        let key = self.key.iter().map(|i| schema.field(*i).name().as_str());
+        write!(f, "NewestExec: key=[{}]", key.collect::<Vec<_>>().join(", "))?;
         match self.yields {
             Yields::Candidates => Ok(()),
             Yields::OneRow => f.write_str(", one row each"),
@@ -94,34 +99,47 @@ impl ExecutionPlan for NewestExec {
         &self.properties
     }
 
-    no_children!();
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition])
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
 
     no_expressions!();
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
+            return internal_err!("NewestExec has exactly one input");
+        };
+        Ok(Arc::new(Self { input, ..Self::clone(&self) }))
+    }
+
+    new_children!();
 
     fn execute(
         &self,
         partition: usize,
-        context: Arc<TaskContext>,
+        task: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let reading = Reading {
-            rest: self.groups.clone(),
-            scan: Arc::clone(&self.scan),
-            context,
-            groups: Groups::new(&self.scan, &self.key)?,
+        let key = Arc::new(self.scan.schema.project(&self.key)?);
+        let groups = Arc::new(Groups::new(key, &self.scan.selection)?);
+        let input = self.input.with_new_state(Arc::clone(&groups) as _);
+        let input = input.ok_or_else(|| internal_datafusion_err!("NewestExec reads a scan"))?;
+        let newest = Newest {
+            input: input.execute(partition, task)?,
+            groups,
             time: self.time,
-            yields: self.yields,
-            current: None,
-            best: Best::default(),
-            met: Vec::new(),
-            opened: MetricBuilder::new(&self.metrics).counter(FILES_OPENED, partition),
+            best: (self.yields == Yields::OneRow).then(Best::default),
         };
-        let mut batches = Box::pin(stream::try_unfold(reading, Reading::next));
-        let timed = stream::poll_fn(move |cx| {
-            let timer = baseline.elapsed_compute().clone();
-            let _timer = timer.timer();
-            baseline.record_poll(batches.poll_next_unpin(cx))
-        });
+        let mut batches = Box::pin(stream::try_unfold(newest, Newest::next));
+        let timed = stream::poll_fn(move |cx| baseline.record_poll(batches.poll_next_unpin(cx)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), timed)))
     }
 
@@ -130,54 +148,33 @@ impl ExecutionPlan for NewestExec {
     }
 }
 
-/// A table that is being read.
-struct Reading {
-    /// What was not opened yet, the newest last.
-    rest: Vec<Arc<Deferred>>,
-    scan: Arc<Scan>,
-    context: Arc<TaskContext>,
-    groups: Groups,
+/// A scan that is being read.
+struct Newest {
+    input: SendableRecordBatchStream,
+    groups: Arc<Groups>,
     time: usize,
-    yields: Yields,
-    current: Option<SendableRecordBatchStream>,
-    /// The groups of the rows that came out of `current`. They count only after it: its inputs
-    /// overlap in time.
-    met: Vec<GroupName>,
-    /// The newest row of each group so far in `current`.
-    best: Best,
-    opened: Count,
+    /// The newest row of each group so far, if one of each is wanted.
+    best: Option<Best>,
 }
 
-impl Reading {
+impl Newest {
     async fn next(mut self) -> Result<Option<(RecordBatch, Self)>> {
-        loop {
-            let Some(open) = &mut self.current else {
-                let Some(next) = self.rest.pop() else { return Ok(None) };
-                if !self.groups.cover(&next.group(), &self.scan, &self.context).await? {
-                    self.opened.add(next.files());
-                    let (scan, context) = (Arc::clone(&self.scan), Arc::clone(&self.context));
-                    self.current = Some(next.rows(scan, Vec::new(), context));
-                }
-                continue;
-            };
-            let Some(batch) = open.try_next().await? else {
-                self.current = None;
-                self.groups.meet(std::mem::take(&mut self.met));
-                if let Some((rows, keys)) = self.best.take()? {
-                    self.groups.meet(keys);
-                    return Ok(Some((rows, self)));
-                }
-                continue;
-            };
-            if self.yields == Yields::OneRow {
-                self.best.offer(&batch, &self.groups, self.time)?;
+        while let Some(batch) = self.input.try_next().await? {
+            if let Some(best) = &mut self.best {
+                best.offer(&batch, &self.groups, self.time)?;
                 continue;
             }
-            let newest = take_record_batch(&batch, &self.groups.newest(&batch, Some(self.time))?)?;
+            let newest = self.groups.newest(&batch, Some(self.time))?;
+            let newest = take_record_batch(&batch, &newest)?;
             if newest.num_rows() > 0 {
-                self.met.extend(self.groups.of(&newest)?);
+                let names = self.groups.of(&newest)?;
+                self.groups.meet(names.iter().map(|name| name.data()));
                 return Ok(Some((newest, self)));
             }
+        }
+        match self.best.take() {
+            Some(best) => Ok(best.take()?.map(|rows| (rows, self))),
+            None => Ok(None),
         }
     }
 }

@@ -2,112 +2,12 @@
 //!
 //! Such a query needs one row of each group of rows with equal tags. The newest chunk or file has
 //! nearly all of them; of an older one only its tags are looked at, to see whether there is a
-//! group in it that no newer one has. What tags a file has is remembered beside its description.
+//! group in it that no newer one has. What tags a file has is remembered.
 
 mod best;
 mod exec;
-mod keys;
 mod rule;
+mod table;
 
 pub(in super::super) use rule::ReadNewest;
-
-use super::group::Group;
-use super::{ScanContext, StoredTable};
-use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::project_schema;
-use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
-use exec::NewestExec;
-use protocols::schema::TIME_COLUMN;
-use std::sync::Arc;
-
-/// A table of which somebody wants the newest row of each group of rows with equal `key`.
-///
-/// Its scan yields rows of each group among the selected rows, as `yields` says.
-#[derive(Debug)]
-pub(super) struct NewestRows {
-    table: StoredTable,
-    /// Names of tags.
-    key: Vec<String>,
-    yields: Yields,
-}
-
-/// What is yielded of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Yields {
-    /// All rows of the newest time, and maybe some older rows.
-    Candidates,
-    /// One row of the newest time.
-    OneRow,
-}
-
-impl NewestRows {
-    fn new(table: StoredTable, key: Vec<String>, yields: Yields) -> Self {
-        Self { table, key, yields }
-    }
-
-    /// The same for another query.
-    pub(super) fn reopened(&self, context: &ScanContext) -> Self {
-        Self::new(self.table.reopened(context), self.key.clone(), self.yields)
-    }
-}
-
-#[async_trait]
-impl TableProvider for NewestRows {
-    fn schema(&self) -> SchemaRef {
-        self.table.schema()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>> {
-        self.table.supports_filters_pushdown(filters)
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _: Option<usize>, // of groups, and there is no telling which rows make so many
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let table = self.schema();
-        let output = project_schema(&table, projection)?;
-        let mut columns = projection.cloned().unwrap_or((0..table.fields().len()).collect());
-        for name in self.key.iter().map(String::as_str).chain([TIME_COLUMN]) {
-            let column = table.index_of(name)?;
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        let Some((groups, scan)) = self.table.look(state, Some(&columns), filters, None).await?
-        else {
-            return Ok(Arc::new(EmptyExec::new(output)));
-        };
-        self.table.context.admit(groups.iter().map(Group::files_read).sum())?;
-        let key = self.key.iter().map(|name| Ok(scan.schema.index_of(name)?));
-        let key = key.collect::<Result<Vec<_>>>()?;
-        let wider = scan.schema.fields().len() > output.fields().len();
-        let newest: Arc<dyn ExecutionPlan> =
-            Arc::new(NewestExec::try_new(groups, Arc::new(scan), key, self.yields)?);
-        if !wider {
-            return Ok(newest);
-        }
-        let columns = output.fields().iter().enumerate().map(|(i, field)| {
-            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), i));
-            (column, field.name().clone())
-        });
-        Ok(Arc::new(ProjectionExec::try_new(columns, newest)?))
-    }
-}
+pub(super) use table::NewestRows;

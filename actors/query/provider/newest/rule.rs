@@ -1,7 +1,8 @@
 //! Finds the queries that need only the newest row of each group.
 
-use super::{NewestRows, Yields};
-use crate::query::provider::StoredTable;
+use super::super::table::StoredTable;
+use super::exec::Yields;
+use super::table::NewestRows;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::DefaultTableSource;
@@ -59,7 +60,7 @@ fn newest_scan(aggregate: &Aggregate, yields: Yields) -> Option<TableScan> {
     let source = scan.source.downcast_ref::<DefaultTableSource>()?;
     let table = source.table_provider.downcast_ref::<StoredTable>()?;
     let is_tag = |column: &Column| {
-        table.table.column(&column.name).is_some_and(|c| c.kind == ColumnKind::Tag)
+        table.table().column(&column.name).is_some_and(|c| c.kind == ColumnKind::Tag)
     };
     let key = aggregate.group_expr.iter().map(|expr| match expr {
         Expr::Column(column) if is_tag(column) => Some(column),

@@ -1,5 +1,6 @@
 //! Files that are too large to be read whole each time.
 
+use super::super::counts::Counts;
 use super::super::reader::FileAccess;
 use super::*;
 use crate::persist::encode_rows;
@@ -65,9 +66,11 @@ impl Object {
             cache: None,
             clock: Clock::Fixed(Arc::default()),
             query_file_limit: None,
+            key_sets: KeySets::default(),
         };
         let metadata = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
-        let access = FileAccess { files, metadata, table: table(4), retention_ns: None };
+        let counts = Counts::new(&ExecutionPlanMetricsSet::new(), 0);
+        let access = FileAccess { files, metadata, table: table(4), retention_ns: None, counts };
         let object = PartitionedFile::new(self.path.clone(), self.file.size_bytes)
             .with_extension(Arc::clone(&self.file));
         access.create_reader(0, object, None, &ExecutionPlanMetricsSet::new()).expect("a reader")

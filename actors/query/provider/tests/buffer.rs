@@ -10,11 +10,13 @@ proptest! {
         early in rows(0..120),
         late in prop::collection::vec(rows(0..6), 0..3),
         columns_then in 1..=4_usize,
-        sorts_ahead: bool,
+        stays_unsorted: bool,
+        batch_rows in prop::sample::select(vec![1, 4]),
     ) {
         run(async {
             let mut world = World::start().await;
-            world.sort_ahead_bytes_max *= usize::from(sorts_ahead);
+            world.batch_rows = batch_rows;
+            world.stays_unsorted = stays_unsorted;
             let mut model = Model::new();
             world.write(&early, columns_then).await;
             add(&mut model, &early, columns_then);
@@ -46,9 +48,41 @@ fn a_count_of_all_rows_reads_none() {
         let mut world = World::start().await;
         world.write(&series(0, 0..40), 4).await;
         world.write(&series(0, 10..30), 4).await;
-        let plan = world.explain("SELECT count(*) FROM m").await;
-        assert!(!plan.contains("AggregateExec"), "{plan}");
-        assert_eq!(count(&world.sql(4, "SELECT count(*) FROM m").await), 40);
+        // Whoever comes first has the rows sorted: only then is known how many there are.
+        for is_known in [false, true] {
+            let plan = world.explain("SELECT count(*) FROM m").await;
+            assert_eq!(!plan.contains("AggregateExec"), is_known, "{plan}");
+            assert_eq!(count(&world.sql(4, "SELECT count(*) FROM m").await), 40);
+        }
+    });
+}
+
+#[test]
+fn several_threads_read_a_large_chunk() {
+    run(async {
+        let mut world = World::start().await;
+        let row = |i: i64| Row { values: [Some((i % 3) as u8), Some(1), None, None], time: i / 3 };
+        let rows: Vec<Row> = (0..48).map(row).collect();
+        world.write(&rows, 4).await;
+        let mut model = Model::new();
+        add(&mut model, &rows, 4);
+        let ask = "SELECT * FROM m ORDER BY t0 NULLS FIRST, t1 NULLS FIRST, time";
+        world.batch_rows = 16;
+        for is_sorted in [false, true] {
+            let plan = world.explain(ask).await;
+            let partitions = if is_sorted { "partitions=2" } else { "partitions=1" };
+            assert!(plan.contains("segments=1,") && plan.contains(partitions), "{plan}");
+            assert!(!plan.contains("SortExec"), "{plan}");
+            let got = read(&world.sql(4, ask).await);
+            assert_eq!(got, model.clone().into_iter().collect::<Vec<_>>());
+        }
+        let plan = world.explain("SELECT t0, t1, time, f, g FROM m WHERE t0 = 'a'").await;
+        assert!(plan.contains("partitions=1"), "too few for two: {plan}");
+        let got = world.sql(4, "SELECT count(*) FROM (SELECT t0 FROM m WHERE t0 <> 'a')").await;
+        assert_eq!(count(&got), 32);
+        let newest = "SELECT DISTINCT ON (t1) time FROM m ORDER BY t1, time DESC";
+        let newest: Vec<i64> = world.sql(4, newest).await.iter().flat_map(times_of).collect();
+        assert_eq!(newest, [15]);
     });
 }
 
@@ -63,14 +97,17 @@ fn the_sorted_form_is_kept_and_later_rows_are_merged_with_it() {
         assert!(view.chunks.iter().all(|c| c.sorted.is_some() && c.unsorted.is_empty()));
 
         world.write(&[Row { values: [Some(0), Some(3), None, None], time: 4 }], 4).await;
-        let plan = world.explain("SELECT * FROM m WHERE f = 1.0").await;
+        let plan = world.analyze("SELECT * FROM m WHERE f = 1.0").await;
+        assert_eq!(metric(&plan, "rows_merged"), 2, "{plan}");
+        assert_eq!(metric(&plan, "chunks_sorted"), 1, "{plan}");
         let filter = plan.find("FilterExec: f").expect("fields are filtered above the scan");
-        assert!(plan.find("DedupExec").is_some_and(|merge| filter < merge), "{plan}");
+        assert!(plan.find("ScanExec").is_some_and(|scan| filter < scan), "{plan}");
         assert_eq!(read(&world.sql(4, "SELECT * FROM m WHERE f = 1.0").await).len(), 15);
         // Nothing to merge where the newer rows are not looked at.
         let early = format!("SELECT * FROM m WHERE t0 = 'b' AND time < {}", instant(4));
-        let plan = world.explain(&early).await;
-        assert!(!plan.contains("DedupExec") && !plan.contains("FilterExec"), "{plan}");
+        let plan = world.analyze(&early).await;
+        assert_eq!(metric(&plan, "rows_merged"), 0, "{plan}");
+        assert!(!plan.contains("FilterExec"), "{plan}");
         assert_eq!(read(&world.sql(4, &early).await).len(), 4);
     });
 }
@@ -98,8 +135,9 @@ fn an_answer_that_comes_too_late_is_an_error() {
         let world = World::start().await;
         let mut context = world.context(0);
         context.deadline = Instant::now() - Duration::from_secs(1);
-        let session = SessionContext::new();
-        let provider = StoredTable::new(table(4), None, context);
+        let config = SessionConfig::new().with_extension(Arc::new(context));
+        let session = SessionContext::new_with_config(config);
+        let provider = StoredTable::new(table(4), None);
         session.register_table("m", Arc::new(provider)).expect("registers");
         let frame = session.sql("SELECT * FROM m").await.expect("plans");
         frame.collect().await.expect_err("the deadline has passed");

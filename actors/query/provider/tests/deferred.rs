@@ -18,7 +18,6 @@ const KEYS: i64 = 9 * GEN1_NS;
 /// A world with many chunks that nobody has sorted, and how many bytes the rows of one take.
 async fn unsorted() -> (World, usize) {
     let mut world = World::start().await;
-    world.sort_ahead_bytes_max = 0;
     for chunk in 0..CHUNKS {
         let row = |i: i64| Row {
             values: [Some((i % 3) as u8), Some(1), Some(2), Some((i / 3 % 3) as u8)],
@@ -48,8 +47,9 @@ async fn ask(world: &World, memory: usize, text: &str) -> Result<Vec<RecordBatch
     let shared: Arc<dyn MemoryPool> = Arc::clone(&pool) as _;
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(shared).build_arc().expect("builds");
     let config = SessionConfig::new().with_batch_size(256).with_target_partitions(2);
+    let config = config.with_extension(Arc::new(world.context(0)));
     let session = SessionContext::new_with_config_rt(config, runtime);
-    let provider = StoredTable::new(table(4), None, world.context(0));
+    let provider = StoredTable::new(table(4), None);
     session.register_table("m", Arc::new(provider)).expect("registers");
     let run = async { session.sql(text).await?.collect().await };
     let answer = run.await.map_err(|e| errors::from_engine(&e));

@@ -34,13 +34,13 @@ proptest! {
         early in rows(1..80),
         columns_then in 1..=4_usize,
         asks_then: bool,
-        sorts_ahead: bool,
+        stays_unsorted: bool,
         decodes: bool,
         steps in steps(),
     ) {
         run(async {
             let mut world = World::start().await;
-            world.sort_ahead_bytes_max *= usize::from(sorts_ahead);
+            world.stays_unsorted = stays_unsorted;
             let mut model = Model::new();
             world.write(&early, columns_then).await;
             add(&mut model, &early, columns_then);
@@ -173,7 +173,7 @@ fn counts_read_no_more_files_than_overlap() {
         world.write(&series(0, 0..64), 4).await;
         world.persist(64, 4).await;
         let plan = world.explain("SELECT count(*) FROM m").await;
-        assert!(!plan.contains("PartsExec"), "{plan}");
+        assert!(!plan.contains("ScanExec"), "{plan}");
         world.write(&series(0, 20..22), 4).await;
         world.write(&series(1, 20..22), 4).await;
         assert_eq!(count(&world.sql(4, "SELECT count(*) FROM m").await), 66);
@@ -244,6 +244,10 @@ fn of_a_large_file_only_the_pages_that_can_matter_are_read() {
                 assert!(bytes < size / 4, "{query}: {bytes} of {size} bytes");
             }
         }
+        let plan = world.analyze("SELECT sum(g & 1) FROM m WHERE t0 = 's123'").await;
+        assert!(plan.contains("row_groups_pruned_statistics=74 total → 1 matched"), "{plan}");
+        assert!(metric(&plan, "page_index_pages_pruned") > 0, "{plan}");
+        assert!(metric(&plan, "pushdown_rows_pruned") > 0, "{plan}");
     });
 }
 
@@ -362,6 +366,12 @@ fn cached_files_are_not_read_from_the_store() {
         };
         mailbox.ask_from_edge(insert, World::deadline()).await.expect("inserted");
         assert_eq!(count(&world.sql(4, "SELECT sum(g) FROM m").await), 64);
-        assert_eq!(world.objects.take_reads().0, 1, "the other one");
+        let (_, bytes) = world.objects.take_reads();
+        let plan = world.analyze("SELECT sum(g) FROM m").await;
+        assert_eq!(world.objects.take_reads(), (1, bytes), "the other one");
+        let counted = ["files_opened", "files_cached", "chunks_read"];
+        assert_eq!(counted.map(|name| metric(&plan, name)), [2, 1, 0], "{plan}");
+        let bytes = ["bytes_fetched", "bytes_scanned"].map(|name| metric(&plan, name));
+        assert!(!bytes.contains(&0), "{plan}");
     });
 }

@@ -1,6 +1,5 @@
 //! Bringing the rows of a chunk into sorted form.
 
-use super::plan::Scan;
 use crate::dedup::{merge_sorted, sort_dedup};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::Result;
@@ -28,22 +27,16 @@ pub(super) struct Kept {
     pub(super) bytes: usize,
 }
 
-/// How many bytes of rows nobody has sorted before.
-pub(super) fn unsorted_bytes(chunk: &ChunkView) -> usize {
-    chunk.unsorted.iter().map(RecordBatch::get_array_memory_size).sum()
-}
-
 /// Sorts what nobody has sorted before. What that takes is added to `memory`.
 pub(super) fn sort_chunk(
     chunk: &ChunkView,
-    scan: &Scan,
+    table: &TableSchema,
     memory: &MemoryReservation,
 ) -> Result<SortedChunk> {
-    let table = &scan.table;
     if chunk.unsorted.is_empty() {
         return Ok(SortedChunk { runs: chunk.sorted.iter().cloned().collect(), kept: None });
     }
-    let newer_bytes = unsorted_bytes(chunk);
+    let newer_bytes = chunk.unsorted.iter().map(RecordBatch::get_array_memory_size).sum();
     memory.try_grow(newer_bytes)?;
     let newer = Arc::new(sort_dedup(&chunk.unsorted, table)?);
     let Some(older) = &chunk.sorted else {

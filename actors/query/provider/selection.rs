@@ -1,6 +1,8 @@
-//! Finding rows in sorted rows by search: series by their first row, times by bisection.
+//! Which rows a scan yields, and where they are in sorted rows: series are found by their first
+//! row, times by bisection.
 
-use super::filters::{ScanFilter, TimeRange, classify};
+use super::filters::{ScanFilter, classify};
+use super::times::TimeRange;
 use datafusion::arrow::array::{
     Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
 };
@@ -9,13 +11,14 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, ScalarValue, exec_datafusion_err};
 use datafusion::error::Result;
-use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::PhysicalExpr;
 use protocols::messages::store::SortedRows;
 use protocols::schema::{TIME_COLUMN, TableSchema};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -32,6 +35,19 @@ pub(super) struct Selection {
     tags: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
 }
 
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TimeRange { min_ns, max_ns } = self.times;
+        if min_ns > i64::MIN {
+            write!(f, ", time>={min_ns}")?;
+        }
+        if max_ns < i64::MAX {
+            write!(f, ", time<={max_ns}")?;
+        }
+        self.tags.iter().try_for_each(|(condition, _)| write!(f, ", tags={condition}"))
+    }
+}
+
 impl Selection {
     /// The rows of `visible` for which all of `filters` hold.
     pub(super) fn new(
@@ -42,7 +58,7 @@ impl Selection {
     ) -> Result<Self> {
         let mut times = visible;
         let mut on_tags = Vec::new();
-        for filter in filters {
+        for filter in filters.iter().flat_map(split_conjunction) {
             match classify(filter, table) {
                 Some(ScanFilter::Time(range)) => times = times.and(range),
                 Some(ScanFilter::Tags) => on_tags.push(filter.clone()),
@@ -68,11 +84,20 @@ impl Selection {
         });
         let heads = RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?;
         let holds = condition.evaluate(&heads)?.into_array(heads.num_rows())?;
+        if holds.data_type().is_null() {
+            return Ok(Vec::new());
+        }
         let holds = holds
             .as_boolean_opt()
             .ok_or_else(|| exec_datafusion_err!("a filter is not a condition"))?;
         let selected = (0..starts.len()).filter(|i| holds.is_valid(*i) && holds.value(*i));
         Ok(selected.map(span).collect())
+    }
+
+    /// The part of the rows that is selected, if the times of all of them are.
+    pub(super) fn share(&self, sorted: &SortedRows) -> Result<f64> {
+        let selected: usize = self.series(sorted)?.iter().map(Range::len).sum();
+        Ok(selected as f64 / sorted.rows.num_rows().max(1) as f64)
     }
 
     /// The condition as an expression on `schema`, for rows whose times lie in `times`. `None` when
@@ -100,9 +125,19 @@ impl Selection {
         Ok(conjunction_opt(parts))
     }
 
+    /// The condition on tags.
+    pub(super) fn tags(&self) -> Option<&Arc<dyn PhysicalExpr>> {
+        self.tags.as_ref().map(|(condition, _)| condition)
+    }
+
     /// True when no condition but the one on `time` exists.
     pub(super) fn is_every_series(&self) -> bool {
         self.tags.is_none()
+    }
+
+    /// True when every row is selected whose time lies in `times`.
+    pub(super) fn is_all_of(&self, times: TimeRange) -> bool {
+        self.is_every_series() && self.times.covers(times)
     }
 }
 
@@ -130,7 +165,7 @@ pub(super) fn times(rows: &RecordBatch) -> Result<&[i64]> {
 }
 
 /// The parts of `series` whose times lie in `range`, neighbours joined.
-pub(super) fn within(
+pub(super) fn rows_in(
     times: &[i64],
     series: &[Range<usize>],
     range: TimeRange,
@@ -147,6 +182,18 @@ pub(super) fn within(
             _ if begin == end => {}
             Some(last) if last.end == begin => last.end = end,
             _ => found.push(begin..end),
+        }
+    }
+    found
+}
+
+/// `series` with neighbours joined.
+pub(super) fn joined(series: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for span in series {
+        match found.last_mut() {
+            Some(last) if last.end == span.start => last.end = span.end,
+            _ => found.push(span.clone()),
         }
     }
     found
@@ -187,13 +234,7 @@ pub(super) fn cut(
 }
 
 /// So many rows of which nothing but the number matters; `schema` has no columns.
-pub(super) fn rows_without_columns(
-    rows: usize,
-    schema: &SchemaRef,
-    batch_rows: usize,
-) -> Result<Vec<RecordBatch>> {
+pub(super) fn rows_without_columns(rows: usize, schema: &SchemaRef) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let all = RecordBatch::try_new_with_options(Arc::clone(schema), vec![], &options)?;
-    let every_row: Vec<_> = std::iter::once(0..rows).collect();
-    cut(&all, &every_row, batch_rows)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), vec![], &options)?)
 }

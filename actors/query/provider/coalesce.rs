@@ -3,7 +3,7 @@
 //! A series has few rows in a chunk. What stands above a scan takes about as long for a batch of
 //! few rows as for one of a thousand.
 
-use super::select::ROWS_PER_SLICE_MIN;
+use super::selection::ROWS_PER_SLICE_MIN;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::BatchCoalescer;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -16,36 +16,14 @@ pub(super) fn is_cheap(schema: &Schema) -> bool {
     !fields.is_empty() && fields.iter().all(|field| field.data_type().is_primitive())
 }
 
-fn coalescer(schema: SchemaRef, batch_rows: usize) -> BatchCoalescer {
-    BatchCoalescer::new(schema, batch_rows.max(1))
-        .with_biggest_coalesce_batch_size(Some(ROWS_PER_SLICE_MIN))
-}
-
 /// `batches` with neighbours joined that are short. The order of rows stays.
 pub(super) fn join_short(
-    batches: Vec<RecordBatch>,
-    schema: &SchemaRef,
-    batch_rows: usize,
-) -> Result<Vec<RecordBatch>> {
-    let is_short = |batch: &RecordBatch| batch.num_rows() < ROWS_PER_SLICE_MIN;
-    if batches.len() < 2 || !is_cheap(schema) || !batches.iter().any(is_short) {
-        return Ok(batches);
-    }
-    let mut joined = coalescer(SchemaRef::clone(schema), batch_rows);
-    for batch in batches {
-        joined.push_batch(batch)?;
-    }
-    joined.finish_buffered_batch()?;
-    Ok(std::iter::from_fn(|| joined.next_completed_batch()).collect())
-}
-
-/// The same for rows that are on their way.
-pub(super) fn join_short_stream(
     batches: impl Stream<Item = Result<RecordBatch>> + Unpin,
     schema: SchemaRef,
     batch_rows: usize,
 ) -> impl Stream<Item = Result<RecordBatch>> {
-    let joined = coalescer(schema, batch_rows);
+    let joined = BatchCoalescer::new(schema, batch_rows.max(1))
+        .with_biggest_coalesce_batch_size(Some(ROWS_PER_SLICE_MIN));
     stream::try_unfold(
         (batches, joined, false),
         |(mut batches, mut joined, mut ended)| async move {

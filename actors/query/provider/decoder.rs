@@ -1,0 +1,102 @@
+//! Decoding files: their selected rows, as a stream.
+
+use super::counts::{CountedAtLast, Counts};
+use super::held::held;
+use super::reader::FileAccess;
+use super::segment::file_times;
+use super::selection::Selection;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::exec_err;
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::can_expr_be_pushed_down_with_schemas;
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
+use datafusion::datasource::source::DataSource;
+use datafusion::error::Result;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns, split_conjunction};
+use datafusion::physical_plan::PhysicalExpr;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use protocols::paths;
+use protocols::snapshot::ParquetFile;
+use std::sync::Arc;
+
+/// Decodes the files of one partition of a scan.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    access: Arc<FileAccess>,
+    options: TableParquetOptions,
+    task: Arc<TaskContext>,
+    counts: Counts,
+}
+
+/// What spares the decoding of rows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sparing {
+    /// Conditions on columns of the result that somebody above applies again.
+    pub(super) filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// So many rows are enough.
+    pub(super) limit: Option<usize>,
+}
+
+impl Decoder {
+    /// Decodes files that `access` gets at.
+    pub(super) fn new(access: FileAccess, task: Arc<TaskContext>) -> Self {
+        let global = task.session_config().options().execution.parquet.clone();
+        let mut options = TableParquetOptions { global, ..Default::default() };
+        options.global.pushdown_filters = true;
+        options.global.bloom_filter_on_read = false; // there are none
+        let counts = access.counts.clone();
+        Self { access: Arc::new(access), options, task, counts }
+    }
+
+    /// The selected rows of a file in the order of the file, with the columns of `output`. Columns
+    /// that the file does not have are null.
+    pub(super) fn rows(
+        &self,
+        file: &Arc<ParquetFile>,
+        selection: &Selection,
+        output: &Schema,
+        sparing: &Sparing,
+    ) -> Result<SendableRecordBatchStream> {
+        let table = self.access.table.arrow_schema();
+        let exact = selection.condition(table, file_times(file))?;
+        if let Some(exact) = &exact {
+            // The reader would leave out what it cannot evaluate, and nobody checks after it.
+            for part in split_conjunction(exact) {
+                if !can_expr_be_pushed_down_with_schemas(part, table) {
+                    return exec_err!("{part} cannot be evaluated on a file");
+                }
+            }
+        }
+        let sparing_on_table = sparing.filters.iter().filter_map(|filter| on(table, filter));
+        let mut source = ParquetSource::new(Arc::clone(table))
+            .with_table_parquet_options(self.options.clone())
+            .with_parquet_file_reader_factory(Arc::clone(&self.access) as _);
+        if let Some(all) = conjunction_opt(exact.into_iter().chain(sparing_on_table)) {
+            source = source.with_predicate(all);
+        }
+        let columns = output.fields().iter().map(|field| table.index_of(field.name()));
+        let path = paths::parquet_file(&self.access.files.node, file);
+        let object = PartitionedFile::new(path, file.size_bytes).with_extension(Arc::clone(file));
+        let counted =
+            CountedAtLast { decoder: source.metrics().clone(), counts: self.counts.clone() };
+        // The reader knows where the bytes are. The engine wants the name of a store all the same.
+        let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file(object)
+            .with_projection_indices(Some(columns.collect::<Result<_, _>>()?))?
+            .with_limit(sparing.limit)
+            .build();
+        let rows = scan.open(0, Arc::clone(&self.task))?;
+        self.counts.files_opened.add(1);
+        let schema = rows.schema();
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, held(rows, counted))))
+    }
+}
+
+/// The filter as one on columns of the table, if the decoder can evaluate it.
+fn on(table: &SchemaRef, filter: &Arc<dyn PhysicalExpr>) -> Option<Arc<dyn PhysicalExpr>> {
+    let filter = reassign_expr_columns(Arc::clone(filter), table).ok()?;
+    can_expr_be_pushed_down_with_schemas(&filter, table).then_some(filter)
+}

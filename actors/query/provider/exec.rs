@@ -1,0 +1,353 @@
+//! The operator that reads a table.
+//!
+//! It reads the segments of a description in order of time, the newest first unless somebody above
+//! wants the oldest: of those that cannot matter any more to a query none is opened.
+
+use super::coalesce::{is_cheap, join_short};
+use super::counts::Counts;
+use super::decoder::Sparing;
+use super::groups::Groups;
+use super::merge::key_order;
+use super::open::Opener;
+use super::reading::Reading;
+use super::relevance::Relevance;
+use super::scan::Scan;
+use super::segment::{Part, Segment, parts};
+use super::times::TimeRange;
+use crate::query::plan_kit::no_children;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use datafusion::config::ConfigOptions;
+use datafusion::error::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::reassign_expr_columns;
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning, PhysicalSortExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation, PushedDown,
+};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
+    SortOrderPushdownResult, apply_expression_roots,
+};
+use futures::{StreamExt, stream};
+use protocols::schema::TIME_COLUMN;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+/// See the module's page.
+#[derive(Clone, Debug)]
+pub(super) struct ScanExec {
+    scan: Arc<Scan>,
+    /// What the partitions read, in order of time.
+    parts: Arc<[Part]>,
+    oldest_first: bool,
+    /// True if the first segments are likely to be enough.
+    is_for_first: bool,
+    /// Conditions that somebody above applies. Here they spare the reading of rows.
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// Rows that a partition yields at most.
+    fetch: Option<usize>,
+    /// Segments whose rows are all of such groups are left out.
+    met: Option<Arc<Groups>>,
+    all: Known,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// What is known of the rows of some segments.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    rows: Precision<usize>,
+    /// What their times lie between.
+    times: TimeRange,
+    /// True if both ends are times of rows.
+    is_whole: bool,
+}
+
+impl Known {
+    const NOTHING: Self =
+        Self { rows: Precision::Exact(0), times: TimeRange::NONE, is_whole: true };
+
+    /// What is known of these rows and one of so many parts of `segment`.
+    fn and(self, segment: &Segment, of: usize) -> Self {
+        let rows = match of {
+            1 => segment.rows,
+            _ => segment.rows.with_estimated_selectivity(1.0 / of as f64),
+        };
+        Self {
+            rows: self.rows.add(&rows),
+            times: self.times.to(segment.times),
+            is_whole: self.is_whole && segment.is_whole && of == 1,
+        }
+    }
+}
+
+impl ScanExec {
+    /// Reads with up to `partitions_max` partitions. `limit` rows are enough.
+    pub(super) fn new(
+        scan: Arc<Scan>,
+        partitions_max: usize,
+        batch_rows: usize,
+        limit: Option<usize>,
+    ) -> Self {
+        let all = scan.segments.iter().fold(Known::NOTHING, |all, segment| all.and(segment, 1));
+        // With a limit each partition would open a file where one of them is enough.
+        let partitions_max = if limit.is_some() { 1 } else { partitions_max };
+        let partitions = partitions(&scan, all, batch_rows.max(1)).min(partitions_max);
+        let parts = parts(&scan.segments, partitions, batch_rows);
+        let properties = properties(&scan, &parts, partitions.min(parts.len()).max(1));
+        Self {
+            all,
+            properties: Arc::new(properties),
+            parts,
+            scan,
+            oldest_first: false,
+            is_for_first: false,
+            filters: Vec::new(),
+            fetch: limit,
+            met: None,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The same in one partition, for somebody who needs the newest rows.
+    pub(super) fn for_newest(self) -> Self {
+        // Whole segments: who has seen one knows the newest row of each of its groups.
+        let parts = parts(&self.scan.segments, 1, 1);
+        let properties = Arc::new(properties(&self.scan, &parts, 1));
+        Self { properties, parts, is_for_first: true, ..self }
+    }
+
+    /// What is read.
+    pub(super) fn scan(&self) -> &Arc<Scan> {
+        &self.scan
+    }
+
+    fn partitions(&self) -> usize {
+        self.properties.partitioning.partition_count()
+    }
+
+    /// What a partition reads, in the order of its reading. Neighbours go to different ones, so that
+    /// all of them begin at the same end.
+    fn queue(&self, partition: usize) -> VecDeque<Part> {
+        let parts = self.parts.iter().copied();
+        match self.oldest_first {
+            true => parts.skip(partition).step_by(self.partitions()).collect(),
+            false => parts.rev().skip(partition).step_by(self.partitions()).collect(),
+        }
+    }
+
+    fn statistics(&self, known: Known) -> Statistics {
+        let mut statistics = Statistics::new_unknown(&self.scan.schema);
+        let Known { mut rows, times, is_whole } = known;
+        if let Some(fetch) = self.fetch {
+            rows = rows.min(&Precision::Exact(fetch.saturating_mul(self.partitions())));
+        }
+        if !self.filters.is_empty() || (self.fetch.is_some() && self.partitions() > 1) {
+            rows = rows.to_inexact();
+        }
+        statistics.num_rows = rows;
+        if let Ok(index) = self.scan.schema.index_of(TIME_COLUMN)
+            && !times.is_empty()
+        {
+            let at = |ns| Precision::Exact(ScalarValue::TimestampNanosecond(Some(ns), None));
+            let times = ColumnStatistics {
+                null_count: Precision::Exact(0),
+                min_value: at(times.min_ns),
+                max_value: at(times.max_ns),
+                ..ColumnStatistics::new_unknown()
+            };
+            let is_exact = is_whole && self.filters.is_empty() && self.fetch.is_none();
+            statistics.column_statistics[index] = if is_exact { times } else { times.to_inexact() };
+        }
+        statistics
+    }
+}
+
+/// How many partitions are worth their while: one for each batch of rows, since of more than one the
+/// engine would make several by itself, for each file and for each batch of rows to sort.
+fn partitions(scan: &Scan, all: Known, batch_rows: usize) -> usize {
+    let files: usize = scan.segments.iter().map(Segment::files_to_open).sum();
+    let unsorted: usize = scan.segments.iter().map(|segment| segment.unsorted).sum();
+    let rows = all.rows.get_value().copied().unwrap_or(0);
+    rows.div_ceil(batch_rows) + files + unsorted / batch_rows
+}
+
+fn properties(scan: &Scan, parts: &[Part], partitions: usize) -> PlanProperties {
+    let in_order = parts.len() <= partitions && scan.segments.iter().all(|s| s.in_order);
+    let ordering = key_order(&scan.table, &scan.schema).filter(|_| in_order);
+    PlanProperties::new(
+        EquivalenceProperties::new_with_orderings(Arc::clone(&scan.schema), ordering),
+        Partitioning::UnknownPartitioning(partitions),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
+    .with_scheduling_type(SchedulingType::Cooperative)
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let segments = &self.scan.segments;
+        let number = |is: fn(&Segment) -> bool| segments.iter().filter(|s| is(s)).count();
+        let decoded: usize = segments.iter().map(|segment| segment.decoded).sum();
+        let files: usize = segments.iter().map(Segment::files_to_open).sum();
+        let order = if self.oldest_first { "oldest" } else { "newest" };
+        write!(f, "ScanExec: table={}, segments={}", self.scan.table.name, segments.len())?;
+        for (what, number) in [
+            ("overlapping", number(|segment| segment.sources.len() > 1)),
+            ("unsorted", number(|segment| segment.unsorted > 0)),
+            ("files", files),
+            ("decoded", decoded),
+        ] {
+            if number > 0 {
+                write!(f, ", {what}={number}")?;
+            }
+        }
+        write!(f, ", partitions={}, first={order}", self.partitions())?;
+        write!(f, "{}", self.scan.selection)?;
+        if let Some(fetch) = self.fetch {
+            write!(f, ", fetch={fetch}")?;
+        }
+        self.filters.iter().try_for_each(|filter| write!(f, ", pruned_by={filter}"))
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &'static str {
+        "ScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    no_children!();
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.filters.iter(), f)
+    }
+
+    fn execute(
+        &self,
+        partition: usize,
+        task: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let baseline = BaselineMetrics::new(&self.metrics, partition);
+        let counts = Counts::new(&self.metrics, partition);
+        let batch_rows = task.session_config().batch_size();
+        // Who may need only the first rows gets them as they come.
+        let wants_all = !self.is_for_first && self.fetch.is_none();
+        let reading = Reading {
+            opener: Arc::new(Opener::new(&self.scan, task, counts)?),
+            sparing: Sparing {
+                limit: self.fetch.filter(|_| self.filters.is_empty()),
+                filters: self.filters.clone(),
+            },
+            relevance: Relevance::new(&self.filters, &self.scan.schema),
+            met: self.met.clone(),
+            queue: self.queue(partition),
+            reads_ahead: wants_all,
+            rest: self.fetch.unwrap_or(usize::MAX),
+            open: None,
+            ahead: None,
+        };
+        let mut batches = stream::try_unfold(reading, Reading::next).boxed();
+        if wants_all && is_cheap(&self.scan.schema) {
+            batches = join_short(batches, self.schema(), batch_rows).boxed();
+        }
+        let timed = stream::poll_fn(move |cx| {
+            let timer = baseline.elapsed_compute().clone();
+            let _timer = timer.timer();
+            baseline.record_poll(batches.poll_next_unpin(cx))
+        });
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), timed))))
+    }
+
+    /// The same for somebody who tells meanwhile of which groups no older row is needed.
+    fn with_new_state(&self, met: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
+        let met = Some(met.downcast::<Groups>().ok()?);
+        Some(Arc::new(Self { met, ..self.clone() }))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let known = match args.partition() {
+            Some(partition) => {
+                let parts = self.queue(partition).into_iter();
+                parts.fold(Known::NOTHING, |known, Part { segment, of, .. }| {
+                    known.and(&self.scan.segments[segment], of)
+                })
+            }
+            None => self.all,
+        };
+        Ok(Arc::new(self.statistics(known)))
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
+        Some(Arc::new(Self { fetch: limit, ..self.clone() }))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.fetch
+    }
+
+    /// Takes any condition for what it spares, and leaves its application to others.
+    fn handle_child_pushdown_result(
+        &self,
+        _: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        let offered: Vec<_> = result.parent_filters.into_iter().map(|f| f.filter).collect();
+        let answer = FilterPushdownPropagation::with_parent_pushdown_result(vec![
+            PushedDown::No;
+            offered.len()
+        ]);
+        let on_this = |filter| reassign_expr_columns(filter, &self.scan.schema).ok();
+        let taken = offered.into_iter().filter(|f| !is_volatile(f)).filter_map(on_this);
+        let taken: Vec<_> = taken.collect();
+        if taken.is_empty() {
+            return Ok(answer);
+        }
+        let mut with_filters = self.clone();
+        with_filters.filters.extend(taken);
+        Ok(answer.with_updated_node(Arc::new(with_filters)))
+    }
+
+    /// Segments are in order of time, though not the rows in them.
+    fn try_pushdown_sort(
+        &self,
+        order: &[PhysicalSortExpr],
+    ) -> Result<SortOrderPushdownResult<Arc<dyn ExecutionPlan>>> {
+        let Some(first) = order.first() else {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        };
+        let by_time = first.expr.downcast_ref::<Column>().is_some_and(|c| c.name() == TIME_COLUMN);
+        if !by_time {
+            return Ok(SortOrderPushdownResult::Unsupported);
+        }
+        let oldest_first = !first.options.descending;
+        let inner = Arc::new(Self { oldest_first, is_for_first: true, ..self.clone() });
+        Ok(SortOrderPushdownResult::Inexact { inner })
+    }
+}

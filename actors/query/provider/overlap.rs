@@ -1,0 +1,239 @@
+//! Which rows of a segment have to be merged with others, and which stand alone.
+
+use super::segment::file_times;
+use super::selection::{Selection, joined, rows_in, times};
+use super::times::TimeRange;
+use datafusion::error::Result;
+use protocols::messages::store::SortedRows;
+use protocols::snapshot::ParquetFile;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// An input of a segment.
+pub(super) enum Input {
+    /// Sorted rows in memory, and what their times lie between.
+    Sorted(Arc<SortedRows>, TimeRange),
+    File(Arc<ParquetFile>),
+}
+
+/// Selected rows of an input.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Rows(Arc<SortedRows>, Vec<Range<usize>>),
+    File(Arc<ParquetFile>),
+}
+
+/// The selected rows of a segment.
+#[derive(Debug, Default)]
+pub(super) struct Divided {
+    /// Rows whose keys occur nowhere else.
+    pub(super) alone: Vec<Piece>,
+    /// Rows whose keys may occur in several of these, in the order of precedence.
+    pub(super) merged: Vec<Piece>,
+}
+
+/// Puts rows that share their time with another input into a merge, and the others beside it.
+/// Files that need a merge are merged as a whole: reading a part of them would cost as much.
+/// `inputs` are in the order of their precedence.
+pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divided> {
+    if let [Input::Sorted(only, bounds)] = inputs.as_slice()
+        && selection.is_all_of(*bounds)
+    {
+        let every_row = std::iter::once(0..only.rows.num_rows()).collect();
+        let alone = vec![Piece::Rows(Arc::clone(only), every_row)];
+        return Ok(Divided { alone, merged: Vec::new() });
+    }
+    let inputs = selected(inputs, selection)?;
+    let mut shared = shared_times(inputs.iter().map(Selected::times).collect());
+    let mut merged = within(&inputs, &shared)?;
+    let has_rows = merged.iter().any(|piece| matches!(piece, Piece::Rows(..)));
+    if merged.len() < 2 || !has_rows {
+        // The times overlap, but the rows do not, unless some are in files.
+        let files = inputs.iter().filter(|input| matches!(input, Selected::File(..)));
+        shared = shared_times(files.map(Selected::times).collect());
+        merged = within(&inputs, &shared)?;
+    }
+    let apart = gaps(&shared);
+    let mut alone = Vec::new();
+    for input in inputs {
+        alone.extend(match input {
+            Selected::Run(run) if shared.is_empty() => Some(Piece::Rows(run.sorted, run.spans)),
+            Selected::Run(run) => run.within(&apart)?,
+            Selected::File(file, times) => {
+                (!overlaps_any(times, &shared)).then_some(Piece::File(file))
+            }
+        });
+    }
+    Ok(Divided { alone, merged })
+}
+
+/// What is selected of an input.
+enum Selected {
+    Run(Run),
+    /// A file, and what the times of its selected rows lie between.
+    File(Arc<ParquetFile>, TimeRange),
+}
+
+/// A sorted run of rows and what of it is selected.
+struct Run {
+    sorted: Arc<SortedRows>,
+    /// The selected series, at all times.
+    series: Vec<Range<usize>>,
+    /// The selected rows.
+    spans: Vec<Range<usize>>,
+    /// What the times of the selected rows lie between.
+    times: TimeRange,
+    /// The span that is selected.
+    wanted: TimeRange,
+}
+
+impl Selected {
+    fn times(&self) -> TimeRange {
+        match self {
+            Self::Run(run) => run.times,
+            Self::File(_, times) => *times,
+        }
+    }
+}
+
+impl Run {
+    /// The selected rows whose times lie in `ranges`.
+    fn within(&self, ranges: &[TimeRange]) -> Result<Option<Piece>> {
+        let values = times(&self.sorted.rows)?;
+        let found = ranges.iter().flat_map(|r| rows_in(values, &self.series, r.and(self.wanted)));
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|span| span.start);
+        Ok((!found.is_empty()).then(|| Piece::Rows(Arc::clone(&self.sorted), found)))
+    }
+
+    /// Makes `times` tight.
+    fn look_at_times(&mut self) -> Result<()> {
+        let values = times(&self.sorted.rows)?;
+        let selected = self.spans.iter().flat_map(|span| &values[span.clone()]);
+        self.times = selected
+            .fold(TimeRange::NONE, |range, t| range.to(TimeRange { min_ns: *t, max_ns: *t }));
+        Ok(())
+    }
+}
+
+/// What has to be read for the rows in `ranges`: of a file all of it.
+fn within(inputs: &[Selected], ranges: &[TimeRange]) -> Result<Vec<Piece>> {
+    let mut pieces = Vec::new();
+    for input in inputs.iter().filter(|input| overlaps_any(input.times(), ranges)) {
+        pieces.extend(match input {
+            Selected::Run(run) => run.within(ranges)?,
+            Selected::File(file, _) => Some(Piece::File(Arc::clone(file))),
+        });
+    }
+    Ok(pieces)
+}
+
+fn overlaps_any(times: TimeRange, ranges: &[TimeRange]) -> bool {
+    ranges.iter().any(|range| range.overlaps(times))
+}
+
+/// What is selected of each input; runs of which nothing is are left out.
+fn selected(inputs: Vec<Input>, selection: &Selection) -> Result<Vec<Selected>> {
+    let wanted = selection.times;
+    let mut found = Vec::new();
+    for input in inputs {
+        match input {
+            Input::File(file) => {
+                let times = file_times(&file).and(wanted);
+                found.push(Selected::File(file, times));
+            }
+            Input::Sorted(sorted, bounds) => {
+                let series = selection.series(&sorted)?;
+                let spans = match wanted.covers(bounds) {
+                    true => joined(&series),
+                    false => rows_in(times(&sorted.rows)?, &series, wanted),
+                };
+                if !spans.is_empty() {
+                    let times = bounds.and(wanted);
+                    found.push(Selected::Run(Run { sorted, series, spans, times, wanted }));
+                }
+            }
+        }
+    }
+    // The bounds are those of a whole chunk. Looking at all times makes them tight; the largest
+    // run is spared that, because its times are no more than what the others are held against.
+    let mut runs: Vec<&mut Run> = Vec::new();
+    for input in &mut found {
+        if let Selected::Run(run) = input {
+            runs.push(run);
+        }
+    }
+    runs.sort_by_key(|run| run.spans.iter().map(Range::len).sum::<usize>());
+    runs.pop();
+    runs.into_iter().try_for_each(Run::look_at_times)?;
+    Ok(found)
+}
+
+/// The times that lie in more than one of `ranges`, in order.
+fn shared_times(mut ranges: Vec<TimeRange>) -> Vec<TimeRange> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_by_key(|range| range.min_ns);
+    let mut shared: Vec<TimeRange> = Vec::new();
+    let mut end: Option<i64> = None;
+    for range in ranges {
+        if let Some(end) = end.filter(|end| range.min_ns <= *end) {
+            let both = TimeRange { min_ns: range.min_ns, max_ns: range.max_ns.min(end) };
+            match shared.last_mut() {
+                Some(last) if both.min_ns <= last.max_ns => *last = last.to(both),
+                _ => shared.push(both),
+            }
+        }
+        end = end.max(Some(range.max_ns));
+    }
+    shared
+}
+
+/// The times that lie in none of `ranges`, which are in order.
+fn gaps(ranges: &[TimeRange]) -> Vec<TimeRange> {
+    let mut gaps = Vec::with_capacity(ranges.len() + 1);
+    let mut rest = TimeRange::ALL;
+    for range in ranges {
+        gaps.push(rest.and(range.before()));
+        rest = rest.and(range.after());
+    }
+    gaps.push(rest);
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range((min_ns, max_ns): (i64, i64)) -> TimeRange {
+        TimeRange { min_ns, max_ns }
+    }
+
+    #[track_caller]
+    fn check(ranges: &[(i64, i64)], want: &[(i64, i64)]) {
+        let shared = shared_times(ranges.iter().copied().map(range).collect());
+        assert_eq!(shared, want.iter().copied().map(range).collect::<Vec<_>>());
+        let gaps = gaps(&shared);
+        for t in -5..40 {
+            let at = range((t, t));
+            let covers = |ranges: &[TimeRange]| ranges.iter().filter(|r| r.covers(at)).count();
+            let all: Vec<_> = ranges.iter().copied().map(range).collect();
+            assert_eq!(covers(&shared), usize::from(covers(&all) > 1), "{t}");
+            assert_eq!(covers(&gaps), usize::from(covers(&shared) == 0), "{t}");
+        }
+    }
+
+    #[test]
+    fn only_times_of_several_inputs_are_shared() {
+        check(&[], &[]);
+        check(&[(0, 9)], &[]);
+        check(&[(0, 9), (10, 19)], &[]);
+        check(&[(0, 9), (9, 19)], &[(9, 9)]);
+        check(&[(0, 30), (5, 6), (8, 9)], &[(5, 6), (8, 9)]);
+        check(&[(0, 10), (5, 20), (15, 30)], &[(5, 10), (15, 20)]);
+        check(&[(0, 10), (0, 10), (0, 10)], &[(0, 10)]);
+        check(
+            &[(i64::MIN, i64::MAX), (i64::MIN, 3), (30, i64::MAX)],
+            &[(i64::MIN, 3), (30, i64::MAX)],
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! What a plan says about the reading of a table.
+
+use super::segment::Segment;
+use super::selection::Selection;
+use datafusion::arrow::datatypes::SchemaRef;
+use protocols::schema::TableSchema;
+use std::sync::Arc;
+
+/// What is read of a table. Plain data: nothing in it is alive, and the rows are found under the
+/// number of the scan in the session of the query.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Which of the query's scans it is.
+    pub(super) number: usize,
+    /// The table with all its columns. The query may know fewer.
+    pub(super) table: Arc<TableSchema>,
+    /// Rows older than this many nanoseconds are invisible.
+    pub(super) retention_ns: Option<i64>,
+    /// Which rows.
+    pub(super) selection: Selection,
+    /// Which columns, in the order of the result.
+    pub(super) schema: SchemaRef,
+    /// Where the rows are, in order of time.
+    pub(super) segments: Vec<Segment>,
+}
