@@ -185,7 +185,7 @@ fn answers(server: &Server, statements: &[String]) -> bool {
             move || check_answer(statement, &client)
         };
         let asked: Vec<_> = statements.iter().map(|text| scope.spawn(ask(text))).collect();
-        asked.into_iter().fold(true, |well, asked| asked.join().is_ok() && well)
+        asked.into_iter().filter_map(|asked| asked.join().err()).count() == 0
     })
 }
 
