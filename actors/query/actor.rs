@@ -148,6 +148,7 @@ impl Query {
     ) -> View {
         let Database { snapshot, schema: db } = found;
         let (now_ns, server) = (context.now_ns, Arc::clone(&self.config.server));
+        let all = Arc::clone(&snapshot);
         let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone(), server);
         let system = system.with_caches(self.caches.clone());
         let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
@@ -155,6 +156,7 @@ impl Query {
             sessions: Arc::clone(&self.sessions),
             shapes: self.shapes.clone(),
             catalogs: Arc::new(catalogs),
+            snapshot: all,
             now_ns,
         }
     }
@@ -240,7 +242,7 @@ impl Query {
                 (FLIGHT_SQL, named.as_str())
             }
             (_, Language::Sql) => ("sql", statement.text.as_str()),
-            (_, Language::InfluxQl) => ("influxql", statement.text.as_str()),
+            (_, Language::InfluxQl | Language::InfluxQlV1) => ("influxql", statement.text.as_str()),
         };
         let trace_id = statement.trace_id.clone();
         self.log.enter(Entered { issue_time_ns: now_ns, query_type, text, trace_id })

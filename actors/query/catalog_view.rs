@@ -46,6 +46,15 @@ impl Catalogs {
         &self.public.tables.context
     }
 
+    /// A live table of the database and its rows.
+    pub(super) fn open_table(
+        &self,
+        name: &str,
+    ) -> Option<(Arc<TableSchema>, Arc<dyn TableProvider>)> {
+        let table = self.public.tables.db.table(name)?;
+        Some((Arc::clone(table), self.public.tables.open(table)))
+    }
+
     /// The caches of the database.
     pub(super) fn caches(&self) -> Option<&Arc<CacheTables>> {
         self.caches.as_ref()

@@ -1,4 +1,4 @@
-//! The `Query` actor: plans and runs SQL.
+//! The `Query` actor: plans and runs statements in SQL and InfluxQL.
 //!
 //! ## Owns
 //! The engine's settings and functions, the memory that queries share, the places of running
@@ -39,6 +39,7 @@ mod errors;
 mod functions;
 mod growth;
 mod guard;
+mod influxql;
 mod lanes;
 mod log;
 mod memory;
@@ -61,5 +62,6 @@ mod watched;
 
 pub use actor::Query;
 pub use config::{QueryConfig, ServerFacts, SpillOptions};
+pub use influxql::is_time_zone;
 pub use lanes::QueryRuntime;
 pub use scope::Counting;

@@ -1,7 +1,6 @@
 //! Statements and tables before anything is read: for clients that ask for columns first.
 
 use super::catalog_view::CATALOG;
-use super::params;
 use super::statement::{self, View};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, InformationSchemaProvider};
@@ -13,7 +12,7 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, Tokenizer};
-use protocols::messages::query::{ListedTable, PlanStatement, PlannedStatement};
+use protocols::messages::query::{Language, ListedTable, PlanStatement, PlannedStatement};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -24,13 +23,15 @@ use std::sync::Arc;
 pub(super) async fn describe(view: &View, message: PlanStatement) -> Result<PlannedStatement> {
     let PlanStatement { mut statement, to_prepare } = message;
     let session = view.session();
-    let names;
-    (statement.text, names) = number_placeholders(statement.text);
-    let plan = statement::logical(&session, &statement).await?;
+    let mut names = Vec::new();
+    if statement.language == Language::Sql {
+        (statement.text, names) = number_placeholders(statement.text);
+    }
+    let plan = statement::logical(view, &session, &statement).await?;
     let placeholders = placeholders(&plan, names)?;
     let plan = match to_prepare {
         true => plan,
-        false => params::bind(plan, &statement.text, &statement.params)?,
+        false => statement::bound(plan, &statement)?,
     };
     let open = to_prepare && !placeholders.is_empty();
     let schema = columns(&session, plan, open)?;

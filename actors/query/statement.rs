@@ -7,8 +7,7 @@ use super::catalog_view::Catalogs;
 use super::log::{Phase, Reporter};
 use super::session::{Session, Sessions};
 use super::shapes::{Given, Shapes};
-use super::{cache_tables, guard, params};
-use datafusion::common::not_impl_err;
+use super::{cache_tables, guard, influxql, params};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
@@ -16,6 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use protocols::messages::query::{Language, Statement};
+use protocols::schema::CatalogSnapshot;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,6 +25,8 @@ pub(super) struct View {
     /// Plans that may be used again.
     pub(super) shapes: Shapes,
     pub(super) catalogs: Arc<Catalogs>,
+    /// All databases.
+    pub(super) snapshot: Arc<CatalogSnapshot>,
     /// When it began, nanoseconds since 1970.
     pub(super) now_ns: i64,
 }
@@ -41,6 +43,8 @@ pub(super) struct Runnable {
     /// What the plan runs in.
     pub(super) context: TaskContext,
     pub(super) plan: Arc<dyn ExecutionPlan>,
+    /// What is said of the result beside its columns.
+    pub(super) metadata: HashMap<String, String>,
 }
 
 impl Runnable {
@@ -62,7 +66,7 @@ impl Runnable {
                 Arc::clone(state.runtime_env()),
             ),
         };
-        Self { context, plan }
+        Self { context, plan, metadata: HashMap::new() }
     }
 }
 
@@ -83,39 +87,60 @@ pub(super) async fn prepare(
     let state = view.session();
     let known = match statement.language {
         Language::Sql => {
-            let planning =
-                async |text| logical(&state, &Statement { text, ..Statement::default() }).await;
+            let planning = async |text| {
+                logical(view, &state, &Statement { text, ..Statement::default() }).await
+            };
             let given = Given { now_ns: view.now_ns, params: &statement.params };
             view.shapes.plan(&view.catalogs, &state, &statement.text, given, planning).await
         }
-        Language::InfluxQl => None,
+        Language::InfluxQl | Language::InfluxQlV1 => None,
     };
+    let mut metadata = HashMap::new();
     let plan = match known {
         Some(plan) => plan,
         None => {
-            let plan = logical(&state, statement).await?;
-            let plan = params::bind(plan, &statement.text, &statement.params)?;
+            let plan = logical(view, &state, statement).await?;
+            if statement.language != Language::Sql {
+                metadata = plan.schema().metadata().clone();
+            }
+            let plan = bound(plan, statement)?;
             state.optimize(&plan)?
         }
     };
     reporter.note(|p, _| p.phase = Phase::LogicallyPlanned);
     let plan = state.query_planner().create_physical_plan(&plan, &*state).await?;
     reporter.note(|p, _| p.phase = Phase::PhysicallyPlanned);
-    Ok(Runnable::new(&state, plan))
+    Ok(Runnable { metadata, ..Runnable::new(&state, plan) })
+}
+
+/// A plan with values in the places of its placeholders.
+///
+/// # Errors
+/// When one has none.
+pub(super) fn bound(plan: LogicalPlan, statement: &Statement) -> Result<LogicalPlan> {
+    match statement.language {
+        Language::Sql => params::bind(plan, &statement.text, &statement.params),
+        // Its literals decide what it means, so values are there before it is planned.
+        Language::InfluxQl | Language::InfluxQlV1 => Ok(plan),
+    }
 }
 
 /// The plan of a statement whose placeholders are still open.
 ///
 /// # Errors
 /// As [`prepare`].
-pub(super) async fn logical(state: &SessionState, statement: &Statement) -> Result<LogicalPlan> {
+pub(super) async fn logical(
+    view: &View,
+    state: &Session,
+    statement: &Statement,
+) -> Result<LogicalPlan> {
     let plan = match statement.language {
         Language::Sql => {
             let parsed = guard::parse(state, &statement.text)?;
             cache_tables::check(&parsed)?;
             state.statement_to_plan(parsed).await?
         }
-        Language::InfluxQl => return not_impl_err!("InfluxQL is not supported yet, use SQL"),
+        Language::InfluxQl | Language::InfluxQlV1 => influxql::plan(view, state, statement)?,
     };
     guard::verify(&plan)?;
     Ok(plan)

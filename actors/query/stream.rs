@@ -9,7 +9,7 @@ use super::scope::Scope;
 use super::statement::Runnable;
 use crate::runtime::mailbox::SharedResponder;
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -18,6 +18,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt, StreamExt};
 use protocols::messages::Command;
 use protocols::messages::query::{QueryError, QueryResult};
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ where
         &self,
         planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>,
     ) -> Result<Started> {
-        let Runnable { context, plan } = planning(&self.reporter).await?;
+        let Runnable { context, plan, metadata } = planning(&self.reporter).await?;
         let partitions = i64::try_from(plan.output_partitioning().partition_count()).ok();
         let context = with_memory(context, self.job.scope());
         self.reporter.note(|p, elapsed_ns| {
@@ -117,7 +118,7 @@ where
             p.phase = Phase::Executing;
             p.permit_ns = Some(0);
         });
-        let schema = plan.schema();
+        let schema = with_metadata(plan.schema(), metadata);
         let mut rows = execute_stream(Arc::clone(&plan), context)?;
         let (ready, has_ended) = match self.waits_for_rows {
             true => ready_batches(&mut rows).await?,
@@ -179,6 +180,14 @@ where
         let peak = i64::try_from(self.job.scope().peak()).ok();
         self.reporter.note(|p, _| p.memory_max = peak);
         self.reporter.end(phase);
+    }
+}
+
+/// The same columns with more said of them.
+fn with_metadata(schema: SchemaRef, metadata: HashMap<String, String>) -> SchemaRef {
+    match metadata.is_empty() {
+        true => schema,
+        false => Arc::new(Schema::clone(&schema).with_metadata(metadata)),
     }
 }
 

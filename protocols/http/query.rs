@@ -38,9 +38,9 @@ impl ResultFormat {
 
 /// Parameters of a query in a query string.
 #[derive(Debug, Deserialize)]
-pub struct QueryParams {
-    /// Name of the database.
-    pub db: String,
+pub struct QueryParams<Db = String> {
+    /// Name of the database; optional where the statement may name it.
+    pub db: Db,
     /// The statement.
     pub q: String,
     /// Format of the rows.
@@ -51,9 +51,9 @@ pub struct QueryParams {
 
 /// Parameters of a query in a JSON body.
 #[derive(Debug, Deserialize)]
-pub struct QueryBody {
-    /// Name of the database.
-    pub db: String,
+pub struct QueryBody<Db = String> {
+    /// Name of the database; optional where the statement may name it.
+    pub db: Db,
     /// The statement.
     pub q: String,
     /// Format of the rows.

@@ -34,6 +34,8 @@ pub enum Language {
     Sql,
     /// The language of InfluxDB 1.
     InfluxQl,
+    /// The same, with the lists of databases and policies as version 1 shows them.
+    InfluxQlV1,
 }
 
 /// A statement, whichever way it came in.

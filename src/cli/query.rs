@@ -1,4 +1,4 @@
-//! `influxdb3 query`: one SQL statement, its result on stdout or in a file.
+//! `influxdb3 query`: one statement, its result on stdout or in a file.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -62,12 +62,15 @@ pub struct QueryArgs {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Language {
     Sql,
+    #[value(name = "influxql")]
+    InfluxQl,
 }
 
 impl Language {
     fn path(self) -> &'static str {
         match self {
             Self::Sql => SQL_PATH,
+            Self::InfluxQl => "/api/v3/query_influxql",
         }
     }
 }

@@ -2,5 +2,6 @@
 //! statements are asked.
 
 pub mod access;
+pub mod influxql;
 pub mod query;
 pub mod state;

@@ -13,7 +13,6 @@ enum Reader {
     V2,
 }
 
-const INFLUXQL: &str = "InfluxQL is not offered; ask in SQL at /api/v3/query_sql";
 const FLUX: &str = "Flux is not offered; ask in SQL at /api/v3/query_sql";
 const PROCESSING: &str = "the processing engine (plugins and triggers) is not offered";
 const TOKENS: &str = "tokens are not offered: without --without-auth only programs on this machine \
@@ -23,8 +22,6 @@ const BUCKETS: &str = "of version 2 only writing is offered, at /api/v2/write; d
 
 /// Paths, the first that fits counts. One that ends in `/` stands for all below it.
 const ABSENT: &[(&str, Reader, &str)] = &[
-    ("/query", Reader::Json, INFLUXQL),
-    ("/api/v3/query_influxql", Reader::Json, INFLUXQL),
     ("/api/v3/configure/processing_engine_trigger", Reader::Json, PROCESSING),
     ("/api/v3/configure/processing_engine_trigger/", Reader::Json, PROCESSING),
     ("/api/v3/configure/processing_engine_plugin", Reader::Json, PROCESSING),
@@ -61,7 +58,7 @@ mod tests {
     #[test]
     fn what_is_known_is_told_in_words() {
         let told = |path| told(path).map(|failure| failure.to_string());
-        for path in ["/query", "/api/v3/engine/my/hook", "/api/v2/buckets", "/api/v2/query"] {
+        for path in ["/api/v3/engine/my/hook", "/api/v2/buckets", "/api/v2/query"] {
             let text = told(path).unwrap_or_default();
             assert!(text.starts_with(&format!("{path} is not there: ")), "{text}");
         }

@@ -17,6 +17,7 @@ mod params;
 mod ping;
 mod query;
 mod tables;
+mod v1;
 mod write;
 
 #[cfg(test)]
@@ -59,6 +60,10 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .route("/api/v3/write_lp", web::post().to(write::v3))
         .route("/api/v3/query_sql", web::get().to(query::sql_get))
         .route("/api/v3/query_sql", web::post().to(query::sql_post))
+        .route("/api/v3/query_influxql", web::get().to(query::influxql_get))
+        .route("/api/v3/query_influxql", web::post().to(query::influxql_post))
+        .route("/query", web::get().to(v1::get))
+        .route("/query", web::post().to(v1::post))
         .route("/api/v3/configure/database", web::get().to(databases::list))
         .route("/api/v3/configure/database", web::post().to(databases::create))
         .route("/api/v3/configure/database", web::put().to(databases::update))

@@ -1,20 +1,21 @@
-//! `/api/v3/query_sql`.
+//! `/api/v3/query_sql` and `/api/v3/query_influxql`.
 
 use super::failure::Failure;
 use super::{accept, body, format, params};
-use crate::edge::{self, state::ServerState};
+use crate::edge::{self, influxql, state::ServerState};
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, StatementParams};
 use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
 use protocols::principal::Principal;
 use protocols::trace_id::TraceId;
+use serde::de::DeserializeOwned;
 
 /// Parameters in the query string.
 pub(super) async fn sql_get(
     state: web::Data<ServerState>,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    run_sql(&state, &req, asked_in_query_string(&req)?).await
+    run_sql(&state, &req, asked_in_query_string::<String>(&req)?).await
 }
 
 /// Parameters in the body, whatever its content type.
@@ -27,7 +28,27 @@ pub(super) async fn sql_post(
     run_sql(&state, &req, params::from_json(&body)?).await
 }
 
-fn asked_in_query_string(req: &HttpRequest) -> Result<QueryBody, Failure> {
+/// The same for InfluxQL, where the statement may name the database.
+pub(super) async fn influxql_get(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    run_influxql(&state, &req, asked_in_query_string::<Option<String>>(&req)?).await
+}
+
+/// The same for InfluxQL, where the statement may name the database.
+pub(super) async fn influxql_post(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let body = body::read(&req, payload, state.max_body_bytes).await?;
+    run_influxql(&state, &req, params::from_json(&body)?).await
+}
+
+fn asked_in_query_string<Db: DeserializeOwned>(
+    req: &HttpRequest,
+) -> Result<QueryBody<Db>, Failure> {
     if req.query_string().is_empty() {
         return Err(Failure::bad_request("missing query parameters 'db' and 'q'"));
     }
@@ -41,26 +62,51 @@ async fn run_sql(
     req: &HttpRequest,
     query: QueryBody,
 ) -> Result<HttpResponse, Failure> {
+    run(state, req, Language::Sql, query).await
+}
+
+async fn run_influxql(
+    state: &ServerState,
+    req: &HttpRequest,
+    query: QueryBody<Option<String>>,
+) -> Result<HttpResponse, Failure> {
+    let QueryBody { db, q, format, params } = query;
+    let q = without_mark(q);
+    let mut statements = influxql::parse(&q).map_err(Failure::bad_request)?;
+    let (Some(one), true) = (statements.pop(), statements.is_empty()) else {
+        let text = "must provide only one InfluxQl statement per query";
+        return Err(Failure::bad_request(text));
+    };
+    let db = influxql::database_of_v3(&one.statement, db.as_deref(), &state.snapshot.load())
+        .map_err(Failure::bad_request)?;
+    let query = QueryBody { db, q, format, params };
+    run(state, req, Language::InfluxQl, query).await
+}
+
+/// Some editors begin a file with a byte order mark, and it is sent as it is.
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => text,
+    }
+}
+
+async fn run(
+    state: &ServerState,
+    req: &HttpRequest,
+    language: Language,
+    query: QueryBody,
+) -> Result<HttpResponse, Failure> {
     let QueryBody { db, q, format, params } = query;
     let format = match format {
         Some(format) => format,
         None => accept::format(req.headers())?,
     };
-    // Some editors begin a file with a byte order mark, and it is sent as it is.
-    let text = match q.strip_prefix('\u{feff}') {
-        Some(text) => text.to_owned(),
-        None => q,
-    };
+    let text = without_mark(q);
     let StatementParams(params) = params.unwrap_or_default();
     let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
-    let statement = Statement {
-        language: Language::Sql,
-        text,
-        params,
-        db,
-        principal: Principal::Everybody,
-        trace_id,
-    };
+    let principal = Principal::Everybody;
+    let statement = Statement { language, text, params, db, principal, trace_id };
     let run = RunStatement { statement, delivery: Delivery::WithRows };
     let result = edge::query::ask(state, run, None).await?;
     format::respond(format, result.schema, result.batches).await
@@ -77,7 +123,8 @@ mod tests {
     fn parameters_in_the_query_string() {
         let asked = |query: &str| {
             let req = TestRequest::with_uri(&format!("/api/v3/query_sql{query}"));
-            asked_in_query_string(&req.to_http_request()).map_err(|failure| failure.to_string())
+            asked_in_query_string::<String>(&req.to_http_request())
+                .map_err(|failure| failure.to_string())
         };
         let query = asked("?db=d&q=SELECT+$a&params=%7B%22a%22:-1%7D&format=csv").expect("good");
         assert_eq!((query.q.as_str(), query.format), ("SELECT $a", Some(ResultFormat::Csv)));

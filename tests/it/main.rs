@@ -21,6 +21,7 @@ mod formats;
 mod guide;
 mod health;
 mod hostile;
+mod influxql;
 mod load_profile;
 mod memory;
 mod options;

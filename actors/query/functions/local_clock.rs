@@ -12,19 +12,19 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// The clock of one time zone. Local times are counted like instants: nanoseconds since
 /// 1970-01-01T00:00 on this clock.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LocalClock(Tz);
+pub(in crate::query) struct LocalClock(Tz);
 
 impl LocalClock {
     /// The clock of an IANA zone or an offset.
     ///
     /// # Errors
     /// When there is no such zone.
-    pub(super) fn new(zone: &str) -> Result<Self> {
+    pub(in crate::query) fn new(zone: &str) -> Result<Self> {
         Ok(Self(Tz::from_str(zone)?))
     }
 
     /// How far the clock is ahead of UTC at an instant.
-    pub(super) fn offset_ns(&self, instant_ns: i64) -> i64 {
+    pub(in crate::query) fn offset_ns(&self, instant_ns: i64) -> i64 {
         nanos(&self.0.offset_from_utc_datetime(&naive(instant_ns)))
     }
 
@@ -47,7 +47,12 @@ impl LocalClock {
 
     /// The first instant of a bin that starts at a local time, for a row whose clock is
     /// `row_offset_ns` ahead of UTC.
-    pub(super) fn bin_start_ns(&self, local_ns: i64, row_offset_ns: i64, stride_ns: i64) -> i64 {
+    pub(in crate::query) fn bin_start_ns(
+        &self,
+        local_ns: i64,
+        row_offset_ns: i64,
+        stride_ns: i64,
+    ) -> i64 {
         let offset = match self.0.offset_from_local_datetime(&naive(local_ns)) {
             LocalResult::Single(offset) => nanos(&offset),
             LocalResult::Ambiguous(a, b) => {
@@ -63,7 +68,7 @@ impl LocalClock {
 
     /// The first instant after `from_ns` and not after `to_ns` at which the clock is ahead by
     /// something else than at `from_ns`, if it is so at `to_ns`.
-    pub(super) fn first_change_ns(&self, from_ns: i64, to_ns: i64) -> Option<i64> {
+    pub(in crate::query) fn first_change_ns(&self, from_ns: i64, to_ns: i64) -> Option<i64> {
         let before = self.offset_ns(from_ns);
         if self.offset_ns(to_ns) == before {
             return None;

@@ -7,7 +7,7 @@ mod date_bin_wallclock;
 mod delegate;
 mod differences;
 pub(super) mod gapfill;
-mod local_clock;
+pub(super) mod local_clock;
 mod measured;
 mod regex;
 mod scalars;

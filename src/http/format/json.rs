@@ -279,7 +279,7 @@ fn needs_escape(byte: u8) -> bool {
 }
 
 /// Writes a text and the quote behind it.
-fn write_text(text: &str, out: &mut Vec<u8>) {
+pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
     write_escaped(text, out);
     out.push(b'"');
 }

@@ -9,6 +9,7 @@ mod pretty;
 mod tests;
 #[cfg(test)]
 mod type_tests;
+pub(super) mod v1;
 
 use super::failure::Failure;
 use super::limits::{ENCODE_AT_ONCE, ENCODE_INLINE_VALUES_MAX, ENCODE_ROWS_MAX};

@@ -39,6 +39,8 @@ pub(super) struct Layout {
     pub(super) bins: BinRange,
     /// What each column is.
     pub(super) roles: Vec<ColumnRole>,
+    /// True if the bins of a series begin with its first row, whatever the range is.
+    pub(super) from_first_row: bool,
 }
 
 /// Adds the missing bins to an aggregate by bin and series.

@@ -182,7 +182,7 @@ fn build_gapfill_node(
         roles.push(ColumnRole::Value(value_of_no_rows(expr, field.data_type())?));
     }
     let binned = LogicalPlan::Aggregate(Aggregate::try_new(input, group_expr, aggr_expr)?);
-    let node = GapFill::try_new(binned, Layout { bins, roles })?;
+    let node = GapFill::try_new(binned, Layout { bins, roles, from_first_row: false })?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 

@@ -111,7 +111,7 @@ impl Series {
 }
 
 /// Times as numbers of nanoseconds.
-fn instants(times: &ArrayRef) -> Result<Int64Array> {
+pub(super) fn instants(times: &ArrayRef) -> Result<Int64Array> {
     let DataType::Timestamp(_, zone) = times.data_type() else {
         return internal_err!("gap filling needs times, got {}", times.data_type());
     };

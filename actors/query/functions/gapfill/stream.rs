@@ -2,8 +2,8 @@
 
 use super::bins::Bins;
 use super::node::{ColumnRole, Layout};
-use super::series::Series;
-use arrow::array::RecordBatch;
+use super::series::{Series, instants};
+use arrow::array::{Array, RecordBatch};
 use arrow::compute::{BatchCoalescer, concat_batches};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
@@ -189,9 +189,26 @@ impl GapFillStream {
         let groups = std::mem::take(&mut self.groups);
         if let Some(first) = groups.first() {
             let rows = concat_batches(&first.schema(), &groups)?;
-            let (schema, bins) = (Arc::clone(&self.schema), self.bins.clone());
+            let schema = Arc::clone(&self.schema);
+            let bins = match self.layout.from_first_row {
+                true => self.bins_from(&rows)?,
+                false => self.bins.clone(),
+            };
             self.writing = Some(Series::try_new(&rows, schema, &self.layout, bins)?);
         }
         Ok(())
+    }
+
+    /// The bins from that of the first of these rows on.
+    fn bins_from(&self, rows: &RecordBatch) -> Result<Bins> {
+        let at = self.layout.roles.iter().position(|role| *role == ColumnRole::Bin);
+        let mut range = self.layout.bins.clone();
+        if let Some(at) = at {
+            let times = instants(rows.column(at))?;
+            if !times.is_empty() && times.is_valid(0) {
+                range.first_ns = times.value(0);
+            }
+        }
+        range.bins()
     }
 }

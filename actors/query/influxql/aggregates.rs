@@ -1,0 +1,304 @@
+//! Aggregates and selectors, by series and window.
+
+use super::collected::Collected;
+use super::faults::meaningless;
+use super::kind::Kind;
+use super::limits::{self, aggregate_of, some_of};
+use super::outline::Outline;
+use super::planner::Planner;
+use super::rows::{BIN, Stage, carried, column, fill_value, instant, results};
+use super::scalar::{self, Typed};
+use super::transformations;
+use super::windows;
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::{coalesce, get_field};
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr as Engine, LogicalPlan, LogicalPlanBuilder, cast, lit,
+};
+use protocols::influxql::{Expr, Fill};
+use protocols::schema::TIME_COLUMN;
+use std::sync::Arc;
+
+/// A column that comes out of the aggregation.
+pub(super) struct Gathered {
+    /// Its name.
+    pub(super) name: String,
+    /// Its values, of the columns of the aggregation.
+    value: Engine,
+    pub(super) kind: Kind,
+    /// True if no rows means zero.
+    pub(super) is_count: bool,
+    /// True if it came along with a row that was chosen.
+    pub(super) is_brought: bool,
+}
+
+/// What one call needs.
+struct Call {
+    aggregates: Vec<Engine>,
+    gathered: Vec<Gathered>,
+}
+
+/// The name of the column with the time of the row that was chosen.
+const CHOSEN_TIME: &str = "chosen";
+
+/// A row for each series and window.
+pub(super) fn aggregates(
+    planner: &Planner<'_>,
+    mut stage: Stage,
+    outline: &Outline,
+) -> Result<(LogicalPlan, Vec<Kind>)> {
+    let is_one = outline.calls.is_one_selector();
+    let keeps_time = is_one && outline.frame.windows.is_none();
+    let brought: Vec<(Expr, Typed)> = match is_one && outline.calls.plain {
+        true => plain_variables(outline, &stage),
+        false => Vec::new(),
+    };
+    let (mut aggregates, mut gathered, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, call) in outline.calls.aggregates.iter().enumerate() {
+        let chooses = keeps_time || !brought.is_empty();
+        let one = one_call(planner, &mut stage, call, at, chooses.then_some(&brought))?;
+        let kind = one.gathered.first().map_or(Kind::Null, |gathered| gathered.kind);
+        calls.push((call.clone(), (column(format!("a{at}")), kind)));
+        aggregates.extend(one.aggregates);
+        gathered.extend(one.gathered);
+    }
+    let mut groups = carried(outline, false);
+    if outline.frame.windows.is_some() {
+        groups.push(column(BIN));
+    }
+    let is_alone = groups.is_empty();
+    if is_alone {
+        aggregates.push(aggregate_of(planner, "count", vec![lit(1_i64)], false)?.alias("rows"));
+    }
+    let mut builder = LogicalPlanBuilder::from(stage.plan).aggregate(groups.clone(), aggregates)?;
+    if is_alone {
+        // Without rows there is no result, not one of nulls.
+        builder = builder.filter(column("rows").gt(lit(0_i64)))?;
+    }
+    let mut columns = groups;
+    columns.extend(gathered.iter().map(|one| one.value.clone().alias(&one.name)));
+    let mut plan = builder.project(columns)?.build()?;
+    if let Some(windows) = &outline.frame.windows {
+        plan = windows::filled(plan, windows, outline, &gathered)?;
+    }
+    plan = with_values(plan, outline, &gathered)?;
+    let time = match () {
+        () if outline.frame.windows.is_some() => column(BIN),
+        () if keeps_time => column(CHOSEN_TIME),
+        () => instant(outline.frame.range.first_ns.unwrap_or(0)),
+    };
+    let mut all = vec![time.alias(TIME_COLUMN)];
+    all.extend(carried(outline, false));
+    all.extend(gathered.iter().map(|one| column(&one.name)));
+    plan = LogicalPlanBuilder::from(plan).project(all)?.build()?;
+    let variables = brought
+        .into_iter()
+        .enumerate()
+        .map(|(at, (variable, (_, kind)))| (variable, (column(format!("x{at}")), kind)))
+        .collect();
+    let mut stage = Stage { plan, variables, calls };
+    if outline.calls.transforms {
+        stage = transformations::transform(planner, stage, outline)?;
+    }
+    finished(planner, stage, outline)
+}
+
+fn finished(
+    planner: &Planner<'_>,
+    mut stage: Stage,
+    outline: &Outline,
+) -> Result<(LogicalPlan, Vec<Kind>)> {
+    let (columns, kinds) = results(&mut stage, outline)?;
+    let mut all = vec![column(TIME_COLUMN)];
+    all.extend(carried(outline, false));
+    all.extend(columns);
+    let mut builder = LogicalPlanBuilder::from(stage.plan).project(all)?;
+    if let (true, Some(windows), Some(first)) =
+        (outline.calls.transforms, &outline.frame.windows, outline.frame.range.first_ns)
+    {
+        let start = windows.start(first, outline.frame.zone.as_deref())?;
+        builder = builder.filter(column(TIME_COLUMN).gt_eq(instant(start)))?;
+    }
+    let transformed = |at: &usize| transformations::is_within(&outline.items[*at].expr);
+    let items: Vec<usize> = (0..outline.items.len()).collect();
+    if items.iter().all(transformed)
+        && let Some(some) = some_of(&items)
+    {
+        builder = builder.filter(some)?;
+    }
+    let plan = limits::series_limited(planner, builder.build()?, outline)?;
+    Ok((limits::rows_limited(planner, plan, outline, false)?, kinds))
+}
+
+/// The columns that stand outside of all calls.
+fn plain_variables(outline: &Outline, stage: &Stage) -> Vec<(Expr, Typed)> {
+    fn outside<'a>(expr: &'a Expr, found: &mut Vec<&'a Expr>) {
+        match expr {
+            Expr::Variable { .. } => found.push(expr),
+            Expr::Negative(operand) => outside(operand, found),
+            Expr::Binary { left, right, .. } => {
+                outside(left, found);
+                outside(right, found);
+            }
+            Expr::Call { name, args } if scalar::is_scalar(name) => {
+                args.iter().for_each(|arg| outside(arg, found));
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    outline.items.iter().for_each(|item| outside(&item.expr, &mut found));
+    let is_found = |known: &Expr| found.contains(&known);
+    stage.variables.iter().filter(|(known, _)| is_found(known)).cloned().collect()
+}
+
+/// Nulls of windows become what `FILL` names.
+fn with_values(plan: LogicalPlan, outline: &Outline, gathered: &[Gathered]) -> Result<LogicalPlan> {
+    if outline.frame.windows.is_none() || !matches!(outline.fill, Fill::Integer(_) | Fill::Float(_))
+    {
+        return Ok(plan);
+    }
+    let mut columns = carried(outline, false);
+    columns.push(column(BIN));
+    for one in gathered {
+        columns.push(match fill_value(outline.fill, one.kind)? {
+            Some(value) if !one.is_brought => {
+                coalesce(vec![column(&one.name), lit(value)]).alias(&one.name)
+            }
+            _ => column(&one.name),
+        });
+    }
+    LogicalPlanBuilder::from(plan).project(columns)?.build()
+}
+
+/// Plans one call. A selector may bring other columns of its row along, and then its time.
+fn one_call(
+    planner: &Planner<'_>,
+    stage: &mut Stage,
+    call: &Expr,
+    at: usize,
+    brought: Option<&Vec<(Expr, Typed)>>,
+) -> Result<Call> {
+    let Expr::Call { name, args } = call else {
+        return Err(meaningless(format!("{call} is no aggregate")));
+    };
+    let (of, distinct) = match &args[0] {
+        Expr::Distinct(name) => (Expr::Variable { name: name.clone(), cast: None }, true),
+        Expr::Call { args, .. } => (args[0].clone(), true),
+        of => (of.clone(), false),
+    };
+    let value = argument(name, scalar::value(&of, stage)?)?;
+    let plain = |aggregates: Vec<Engine>, value: Engine, kind: Kind| {
+        let gathered = Gathered {
+            name: format!("a{at}"),
+            value,
+            kind,
+            is_count: name == "count",
+            is_brought: false,
+        };
+        Call { aggregates, gathered: vec![gathered] }
+    };
+    let raw = |part: &str| format!("r{at}{part}");
+    let (value, kind) = value;
+    if let ("first" | "last" | "min" | "max" | "percentile", Some(brought)) =
+        (name.as_str(), brought)
+    {
+        return selector(planner, call, at, (value, kind), brought);
+    }
+    let one = |function: &str, value: Engine, kind: Kind| -> Result<Call> {
+        let aggregate = aggregate_of(planner, function, vec![value], false)?;
+        Ok(plain(vec![aggregate.alias(raw(""))], column(raw("")), kind))
+    };
+    match name.as_str() {
+        "count" => {
+            let count = aggregate_of(planner, "count", vec![value], distinct)?;
+            Ok(plain(vec![count.alias(raw(""))], column(raw("")), Kind::Integer))
+        }
+        "sum" | "median" | "min" | "max" => one(name, value, kind),
+        "mean" => one("avg", cast(value, DataType::Float64), Kind::Float),
+        "stddev" => one("stddev", cast(value, DataType::Float64), Kind::Float),
+        "spread" => {
+            let max = aggregate_of(planner, "max", vec![value.clone()], false)?;
+            let min = aggregate_of(planner, "min", vec![value], false)?;
+            let aggregates = vec![max.alias(raw("max")), min.alias(raw("min"))];
+            Ok(plain(aggregates, column(raw("max")) - column(raw("min")), kind))
+        }
+        "first" | "last" => {
+            let function = format!("selector_{name}");
+            let args = vec![value, column(TIME_COLUMN)];
+            let row = aggregate_of(planner, &function, args, false)?;
+            Ok(plain(vec![row.alias(raw(""))], get_field(column(raw("")), "value"), kind))
+        }
+        _ => {
+            let collected = Collected::of(name, args.get(1))?;
+            let kind = if name == "integral" { Kind::Float } else { kind };
+            let row = collected_call(collected, vec![value, column(TIME_COLUMN)]);
+            Ok(plain(vec![row.alias(raw(""))], get_field(column(raw("")), "value"), kind))
+        }
+    }
+}
+
+fn collected_call(collected: Collected, args: Vec<Engine>) -> Engine {
+    let function = Arc::new(AggregateUDF::new_from_impl(collected));
+    Engine::AggregateFunction(AggregateFunction::new_udf(
+        function,
+        args,
+        false,
+        None,
+        Vec::new(),
+        None,
+    ))
+}
+
+/// A call that chooses a row, with the time of the row and other columns of it.
+fn selector(
+    planner: &Planner<'_>,
+    call: &Expr,
+    at: usize,
+    (value, kind): Typed,
+    brought: &[(Expr, Typed)],
+) -> Result<Call> {
+    let Expr::Call { name, args } = call else {
+        return Err(meaningless(format!("{call} is no selector")));
+    };
+    let mut values = vec![value, column(TIME_COLUMN)];
+    values.extend(brought.iter().map(|(_, (value, _))| value.clone()));
+    let row = match name.as_str() {
+        "percentile" => collected_call(Collected::of(name, args.get(1))?, values),
+        _ => aggregate_of(planner, &format!("selector_{name}"), values, false)?,
+    };
+    let raw = format!("r{at}");
+    let part = |name: String, part: &str, kind: Kind, is_brought: bool| Gathered {
+        name,
+        value: get_field(column(&raw), part),
+        kind,
+        is_count: false,
+        is_brought,
+    };
+    let mut gathered = vec![
+        part(format!("a{at}"), "value", kind, false),
+        part(CHOSEN_TIME.to_owned(), "time", Kind::Null, true),
+    ];
+    gathered.extend(brought.iter().enumerate().map(|(number, (_, (_, kind)))| {
+        part(format!("x{number}"), &format!("other_{}", number + 1), *kind, true)
+    }));
+    Ok(Call { aggregates: vec![row.alias(&raw)], gathered })
+}
+
+/// Checks the kind of what a function is called with. A tag is no value, and one that is unknown
+/// is null.
+fn argument(name: &str, (value, kind): Typed) -> Result<Typed> {
+    let kind = if kind == Kind::Tag { Kind::Null } else { kind };
+    let takes_all = matches!(name, "count" | "first" | "last" | "mode" | "min" | "max");
+    match kind {
+        Kind::Null if matches!(name, "first" | "last" | "mode") => Ok((Kind::Null.null(), kind)),
+        Kind::Null => Ok((Kind::Float.null(), Kind::Float)),
+        Kind::String | Kind::Boolean if !takes_all => {
+            let text = format!("{name} does not support inputs of type {}", kind.arrow());
+            Err(meaningless(text))
+        }
+        kind => Ok((value, kind)),
+    }
+}

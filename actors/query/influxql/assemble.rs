@@ -1,0 +1,142 @@
+//! From the rows of each measurement to one result.
+
+use super::kind::Kind;
+use super::outline::{MEASUREMENT, Outline};
+use super::planner::{Outer, Planner, Selected};
+use super::rows::{Part, column, group, key, result};
+use super::windows::zoned;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::logical_expr::{
+    Expr as Engine, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr, lit,
+};
+use protocols::influxql::Select;
+use protocols::schema::TIME_COLUMN;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Key of the schema's metadata that says which columns tell series apart.
+const GROUP_KEY: &str = "iox::influxql::group_key::metadata";
+
+/// The whole plan of a SELECT statement.
+pub(super) fn select(planner: &Planner<'_>, select: &Select) -> Result<LogicalPlan> {
+    let Selected { outline, parts, kinds } = planner.select(select, &Outer::default())?;
+    let shape = Shape { outline: &outline };
+    let plan = match parts.is_empty() {
+        true => return shape.named(LogicalPlanBuilder::empty(false).build()?, None),
+        false => shape.sorted(union(parts, &outline)?)?,
+    };
+    shape.named(plan, Some(&kinds))
+}
+
+/// The name that the measurement of a row has until the end.
+const SOURCE: &str = "m";
+
+/// The rows of all measurements with their names.
+fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
+    let several = parts.len() > 1;
+    let mut whole: Option<LogicalPlanBuilder> = None;
+    for Part { measurement, plan } in parts {
+        let mut columns = vec![lit(measurement).alias(SOURCE), column(TIME_COLUMN)];
+        columns.extend((0..outline.tags.len()).map(group));
+        columns.extend((0..outline.keys.len()).map(key));
+        columns.extend((0..outline.items.len()).map(result));
+        let part = LogicalPlanBuilder::from(plan).project(columns)?;
+        whole = Some(match whole {
+            None => part,
+            Some(whole) => whole.union(part.build()?)?,
+        });
+    }
+    match whole {
+        Some(whole) => Ok((whole.build()?, several)),
+        None => datafusion::common::internal_err!("a result of no measurement"),
+    }
+}
+
+struct Shape<'a> {
+    outline: &'a Outline,
+}
+
+impl Shape<'_> {
+    fn sorted(&self, (plan, several): (LogicalPlan, bool)) -> Result<LogicalPlan> {
+        let outline = self.outline;
+        let mut order: Vec<SortExpr> = Vec::new();
+        if several {
+            order.push(column(SOURCE).sort(true, false));
+        }
+        order.extend(super::limits::groups_in_order(outline));
+        order.extend(super::limits::in_time(outline, true));
+        LogicalPlanBuilder::from(plan).sort(order)?.build()
+    }
+
+    /// The result under the names of the user's. Without kinds there are no rows.
+    fn named(&self, plan: LogicalPlan, kinds: Option<&Vec<Kind>>) -> Result<LogicalPlan> {
+        let outline = self.outline;
+        let there = |value: Engine, null: ScalarValue| match kinds {
+            Some(_) => value,
+            None => lit(null),
+        };
+        let measurement = match kinds {
+            Some(_) => column(SOURCE),
+            None => lit(""),
+        };
+        let time = there(column(TIME_COLUMN), ScalarValue::TimestampNanosecond(None, None));
+        let time = match &outline.frame.zone {
+            Some(zone) => zoned(time, zone),
+            None => time,
+        };
+        let mut columns = vec![measurement.alias(MEASUREMENT), time.alias(&outline.time_name)];
+        let mut tags = Vec::new();
+        for (at, tag) in outline.tags.iter().enumerate() {
+            match outline.selected(tag) {
+                Some(item) => tags.push((tag, item, true)),
+                None => {
+                    tags.push((tag, columns.len(), false));
+                    let kind = match outline.kind(tag) {
+                        Kind::Null => Kind::Tag,
+                        kind => kind,
+                    };
+                    columns.push(there(group(at), kind.null_value()).alias(tag));
+                }
+            }
+        }
+        let first_item = columns.len();
+        for (at, name) in outline.names.iter().enumerate() {
+            columns.push(there(result(at), Kind::Null.null_value()).alias(name));
+        }
+        let keys: Vec<Value> = tags
+            .into_iter()
+            .map(|(tag, at, is_projected)| {
+                let at = if is_projected { first_item + at } else { at };
+                let mut key = Map::new();
+                key.insert("tagKey".to_owned(), json!(tag));
+                key.insert("columnIndex".to_owned(), json!(at));
+                if is_projected {
+                    key.insert("isProjected".to_owned(), json!(true));
+                }
+                Value::Object(key)
+            })
+            .collect();
+        let group_key = match keys.is_empty() {
+            true => json!({}),
+            false => json!({ "tagKeyColumns": keys }),
+        };
+        with_metadata(plan, columns, &[(GROUP_KEY, &group_key.to_string())])
+    }
+}
+
+/// A projection whose schema has metadata.
+pub(super) fn with_metadata(
+    plan: LogicalPlan,
+    columns: Vec<Engine>,
+    metadata: &[(&str, &str)],
+) -> Result<LogicalPlan> {
+    let projection = Projection::try_new(columns, Arc::new(plan))?;
+    let fields = projection.schema.iter().map(|(table, field)| (table.cloned(), Arc::clone(field)));
+    let metadata: HashMap<String, String> =
+        metadata.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let schema = DFSchema::new_with_metadata(fields.collect(), metadata)?;
+    let Projection { expr, input, .. } = projection;
+    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(expr, input, Arc::new(schema))?))
+}

@@ -1,0 +1,231 @@
+//! What a SELECT statement asks for, once the columns of its sources are known.
+
+use super::calls::{self, Calls, Class};
+use super::expand::{self, Item, variables};
+use super::faults::{inconsistent, meaningless};
+use super::kind::Kind;
+use super::planner::Outer;
+use super::relation::{Columns, Relation};
+use super::time_range::{Clock, TimeRange, Windows, split};
+use datafusion::error::Result;
+use protocols::influxql::{Bounds, Dimension, Expr, Fill, Literal, Order, Select};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// What is known before the sources are.
+pub(super) struct Frame {
+    /// `WHERE` without its comparisons of time.
+    pub(super) condition: Option<Expr>,
+    /// The instants that the statement is about.
+    pub(super) range: TimeRange,
+    /// The instants whose rows are read for that.
+    pub(super) read: TimeRange,
+    /// `GROUP BY time(…)`
+    pub(super) windows: Option<Windows>,
+    /// The time zone of its times.
+    pub(super) zone: Option<Arc<str>>,
+}
+
+impl Frame {
+    /// Looks at what a statement says of time.
+    pub(super) fn new(select: &Select, outer: &Outer, now_ns: i64) -> Result<Self> {
+        let zone: Option<Arc<str>> = match &select.zone {
+            Some(zone) => Some(zone.as_str().into()),
+            None => outer.zone.clone(),
+        };
+        let clock = Clock { now_ns, zone: zone.as_deref() };
+        let (condition, own) = match &select.condition {
+            Some(condition) => split(condition, clock)?,
+            None => (None, TimeRange::default()),
+        };
+        let mut range = own.and(outer.range);
+        let mut windows = None;
+        for dimension in &select.dimensions {
+            if let Dimension::Time { interval, offset } = dimension {
+                let read = Windows::read(interval, offset.as_ref(), clock)?;
+                if windows.replace(read).is_some() {
+                    return Err(meaningless("multiple time dimensions not allowed"));
+                }
+            }
+        }
+        let mut read = range;
+        if let Some(windows) = &windows {
+            range.last_ns = range.last_ns.or(Some(now_ns));
+            read = range;
+            let before = select.fields.iter().map(|field| windows_before(&field.expr)).max();
+            if let (Some(first), Some(before @ 1..)) = (range.first_ns, before) {
+                let start = windows.start(first, zone.as_deref())?;
+                let earlier = windows.interval_ns.saturating_mul(before);
+                read.first_ns = Some(start.saturating_sub(earlier));
+            }
+        }
+        Ok(Self { condition, range, read, windows, zone })
+    }
+}
+
+/// How many windows in front of the range have to be read for an expression.
+fn windows_before(expr: &Expr) -> i64 {
+    match expr {
+        Expr::Call { name, args } => {
+            let inner = args.iter().map(windows_before).max().unwrap_or(0);
+            let own = match (calls::class(name), name.as_str(), args.get(1)) {
+                (Ok(Class::Transformation), "cumulative_sum", _) => 0,
+                (
+                    Ok(Class::Transformation),
+                    "moving_average",
+                    Some(Expr::Literal(Literal::Integer(n))),
+                ) => *n,
+                (Ok(Class::Transformation), ..) => 1,
+                _ => 0,
+            };
+            inner.saturating_add(own)
+        }
+        Expr::Negative(operand) => windows_before(operand),
+        Expr::Binary { left, right, .. } => windows_before(left).max(windows_before(right)),
+        _ => 0,
+    }
+}
+
+/// What a SELECT statement asks for.
+pub(super) struct Outline {
+    pub(super) frame: Frame,
+    /// The columns of the result.
+    pub(super) items: Vec<Item>,
+    /// Their names, each once.
+    pub(super) names: Vec<String>,
+    /// The name of the time of the result.
+    pub(super) time_name: String,
+    /// What is grouped by, in the order of the names.
+    pub(super) tags: Vec<String>,
+    /// Further tags that rows of one time are ordered by.
+    pub(super) keys: Vec<String>,
+    /// The calls of all columns.
+    pub(super) calls: Calls,
+    /// What the names of the sources are.
+    pub(super) columns: Columns,
+    pub(super) fill: Fill,
+    pub(super) descending: bool,
+    pub(super) bounds: Bounds,
+}
+
+impl Outline {
+    /// Looks at all of a statement. `relations` are its sources.
+    pub(super) fn new<'a>(
+        select: &Select,
+        outer: &Outer,
+        frame: Frame,
+        columns: Columns,
+        relations: impl Iterator<Item = &'a Relation>,
+    ) -> Result<Self> {
+        let tags = expand::tags(select, &columns, &outer.tags(&columns)?)?;
+        let expand::Items { items, time_name } = expand::items(select, &columns, &tags)?;
+        let calls = calls::calls(&items, frame.windows.is_some())?;
+        if calls.is_raw() && frame.windows.is_some() {
+            return Err(inconsistent("GROUP BY requires at least one aggregate function"));
+        }
+        let gathers = !calls.aggregates.is_empty();
+        if calls.is_raw() && matches!(select.fill, Some(Fill::None | Fill::Linear)) {
+            let fill = match select.fill {
+                Some(Fill::None) => "none",
+                _ => "linear",
+            };
+            let text = format!("FILL({fill}) must be used with an aggregate or selector function");
+            return Err(inconsistent(text));
+        }
+        let mut keys: Vec<String> = Vec::new();
+        if !gathers && calls.distinct.is_none() {
+            for tag in relations.flat_map(|relation| &relation.tags) {
+                if !tags.contains(tag) && !keys.contains(tag) {
+                    keys.push(tag.clone());
+                }
+            }
+        }
+        let default = if outer.is_inside { Fill::None } else { Fill::Null };
+        let names = unique(&items, &time_name, &tags);
+        Ok(Self {
+            names,
+            items,
+            time_name,
+            tags,
+            keys,
+            calls,
+            columns,
+            fill: select.fill.unwrap_or(default),
+            descending: select.order == Some(Order::Descending),
+            bounds: select.bounds,
+            frame,
+        })
+    }
+
+    /// What a column of the sources is.
+    pub(super) fn kind(&self, name: &str) -> Kind {
+        self.columns.get(name).copied().unwrap_or(Kind::Null)
+    }
+
+    /// True for columns of the result that are made of fields.
+    pub(super) fn has_field(&self, item: &Item) -> bool {
+        let mut found = Vec::new();
+        variables(&item.expr, &mut found);
+        found.iter().any(|name| self.kind(name).is_field())
+    }
+
+    /// The place of a tag among the columns of the result, if it is selected as it is.
+    pub(super) fn selected(&self, tag: &str) -> Option<usize> {
+        let is = |item: &Item| {
+            !item.is_brought && matches!(&item.expr, Expr::Variable { name, .. } if name == tag)
+        };
+        self.items.iter().position(|item| is(item) && item.name == tag)
+    }
+
+    /// The columns that any of the results takes its values from, each once.
+    pub(super) fn variables(&self) -> Vec<Expr> {
+        let mut found = Vec::new();
+        self.items.iter().for_each(|item| gather(&item.expr, &mut found));
+        found
+    }
+}
+
+fn gather(expr: &Expr, found: &mut Vec<Expr>) {
+    match expr {
+        Expr::Variable { .. } if !found.contains(expr) => found.push(expr.clone()),
+        Expr::Distinct(name) => {
+            gather(&Expr::Variable { name: name.clone(), cast: None }, found);
+        }
+        Expr::Negative(operand) => gather(operand, found),
+        Expr::Binary { left, right, .. } => {
+            gather(left, found);
+            gather(right, found);
+        }
+        Expr::Call { name, .. } if name == "date_part" => {}
+        Expr::Call { args, .. } => args.iter().for_each(|arg| gather(arg, found)),
+        _ => {}
+    }
+}
+
+/// The names of the columns; one that was there before gets a number.
+fn unique(items: &[Item], time_name: &str, tags: &[String]) -> Vec<String> {
+    let mut taken: HashSet<String> = HashSet::from([MEASUREMENT.to_owned(), time_name.to_owned()]);
+    let is_selected = |tag: &String| {
+        items.iter().any(|item| {
+            !item.is_brought
+                && item.name == *tag
+                && matches!(&item.expr, Expr::Variable { name, .. } if name == tag)
+        })
+    };
+    taken.extend(tags.iter().filter(|tag| !is_selected(tag)).cloned());
+    let mut names = Vec::with_capacity(items.len());
+    for item in items {
+        let mut name = item.name.clone();
+        let mut number = 0;
+        while taken.contains(&name) {
+            number += 1;
+            name = format!("{}_{number}", item.name);
+        }
+        taken.insert(name.clone());
+        names.push(name);
+    }
+    names
+}
+
+/// The name of the column with the measurement of a row.
+pub(super) const MEASUREMENT: &str = "iox::measurement";

@@ -1,0 +1,300 @@
+//! Arithmetic and scalar functions with the types of InfluxQL.
+
+use super::faults::{in_projection, inconsistent, meaningless};
+use super::kind::Kind;
+use super::relation::converted;
+use arrow::datatypes::DataType;
+use datafusion::error::Result;
+use datafusion::functions::datetime::expr_fn::date_part;
+use datafusion::functions::math::expr_fn as math;
+use datafusion::logical_expr::{Expr as Engine, Operator, binary_expr, cast, lit, when};
+use protocols::influxql::{Cast, Expr, Literal, Op};
+
+/// A value of a row with its kind.
+pub(super) type Typed = (Engine, Kind);
+
+/// Functions of one number whose result is a float.
+const OF_ONE: [&str; 13] = [
+    "acos", "asin", "atan", "cos", "exp", "ln", "log10", "log2", "sin", "sqrt", "tan", "cosh",
+    "sinh",
+];
+/// Functions of one number whose result is of its kind.
+const KEEP_KIND: [&str; 4] = ["abs", "ceil", "floor", "round"];
+const OF_TWO: [&str; 3] = ["atan2", "log", "pow"];
+
+/// True for functions of single values.
+pub(super) fn is_scalar(name: &str) -> bool {
+    OF_ONE.contains(&name) || KEEP_KIND.contains(&name) || OF_TWO.contains(&name)
+}
+
+/// What variables and other calls are.
+pub(super) trait Resolve {
+    /// The time of a row.
+    fn time(&self) -> Engine;
+    /// A column.
+    fn variable(&mut self, name: &str, cast: Option<Cast>) -> Result<Typed>;
+    /// A call of a function that is not scalar.
+    fn call(&mut self, call: &Expr) -> Result<Typed>;
+}
+
+/// The value of an expression.
+pub(super) fn value(expr: &Expr, names: &mut dyn Resolve) -> Result<Typed> {
+    match expr {
+        Expr::Literal(literal) => constant(literal),
+        Expr::Variable { name, cast } => names.variable(name, *cast),
+        Expr::Negative(operand) => negative(operand, names),
+        Expr::Binary { op, left, right } => {
+            let (l, r) = (value(left, names)?, value(right, names)?);
+            let literals = [left, right].map(|side| is_integer_literal(side));
+            arithmetic(*op, l, r, literals)
+        }
+        Expr::Call { name, args } if is_scalar(name) => scalar_call(name, args, names),
+        Expr::Call { name, args } if name == "date_part" => part(args, names),
+        Expr::Call { .. } | Expr::Distinct(_) => names.call(expr),
+        Expr::Bind(name) => Err(meaningless(format!(
+            "Bind parameter '${name}' was referenced in the InfluxQL statement but its value is \
+             undefined."
+        ))),
+        Expr::Wildcard(_) | Expr::Logical { .. } => {
+            Err(in_projection(format!("unsupported expression: {expr}")))
+        }
+    }
+}
+
+fn is_integer_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(Literal::Integer(_)) => true,
+        Expr::Negative(operand) => is_integer_literal(operand),
+        _ => false,
+    }
+}
+
+fn constant(literal: &Literal) -> Result<Typed> {
+    Ok(match literal {
+        Literal::Integer(value) | Literal::Duration(value) => (lit(*value), Kind::Integer),
+        Literal::Unsigned(value) => (lit(*value), Kind::Unsigned),
+        Literal::Float(value) => (lit(*value), Kind::Float),
+        Literal::String(value) => (lit(value.clone()), Kind::String),
+        Literal::Boolean(value) => (lit(*value), Kind::Boolean),
+        Literal::Regex(_) => {
+            return Err(in_projection(format!("unsupported expression: {literal}")));
+        }
+    })
+}
+
+fn negative(operand: &Expr, names: &mut dyn Resolve) -> Result<Typed> {
+    if let Expr::Literal(Literal::Unsigned(value)) = operand
+        && let Ok(value) = i64::try_from(-i128::from(*value))
+    {
+        return Ok((lit(value), Kind::Integer));
+    }
+    let (value, kind) = value(operand, names)?;
+    match kind {
+        Kind::Float => Ok((Engine::Negative(Box::new(value)), kind)),
+        // Subtraction wraps where a change of sign would fail.
+        Kind::Integer => Ok((binary_expr(lit(0_i64), Operator::Minus, value), kind)),
+        Kind::Unsigned => Ok((binary_expr(lit(0_u64), Operator::Minus, value), kind)),
+        Kind::Null => Ok((value, kind)),
+        _ => Err(in_projection(format!("incompatible operand for operator -: {}", kind.name()))),
+    }
+}
+
+fn arithmetic(op: Op, left: Typed, right: Typed, literals: [bool; 2]) -> Result<Typed> {
+    use Kind::{Boolean, Float, Integer, Null, Unsigned};
+    let kinds = (left.1, right.1);
+    let wrong = || {
+        let (l, r) = (kinds.0.name(), kinds.1.name());
+        in_projection(format!("incompatible operands for operator {op}: {l} and {r}"))
+    };
+    let kind = match kinds {
+        (Null, _) | (_, Null) => return Ok((Float.null(), Float)),
+        (Boolean, Boolean) => return logic(op, left.0, right.0).ok_or_else(wrong),
+        (Integer, Unsigned) if literals[0] => Unsigned,
+        (Unsigned, Integer) if literals[1] => Unsigned,
+        (Integer, Unsigned) | (Unsigned, Integer) => {
+            return Err(meaningless(format!(
+                "cannot use {op} between an integer and unsigned, an explicit cast is required"
+            )));
+        }
+        (a, b) if a.is_number() && b.is_number() => a.min(b),
+        _ => return Err(wrong()),
+    };
+    let is_bitwise = matches!(op, Op::BitAnd | Op::BitOr | Op::BitXor);
+    if is_bitwise && kind == Float {
+        return Err(wrong());
+    }
+    let kind = if op == Op::Divide && kind == Integer { Float } else { kind };
+    let (l, r) = (same_kind(left, kind), same_kind(right, kind));
+    let operator = match op {
+        Op::Multiply => Operator::Multiply,
+        Op::Divide => return Ok((unless_zero(l, Operator::Divide, r, kind)?, kind)),
+        Op::Modulo => return Ok((unless_zero(l, Operator::Modulo, r, kind)?, kind)),
+        Op::Add => Operator::Plus,
+        Op::Subtract => Operator::Minus,
+        Op::BitAnd => Operator::BitwiseAnd,
+        Op::BitOr => Operator::BitwiseOr,
+        Op::BitXor => Operator::BitwiseXor,
+        _ => return Err(wrong()),
+    };
+    Ok((binary_expr(l, operator, r), kind))
+}
+
+/// An operand as the kind of the result. A literal wraps around.
+fn same_kind((value, kind): Typed, to: Kind) -> Engine {
+    match (&value, to) {
+        (Engine::Literal(scalar, _), Kind::Unsigned) => match scalar {
+            datafusion::common::ScalarValue::Int64(Some(number)) => lit(*number as u64),
+            _ => value,
+        },
+        (Engine::Literal(datafusion::common::ScalarValue::Int64(Some(n)), _), Kind::Float) => {
+            lit(*n as f64)
+        }
+        _ => match kind == to {
+            true => value,
+            false => cast(value, to.arrow()),
+        },
+    }
+}
+
+/// A quotient or remainder that is zero where the divisor is.
+fn unless_zero(left: Engine, operator: Operator, right: Engine, kind: Kind) -> Result<Engine> {
+    let zero = match kind {
+        Kind::Float => lit(0.0_f64),
+        Kind::Unsigned => lit(0_u64),
+        _ => lit(0_i64),
+    };
+    if let Engine::Literal(divisor, _) = &right
+        && Engine::Literal(divisor.clone(), None) != zero
+    {
+        return Ok(binary_expr(left, operator, right));
+    }
+    // A missing dividend has no quotient, whatever the divisor is.
+    let both = left.clone().is_not_null().and(right.clone().eq(zero.clone()));
+    // The other side is computed for all rows, where integers cannot be divided by zero.
+    let divisor = datafusion::functions::core::expr_fn::nullif(right, zero.clone());
+    when(both, zero).otherwise(binary_expr(left, operator, divisor))
+}
+
+fn logic(op: Op, left: Engine, right: Engine) -> Option<Typed> {
+    let result = match op {
+        Op::BitAnd => left.and(right),
+        Op::BitOr => left.or(right),
+        Op::BitXor => left.not_eq(right),
+        _ => return None,
+    };
+    Some((result, Kind::Boolean))
+}
+
+/// Fails unless there are as many arguments as there have to be.
+pub(super) fn count_args(name: &str, args: &[Expr], min: usize, max: usize) -> Result<()> {
+    if (min..=max).contains(&args.len()) {
+        return Ok(());
+    }
+    let expected = match (min, max) {
+        (min, max) if min == max => format!("expected {min}"),
+        (min, usize::MAX) => format!("expected at least {min}"),
+        (min, max) => format!("expected at least {min} but no more than {max}"),
+    };
+    let got = args.len();
+    let text = format!("invalid number of arguments for {name}, {expected}, got {got}");
+    Err(inconsistent(text))
+}
+
+fn scalar_call(name: &str, args: &[Expr], names: &mut dyn Resolve) -> Result<Typed> {
+    let expected = if OF_TWO.contains(&name) { 2 } else { 1 };
+    count_args(name, args, expected, expected)?;
+    let mut values = Vec::with_capacity(args.len());
+    let mut kinds = Vec::with_capacity(args.len());
+    for arg in args {
+        let (value, kind) = value(arg, names)?;
+        if !kind.is_number() && kind != Kind::Null {
+            let kind = kind.name();
+            return Err(in_projection(format!("invalid argument type for {name}: {kind}")));
+        }
+        kinds.push(kind);
+        values.push((value, kind));
+    }
+    if kinds.contains(&Kind::Null) {
+        return Ok((Kind::Float.null(), Kind::Float));
+    }
+    let kind = kinds[0];
+    let (first, _) = values[0].clone();
+    if KEEP_KIND.contains(&name) {
+        return Ok((kept(name, first, kind), kind));
+    }
+    let float = |(value, kind): Typed| same_kind((value, kind), Kind::Float);
+    let x = float(values[0].clone());
+    let result = match name {
+        "acos" => math::acos(x),
+        "asin" => math::asin(x),
+        "atan" => math::atan(x),
+        "cos" => math::cos(x),
+        "cosh" => math::cosh(x),
+        "exp" => math::exp(x),
+        "ln" => math::ln(x),
+        "log10" => math::log10(x),
+        "log2" => math::log2(x),
+        "sin" => math::sin(x),
+        "sinh" => math::sinh(x),
+        "sqrt" => math::sqrt(x),
+        "tan" => math::tan(x),
+        "atan2" => math::atan2(x, float(values[1].clone())),
+        "log" => math::log(float(values[1].clone()), x),
+        _ => math::power(x, float(values[1].clone())),
+    };
+    Ok((result, Kind::Float))
+}
+
+fn kept(name: &str, value: Engine, kind: Kind) -> Engine {
+    match (name, kind) {
+        ("abs", Kind::Unsigned) => value,
+        ("abs", _) => math::abs(value),
+        ("ceil", Kind::Float) => math::ceil(value),
+        ("floor", Kind::Float) => math::floor(value),
+        ("round", Kind::Float) => math::round(vec![value]),
+        // Integers have nothing to round.
+        _ => value,
+    }
+}
+
+fn part(args: &[Expr], names: &mut dyn Resolve) -> Result<Typed> {
+    count_args("date_part", args, 2, 2)?;
+    let (Expr::Literal(Literal::String(part)), Expr::Variable { name, .. }) = (&args[0], &args[1])
+    else {
+        return Err(inconsistent("date_part requires a part and the time"));
+    };
+    let parts = [
+        "year",
+        "quarter",
+        "month",
+        "week",
+        "day",
+        "hour",
+        "minute",
+        "second",
+        "millisecond",
+        "microsecond",
+        "nanosecond",
+        "dow",
+        "doy",
+        "epoch",
+    ];
+    if !name.eq_ignore_ascii_case("time") || !parts.contains(&part.as_str()) {
+        return Err(inconsistent(format!("invalid date_part(): {part}")));
+    }
+    let value = date_part(lit(part.clone()), names.time());
+    Ok((cast(value, DataType::Int64), Kind::Integer))
+}
+
+/// A column as what a cast says.
+pub(super) fn cast_to((column, kind): Typed, to: Option<Cast>) -> Typed {
+    let to = match to {
+        None | Some(Cast::Field | Cast::Tag) => return (column, kind),
+        Some(Cast::Float) => Kind::Float,
+        Some(Cast::Integer) => Kind::Integer,
+        Some(Cast::Unsigned) => Kind::Unsigned,
+        Some(Cast::String) => Kind::String,
+        Some(Cast::Boolean) => Kind::Boolean,
+    };
+    (converted(column, kind, to), to)
+}

@@ -1,0 +1,118 @@
+//! Functions whose values depend on the rows before.
+
+use super::calls::{Class, class};
+use super::faults::meaningless;
+use super::kind::Kind;
+use super::outline::Outline;
+use super::planner::Planner;
+use super::rows::{Stage, column, group, key};
+use super::running::{Running, Step};
+use super::scalar::{self, Typed};
+use datafusion::error::Result;
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Expr as Engine, ExprFunctionExt, LogicalPlanBuilder, WindowUDF};
+use protocols::influxql::{Expr, Literal};
+use protocols::schema::TIME_COLUMN;
+use std::sync::Arc;
+
+/// Nanoseconds that derivatives are per, where nothing else is said.
+const SECOND_NS: i64 = 1_000_000_000;
+
+/// True for expressions with such a function.
+pub(super) fn is_within(expr: &Expr) -> bool {
+    match expr {
+        Expr::Call { name, args } => {
+            matches!(class(name), Ok(Class::Transformation)) || args.iter().any(is_within)
+        }
+        Expr::Negative(operand) => is_within(operand),
+        Expr::Binary { left, right, .. } => is_within(left) || is_within(right),
+        _ => false,
+    }
+}
+
+/// Adds a column for each call, those inside of others first.
+pub(super) fn transform(
+    planner: &Planner<'_>,
+    mut stage: Stage,
+    outline: &Outline,
+) -> Result<Stage> {
+    for item in &outline.items {
+        add(planner, &mut stage, outline, &item.expr)?;
+    }
+    Ok(stage)
+}
+
+fn add(planner: &Planner<'_>, stage: &mut Stage, outline: &Outline, expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::Negative(operand) => add(planner, stage, outline, operand),
+        Expr::Binary { left, right, .. } => {
+            add(planner, stage, outline, left)?;
+            add(planner, stage, outline, right)
+        }
+        Expr::Call { name, args } => {
+            for arg in args {
+                add(planner, stage, outline, arg)?;
+            }
+            let is_known = stage.calls.iter().any(|(known, _)| known == expr);
+            if is_known || !matches!(class(name), Ok(Class::Transformation)) {
+                return Ok(());
+            }
+            let typed = window(stage, outline, name, args)?;
+            stage.calls.push((expr.clone(), typed));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds the column of one call.
+fn window(stage: &mut Stage, outline: &Outline, name: &str, args: &[Expr]) -> Result<Typed> {
+    let (value, kind) = scalar::value(&args[0], stage)?;
+    let kind = if matches!(kind, Kind::Null | Kind::Tag) { Kind::Float } else { kind };
+    if !kind.is_number() && name != "elapsed" {
+        let text = format!("{name} does not support inputs of type {}", kind.arrow());
+        return Err(meaningless(text));
+    }
+    let step = step(outline, name, args.get(1));
+    let kind = match step {
+        Step::Derivative { .. } | Step::MovingAverage(_) => Kind::Float,
+        Step::Elapsed { .. } => Kind::Integer,
+        _ => kind,
+    };
+    let function = Arc::new(WindowUDF::new_from_impl(Running::new(step)));
+    let call = WindowFunction::new(function, vec![value, column(TIME_COLUMN)]);
+    let keys = (0..outline.keys.len()).map(|at| key(at).sort(true, false));
+    let order = std::iter::once(column(TIME_COLUMN).sort(true, false)).chain(keys).collect();
+    let mut call = Engine::WindowFunction(Box::new(call)).order_by(order);
+    if !outline.tags.is_empty() {
+        call = call.partition_by((0..outline.tags.len()).map(group).collect());
+    }
+    let short = format!("t{}", stage.calls.len());
+    let call = call.build()?.alias(&short);
+    stage.plan = LogicalPlanBuilder::from(stage.plan.clone()).window(vec![call])?.build()?;
+    Ok((column(short), kind))
+}
+
+fn step(outline: &Outline, name: &str, parameter: Option<&Expr>) -> Step {
+    let parameter = match parameter {
+        Some(Expr::Literal(Literal::Integer(n) | Literal::Duration(n))) => Some(*n),
+        _ => None,
+    };
+    let interval = outline.frame.windows.as_ref().map(|windows| windows.interval_ns);
+    let unit_ns = parameter.or(interval).unwrap_or(SECOND_NS);
+    match name {
+        "difference" => Step::Difference { non_negative: false },
+        "non_negative_difference" => Step::Difference { non_negative: true },
+        "derivative" => Step::Derivative { unit_ns, non_negative: false },
+        "non_negative_derivative" => Step::Derivative { unit_ns, non_negative: true },
+        "cumulative_sum" => Step::CumulativeSum,
+        "moving_average" => {
+            Step::MovingAverage(parameter.and_then(|n| usize::try_from(n).ok()).unwrap_or(2))
+        }
+        _ => Step::Elapsed {
+            unit_ns: parameter.unwrap_or(1),
+            // Windows without a value are windows all the same.
+            counts_nulls: outline.frame.windows.is_some(),
+        },
+    }
+}

@@ -1,0 +1,87 @@
+//! Statements that change something: what old tools and client libraries send at their start.
+
+use super::super::databases::{change, check_name};
+use crate::edge::state::ServerState;
+use protocols::influxql::{PolicySettings, Statement};
+use protocols::messages::catalog::{
+    CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
+};
+
+/// Has a change made in `db`.
+///
+/// # Errors
+/// Says why there is none.
+pub(super) async fn make(
+    state: &ServerState,
+    db: String,
+    statement: Statement,
+) -> Result<(), String> {
+    let snapshot = state.snapshot.load();
+    let when = HardDelete::Default;
+    let told = |failure: super::super::failure::Failure| failure.to_string();
+    match statement {
+        Statement::CreateDatabase { name, policy } => {
+            check_name(&name).map_err(told)?;
+            if snapshot.database(&name).is_some() {
+                return Ok(()); // as version 1 has it
+            }
+            let retention_ns = retention(&policy);
+            change(state, CreateDatabase { name, retention_ns }).await.map_err(told)
+        }
+        Statement::DropDatabase { name } => {
+            if snapshot.database(&name).is_none() {
+                return Ok(());
+            }
+            change(state, DeleteDatabase { name, when }).await.map_err(told)
+        }
+        Statement::DropMeasurement { name } => {
+            let is_there = snapshot.database(&db).is_some_and(|db| db.table(&name).is_some());
+            match is_there {
+                true => change(state, DeleteTable { db, table: name, when }).await.map_err(told),
+                false => Err(format!("measurement not found: {name}")),
+            }
+        }
+        Statement::CreatePolicy { name, on, settings }
+        | Statement::AlterPolicy { name, on, settings } => {
+            let db = of_policy(on, &name);
+            check_name(&db).map_err(told)?;
+            let retention_ns = retention(&settings);
+            match snapshot.database(&db).is_some() {
+                true if settings.duration_ns.is_none() => Ok(()),
+                true => change(state, SetRetention { name: db, retention_ns }).await.map_err(told),
+                false => {
+                    change(state, CreateDatabase { name: db, retention_ns }).await.map_err(told)
+                }
+            }
+        }
+        Statement::DropPolicy { name, on } => {
+            let db = of_policy(on.clone(), &name);
+            if db == on {
+                return Err("the policy of a database goes with it: use DROP DATABASE".to_owned());
+            }
+            if snapshot.database(&db).is_none() {
+                return Err(format!("retention policy not found: {name}"));
+            }
+            change(state, DeleteDatabase { name: db, when }).await.map_err(told)
+        }
+        Statement::Delete { .. } => {
+            Err("datafusion error: This feature is not implemented: DELETE".to_owned())
+        }
+        Statement::Select(_) | Statement::Show(_) | Statement::Explain(_) => {
+            Err("nothing to change".to_owned())
+        }
+    }
+}
+
+/// The database that stands for a policy.
+fn of_policy(db: String, policy: &str) -> String {
+    match policy {
+        "autogen" | "default" => db,
+        policy => format!("{db}/{policy}"),
+    }
+}
+
+/// How long rows are kept; zero is for ever.
+fn retention(settings: &PolicySettings) -> Option<i64> {
+    settings.duration_ns.filter(|ns| *ns > 0)
+}

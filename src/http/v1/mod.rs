@@ -1,0 +1,80 @@
+//! `/query`: InfluxQL as version 1 takes and answers it.
+
+mod answer;
+mod changes;
+mod request;
+
+use super::body;
+use super::failure::Failure;
+use crate::edge::influxql::{self, database};
+use crate::edge::state::ServerState;
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use answer::{Answer, Pending, Work};
+use protocols::influxql::Statement;
+use protocols::messages::query::{Language, Statement as Asked};
+use protocols::principal::Principal;
+use protocols::trace_id::TraceId;
+use request::Request;
+
+/// Parameters in the query string.
+pub(super) async fn get(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    if req.query_string().is_empty() {
+        return Err(request::bad("missing query parameters 'db' and 'q'"));
+    }
+    run(state, &req, Request::read(&req, None)?).await
+}
+
+/// Parameters in the query string and in the body.
+pub(super) async fn post(
+    state: web::Data<ServerState>,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let body = body::read(&req, payload, state.max_body_bytes).await?;
+    if req.query_string().is_empty() && body.is_empty() {
+        return Err(request::bad("missing query parameters 'db' and 'q'"));
+    }
+    run(state, &req, Request::read(&req, Some(&body))?).await
+}
+
+async fn run(
+    state: web::Data<ServerState>,
+    req: &HttpRequest,
+    request: Request,
+) -> Result<HttpResponse, Failure> {
+    let (pending, fault) = match influxql::parse(&request.q) {
+        Ok(statements) => {
+            let snapshot = state.snapshot.load();
+            let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
+            let (db, rp) = (request.db.as_deref(), request.rp.as_deref());
+            let pending = statements.into_iter().map(|parsed| {
+                let db = database(&parsed.statement, db, rp, &snapshot)?;
+                if is_change(&parsed.statement) {
+                    return Ok(Pending { db, work: Work::Change(Box::new(parsed.statement)) });
+                }
+                let asked = Asked {
+                    language: Language::InfluxQlV1,
+                    text: request.q[parsed.start..parsed.end].to_owned(),
+                    params: request.params.0.clone(),
+                    db: db.clone(),
+                    principal: Principal::Everybody,
+                    trace_id: trace_id.clone(),
+                };
+                Ok(Pending { db, work: Work::Ask(Box::new(asked)) })
+            });
+            (pending.collect(), None)
+        }
+        Err(fault) => (Vec::new(), Some(fault)),
+    };
+    let may_change = req.method() == Method::POST;
+    Answer::new(state, &request, pending, fault, may_change).respond().await
+}
+
+/// True for statements that are no questions.
+fn is_change(statement: &Statement) -> bool {
+    !matches!(statement, Statement::Select(_) | Statement::Show(_) | Statement::Explain(_))
+}
