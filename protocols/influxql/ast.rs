@@ -388,6 +388,30 @@ pub enum ShowWhat {
     FieldKeys,
     /// `TAG VALUES WITH KEY …`
     TagValues(KeyMatch),
+    /// `SERIES`
+    Series,
+    /// `… [EXACT] CARDINALITY`
+    Cardinality {
+        /// Of what.
+        of: Counted,
+        /// By measurement, where it is about a database otherwise.
+        exact: bool,
+    },
+}
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// `SERIES`
+    Series,
+    /// `MEASUREMENT`
+    Measurements,
+    /// `TAG KEY`
+    TagKeys,
+    /// `FIELD KEY`
+    FieldKeys,
+    /// `TAG VALUES … WITH KEY …`
+    TagValues(KeyMatch),
 }
 
 /// Which measurements are listed.

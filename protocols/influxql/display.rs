@@ -1,9 +1,9 @@
 //! A tree as text that is read as the same tree.
 
 use super::ast::{
-    Bounds, Cast, Dimension, Explain, Expr, Field, Fill, KeyMatch, Literal, Logic, Measurement,
-    MeasurementMatch, MeasurementName, Op, Order, PolicySettings, Select, Show, ShowWhat, Source,
-    Statement, WildcardKind,
+    Bounds, Cast, Counted, Dimension, Explain, Expr, Field, Fill, KeyMatch, Literal, Logic,
+    Measurement, MeasurementMatch, MeasurementName, Op, Order, PolicySettings, Select, Show,
+    ShowWhat, Source, Statement, WildcardKind,
 };
 use super::lexer::{UNITS, is_bare};
 use std::fmt::{self, Display, Formatter, Write};
@@ -379,14 +379,25 @@ impl Display for Op {
 
 impl Display for Show {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.what {
+        f.write_str(match &self.what {
             ShowWhat::Databases => "SHOW DATABASES",
             ShowWhat::RetentionPolicies => "SHOW RETENTION POLICIES",
             ShowWhat::Measurements(_) => "SHOW MEASUREMENTS",
             ShowWhat::TagKeys => "SHOW TAG KEYS",
             ShowWhat::FieldKeys => "SHOW FIELD KEYS",
             ShowWhat::TagValues(_) => "SHOW TAG VALUES",
+            ShowWhat::Series => "SHOW SERIES",
+            ShowWhat::Cardinality { of, .. } => match of {
+                Counted::Series => "SHOW SERIES",
+                Counted::Measurements => "SHOW MEASUREMENT",
+                Counted::TagKeys => "SHOW TAG KEY",
+                Counted::FieldKeys => "SHOW FIELD KEY",
+                Counted::TagValues(_) => "SHOW TAG VALUES",
+            },
         })?;
+        if let ShowWhat::Cardinality { exact, .. } = &self.what {
+            f.write_str(if *exact { " EXACT CARDINALITY" } else { " CARDINALITY" })?;
+        }
         match self.on.as_deref() {
             None => {}
             Some("*") => f.write_str(" ON *")?,
@@ -400,7 +411,10 @@ impl Display for Show {
             ShowWhat::Measurements(Some(MeasurementMatch::Matches(pattern))) => {
                 write!(f, " WITH MEASUREMENT =~ {}", Pattern(pattern))?;
             }
-            ShowWhat::TagValues(keys) => write!(f, " WITH KEY {keys}")?,
+            ShowWhat::TagValues(keys)
+            | ShowWhat::Cardinality { of: Counted::TagValues(keys), .. } => {
+                write!(f, " WITH KEY {keys}")?;
+            }
             _ => {}
         }
         where_clause(f, self.condition.as_ref())?;

@@ -12,9 +12,9 @@ mod parser;
 mod tests;
 
 pub use ast::{
-    Bounds, Cast, Dimension, Explain, Expr, Field, Fill, KeyMatch, Literal, Logic, Measurement,
-    MeasurementMatch, MeasurementName, Op, Order, PolicySettings, Select, Show, ShowWhat, Source,
-    Statement, WildcardKind,
+    Bounds, Cast, Counted, Dimension, Explain, Expr, Field, Fill, KeyMatch, Literal, Logic,
+    Measurement, MeasurementMatch, MeasurementName, Op, Order, PolicySettings, Select, Show,
+    ShowWhat, Source, Statement, WildcardKind,
 };
 pub use display::format_duration;
 pub use parser::{ParsedStatement, parse};

@@ -54,6 +54,14 @@ fn statements_are_written_as_they_are_read() {
         "SELECT v FROM m WHERE b AND h = $\"x y\" AND t = $h",
         "SELECT v FROM m WHERE b AND h = $\"x y\" AND t = $h",
     );
+    check(
+        "show series on d from m where h='x' limit 1; show series exact cardinality",
+        "SHOW SERIES ON d FROM m WHERE h = 'x' LIMIT 1; SHOW SERIES EXACT CARDINALITY",
+    );
+    check(
+        "SHOW measurement cardinality; SHOW TAG KEY EXACT CARDINALITY; SHOW FIELD KEY CARDINALITY FROM m; SHOW TAG VALUES CARDINALITY ON d WITH KEY = k",
+        "SHOW MEASUREMENT CARDINALITY; SHOW TAG KEY EXACT CARDINALITY; SHOW FIELD KEY CARDINALITY FROM m; SHOW TAG VALUES CARDINALITY ON d WITH KEY = k",
+    );
     check("EXPLAIN ANALYZE VERBOSE SELECT v FROM m", "EXPLAIN ANALYZE VERBOSE SELECT v FROM m");
     check(
         "SHOW DATABASES; show retention policies on \"a b\"",
@@ -126,7 +134,7 @@ fn places_of_faults() {
             "invalid InfluxQL statement at pos 18. Parsing Error: Nom(\"WHERE\", Tag)",
         ),
         (
-            "SHOW SERIES",
+            "SHOW SHARDS",
             "invalid SHOW statement, expected DATABASES, FIELD KEYS, MEASUREMENTS, TAG KEYS, TAG VALUES, or RETENTION POLICIES following SHOW at pos 5",
         ),
         ("SHOW TAG FOO", "invalid SHOW TAG statement, expected KEYS or VALUES"),

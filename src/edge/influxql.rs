@@ -65,6 +65,13 @@ pub fn database_of_v3(
     db: Option<&str>,
     snapshot: &CatalogSnapshot,
 ) -> Result<String, String> {
+    let is_of_all = matches!(
+        statement,
+        Statement::Show(show) if show.what == ShowWhat::RetentionPolicies && show.on.is_none()
+    );
+    if is_of_all && db.is_none() {
+        return Ok(ANY_DATABASE.to_owned());
+    }
     let found = database(statement, db, None, snapshot)?;
     match (named(statement)?.database, db) {
         (Some(_), Some(db)) if db != found => Err(format!(
@@ -82,9 +89,7 @@ fn is_default(policy: &str) -> bool {
 
 fn is_about_all(statement: &Statement) -> bool {
     match statement {
-        Statement::Show(show) => {
-            matches!(show.what, ShowWhat::Databases | ShowWhat::RetentionPolicies)
-        }
+        Statement::Show(show) => matches!(show.what, ShowWhat::Databases),
         Statement::Explain(explain) => is_about_all(&explain.statement),
         Statement::CreateDatabase { .. } | Statement::DropDatabase { .. } => true,
         _ => false,

@@ -3,6 +3,7 @@
 
 use super::failure::FailureText;
 use crate::edge::state::ServerState;
+use crate::version::COMPAT_VERSION;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
@@ -19,6 +20,9 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
+/// Clients of version 1 read from any answer what they talk to.
+const VERSION: HeaderName = HeaderName::from_static("x-influxdb-version");
+const BUILD: HeaderName = HeaderName::from_static("x-influxdb-build");
 const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
 
 /// Identity of one request, for its log lines and for `/ping`.
@@ -47,6 +51,8 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     if let Some(value) = cluster.and_then(|text| HeaderValue::from_str(&text).ok()) {
         headers.insert(CLUSTER_UUID, value);
     }
+    headers.insert(VERSION, HeaderValue::from_static(COMPAT_VERSION));
+    headers.insert(BUILD, HeaderValue::from_static("Core"));
     if !status.is_client_error() && !status.is_server_error() {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }

@@ -14,8 +14,6 @@ pub(super) async fn ping(state: web::Data<ServerState>, req: HttpRequest) -> Htt
     HttpResponse::Ok()
         .insert_header(("request-id", id.as_str()))
         .insert_header(("x-request-id", id.as_str()))
-        .insert_header(("x-influxdb-version", COMPAT_VERSION))
-        .insert_header(("x-influxdb-build", "Core"))
         .json(PingBody {
             product_name: PRODUCT_NAME,
             version: COMPAT_VERSION,

@@ -40,6 +40,11 @@ struct Call {
     gathered: Vec<Gathered>,
 }
 
+/// The name of the column with the area below the line at each row.
+pub(super) fn area_of(at: usize) -> String {
+    format!("i{at}")
+}
+
 /// The name of the column with the time of the row that was chosen.
 const CHOSEN_TIME: &str = "chosen";
 
@@ -57,6 +62,9 @@ pub(super) fn aggregates(
     };
     let (mut aggregates, mut gathered, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for (at, call) in outline.calls.aggregates.iter().enumerate() {
+        if outline.frame.windows.is_some() {
+            transformations::add_areas(&mut stage, outline, call, at)?;
+        }
         let chooses = keeps_time || !brought.is_empty();
         let one = one_call(planner, &mut stage, call, at, chooses.then_some(&brought))?;
         let kind = one.gathered.first().map_or(Kind::Null, |gathered| gathered.kind);
@@ -93,6 +101,10 @@ pub(super) fn aggregates(
     all.extend(carried(outline, false));
     all.extend(gathered.iter().map(|one| column(&one.name)));
     plan = LogicalPlanBuilder::from(plan).project(all)?.build()?;
+    if keeps_time && is_percentile(&outline.calls.aggregates) {
+        // There may be no row at that place, and then there is none in the result.
+        plan = LogicalPlanBuilder::from(plan).filter(column("a0").is_not_null())?.build()?;
+    }
     let variables = brought
         .into_iter()
         .enumerate()
@@ -103,6 +115,10 @@ pub(super) fn aggregates(
         stage = transformations::transform(planner, stage, outline)?;
     }
     finished(planner, stage, outline)
+}
+
+fn is_percentile(calls: &[Expr]) -> bool {
+    matches!(calls, [Expr::Call { name, .. }] if name == "percentile")
 }
 
 fn finished(
@@ -217,6 +233,9 @@ fn one_call(
             Ok(plain(vec![count.alias(raw(""))], column(raw("")), Kind::Integer))
         }
         "sum" | "median" | "min" | "max" => one(name, value, kind),
+        "integral" if stage.plan.schema().has_column_with_unqualified_name(&area_of(at)) => {
+            one("sum", column(area_of(at)), Kind::Float)
+        }
         "mean" => one("avg", cast(value, DataType::Float64), Kind::Float),
         "stddev" => one("stddev", cast(value, DataType::Float64), Kind::Float),
         "spread" => {

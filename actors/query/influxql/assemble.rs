@@ -67,6 +67,9 @@ impl Shape<'_> {
         }
         order.extend(super::limits::groups_in_order(outline));
         order.extend(super::limits::in_time(outline, true));
+        if outline.calls.distinct.is_some() {
+            order.push(result(0).sort(true, false));
+        }
         LogicalPlanBuilder::from(plan).sort(order)?.build()
     }
 

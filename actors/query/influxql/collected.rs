@@ -13,6 +13,8 @@ use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 use protocols::influxql::{Expr, Literal};
+use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What is made of the rows of a group.
@@ -223,18 +225,25 @@ fn percentile(value: &ArrayRef, time: &ArrayRef, p: f64) -> Result<Option<u64>> 
     Ok(ordered(value, time)?.get(place as usize - 1).copied())
 }
 
-/// The first row of the value that is there most often; of several such values the smallest.
+/// A row of the value that is there most often. Of several such values the larger counts, unless it
+/// came up first when the smaller one had come up for the last time: as version 1 has it.
 fn mode(value: &ArrayRef, time: &ArrayRef) -> Result<Option<u64>> {
     let places = ordered(value, time)?;
     let in_order = take(value, &UInt64Array::from(places.clone()), None)?;
-    let runs = arrow::compute::partition(&[in_order])?.ranges();
-    let mut best = None;
-    for run in runs {
-        if best.as_ref().is_none_or(|(length, _)| run.len() > *length) {
-            best = Some((run.len(), run.start));
+    let times = cast(time, &DataType::Int64)?;
+    let times = times.as_primitive::<Int64Type>().values();
+    let at = |place: usize| places.get(place).map_or(0, |row| times[*row as usize]);
+    let mut best: Option<Range<usize>> = None;
+    for run in arrow::compute::partition(&[in_order])?.ranges() {
+        let beats = |best: &Range<usize>| match run.len().cmp(&best.len()) {
+            Ordering::Equal => run.len() > 1 && at(run.start) <= at(best.end - 1),
+            longer => longer.is_gt(),
+        };
+        if best.as_ref().is_none_or(beats) {
+            best = Some(run);
         }
     }
-    Ok(best.and_then(|(_, start)| places.get(start).copied()))
+    Ok(best.and_then(|run| places.get(run.start).copied()))
 }
 
 /// The area below the line through the points.
@@ -252,5 +261,5 @@ fn integral(value: &ArrayRef, time: &ArrayRef, unit_ns: i64) -> Result<Option<f6
         let since = (i128::from(pair[1].0) - i128::from(pair[0].0)) as f64 / unit_ns as f64;
         0.5 * (pair[0].1 + pair[1].1) * since
     });
-    Ok(Some(area.sum()))
+    Ok(Some(area.fold(0.0, |sum, part| sum + part)))
 }

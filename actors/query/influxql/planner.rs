@@ -127,6 +127,7 @@ impl Planner<'_> {
 
     /// The measurements that a source names.
     pub(super) fn measurements(&self, source: &Measurement) -> Result<Vec<(String, Relation)>> {
+        self.check_database(source.database.as_deref())?;
         let names = match &source.name {
             MeasurementName::Name(name) => vec![name.clone()],
             MeasurementName::Regex(pattern) => {
@@ -141,6 +142,22 @@ impl Planner<'_> {
             Some(Relation::of_table(&table, rows).map(|relation| (name, relation)))
         };
         names.into_iter().filter_map(open).collect()
+    }
+
+    /// Refuses another database than the one that the statement runs in.
+    pub(super) fn check_database(&self, named: Option<&str>) -> Result<()> {
+        let own = &self.catalogs.db().name;
+        let is_own = |named: &str| {
+            let rest = own.strip_prefix(named);
+            rest.is_some_and(|policy| policy.is_empty() || policy.starts_with('/'))
+        };
+        match named {
+            Some(named) if !is_own(named) => Err(missing(format!(
+                "database prefix in qualified measurement syntax: {named}, where the statement \
+                 runs in {own}"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// A function of the engine that makes one value of many.

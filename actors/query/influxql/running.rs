@@ -29,9 +29,12 @@ pub(super) enum Step {
     MovingAverage(usize),
     /// The time since the point before, in units; zero for the first.
     Elapsed { unit_ns: i64, counts_nulls: bool },
+    /// The area below the line through the points, of each point what lies in its window next to
+    /// it: back to the point before, and on to the end of the window if no point follows there.
+    Area { unit_ns: i64, interval_ns: i64 },
 }
 
-/// `step(value, time)`
+/// `step(value, time [, window])`
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Running {
     step: Step,
@@ -40,7 +43,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(step: Step) -> Self {
-        Self { step, signature: Signature::any(2, Volatility::Immutable) }
+        Self { step, signature: Signature::variadic_any(Volatility::Immutable) }
     }
 }
 
@@ -52,6 +55,7 @@ impl WindowUDFImpl for Running {
             Step::CumulativeSum => "influxql_cumulative_sum",
             Step::MovingAverage(_) => "influxql_moving_average",
             Step::Elapsed { .. } => "influxql_elapsed",
+            Step::Area { .. } => "influxql_area",
         }
     }
 
@@ -64,7 +68,9 @@ impl WindowUDFImpl for Running {
             return plan_err!("{} requires a value and a time", self.name());
         };
         let kind = match self.step {
-            Step::Derivative { .. } | Step::MovingAverage(_) => DataType::Float64,
+            Step::Derivative { .. } | Step::MovingAverage(_) | Step::Area { .. } => {
+                DataType::Float64
+            }
             Step::Elapsed { .. } => DataType::Int64,
             Step::Difference { .. } | Step::CumulativeSum => match value.data_type() {
                 kind @ (DataType::Int64 | DataType::UInt64) => kind.clone(),
@@ -92,7 +98,7 @@ struct Evaluator(Step);
 
 impl PartitionEvaluator for Evaluator {
     fn evaluate_all(&mut self, values: &[ArrayRef], _: usize) -> Result<ArrayRef> {
-        let [value, time] = values else {
+        let [value, time, rest @ ..] = values else {
             return exec_err!("a value and a time are needed");
         };
         let times = cast(time, &DataType::Int64)?;
@@ -118,6 +124,15 @@ impl PartitionEvaluator for Evaluator {
             Step::MovingAverage(count) => Ok(moving_average(&floats(value)?, count)),
             Step::Difference { non_negative } => differences(value, non_negative),
             Step::CumulativeSum => sums(value),
+            Step::Area { unit_ns, interval_ns } => {
+                let [bins] = rest else { return exec_err!("an area needs a window") };
+                let bins = cast(bins, &DataType::Int64)?;
+                let bins = bins.as_primitive::<Int64Type>().values();
+                let values = floats(value)?;
+                let points = values.iter().zip(times).zip(bins);
+                let points = points.map(|((value, time), bin)| (value, *time, *bin));
+                Ok(areas(&points.collect::<Vec<_>>(), unit_ns, interval_ns))
+            }
         }
     }
 }
@@ -137,6 +152,35 @@ fn elapsed(value: &ArrayRef, times: &[i64], unit_ns: i64, counts_nulls: bool) ->
         Some(time.saturating_sub(before) / unit_ns)
     });
     Arc::new(units.collect::<Int64Array>())
+}
+
+/// See [`Step::Area`]; of each point its value, its time and the start of its window.
+fn areas(points: &[(Option<f64>, i64, i64)], unit_ns: i64, interval_ns: i64) -> ArrayRef {
+    let since = |from: i64, to: i64| (i128::from(to) - i128::from(from)) as f64;
+    let there: Vec<(usize, f64, i64, i64)> = points
+        .iter()
+        .enumerate()
+        .filter_map(|(row, (value, time, bin))| Some((row, (*value)?, *time, *bin)))
+        .collect();
+    let mut areas: Vec<Option<f64>> = points.iter().map(|(value, ..)| value.map(|_| 0.0)).collect();
+    let mut add = |row: usize, from: (f64, i64), to: (f64, i64)| {
+        let area = 0.5 * (from.0 + to.0) * since(from.1, to.1) / unit_ns as f64;
+        if let Some(Some(sum)) = areas.get_mut(row) {
+            *sum += area;
+        }
+    };
+    for pair in there.windows(2) {
+        let ((row, v0, t0, b0), (next, v1, t1, b1)) = (pair[0], pair[1]);
+        if b0 == b1 {
+            add(next, (v0, t0), (v1, t1));
+            continue;
+        }
+        let on_line = |at: i64| v0 + (v1 - v0) * since(t0, at) / since(t0, t1);
+        let end = b0.saturating_add(interval_ns);
+        add(row, (v0, t0), (on_line(end), end));
+        add(next, (on_line(b1), b1), (v1, t1));
+    }
+    Arc::new(Float64Array::from(areas))
 }
 
 fn moving_average(values: &Float64Array, count: usize) -> ArrayRef {

@@ -1,5 +1,7 @@
 //! `SHOW`: names from the catalog, and from rows where a condition asks for them.
 
+mod series;
+
 use super::assemble::with_metadata;
 use super::condition::Names;
 use super::condition::{compiled, condition};
@@ -32,13 +34,21 @@ pub(super) fn plan(planner: &Planner<'_>, show: &Show, language: Language) -> Re
     if show.on.as_deref() == Some("*") {
         return Err(meaningless("can only perform queries on a single database"));
     }
+    planner.check_database(show.on.as_deref())?;
     match &show.what {
         ShowWhat::Databases => databases(planner, language),
         ShowWhat::RetentionPolicies => policies(planner, show, language),
         ShowWhat::Measurements(filter) => measurements(planner, show, filter.as_ref()),
         ShowWhat::TagKeys => tag_keys(planner, show),
         ShowWhat::FieldKeys => field_keys(planner, show),
-        ShowWhat::TagValues(keys) => tag_values(planner, show, keys),
+        ShowWhat::TagValues(keys) => {
+            let whole = tag_values(planner, show, keys, Some(DAY_NS))?;
+            cut_by(planner, whole, show.bounds, &[MEASUREMENT, "key"], "value")
+        }
+        ShowWhat::Series => series::series(planner, show, language),
+        ShowWhat::Cardinality { of, exact } => {
+            series::cardinality(planner, show, of, *exact, language)
+        }
     }
 }
 
@@ -171,7 +181,8 @@ fn measurements(
     };
     let mut whole = Whole::default();
     for table in shown {
-        let Some(rows) = rows_of(planner, &table, Some(condition))? else { continue };
+        let wanted = Some(condition);
+        let Some(rows) = rows_of(planner, &table, wanted, Some(DAY_NS))? else { continue };
         let columns =
             [lit("measurements").alias(MEASUREMENT), lit(table.name.as_ref()).alias("name")];
         whole.add(rows.plan.limit(0, Some(1))?.project(columns)?)?;
@@ -213,11 +224,12 @@ struct Rows {
     plan: LogicalPlanBuilder,
 }
 
-/// The rows that a condition lets through: of the last day, unless it says something of time.
+/// The rows that a condition lets through: of the last `age_ns`, unless it says something of time.
 fn rows_of(
     planner: &Planner<'_>,
     table: &TableSchema,
     wanted: Option<&Expr>,
+    age_ns: Option<i64>,
 ) -> Result<Option<Rows>> {
     let Some((table, rows)) = planner.catalogs.open_table(&table.name) else { return Ok(None) };
     let relation = Relation::of_table(&table, rows)?;
@@ -227,7 +239,7 @@ fn rows_of(
         None => (None, TimeRange::default()),
     };
     if !range.is_bounded() {
-        range.first_ns = Some(planner.now_ns.saturating_sub(DAY_NS));
+        range.first_ns = age_ns.map(|age| planner.now_ns.saturating_sub(age));
     }
     let mut plan = LogicalPlanBuilder::from(relation.plan.clone());
     for bound in bounds(&relation, range) {
@@ -263,7 +275,10 @@ fn tag_keys(planner: &Planner<'_>, show: &Show) -> Result<LogicalPlan> {
     let mut whole = Whole::default();
     for table in shown {
         for key in tags_of(&table) {
-            let Some(rows) = rows_of(planner, &table, show.condition.as_ref())? else { continue };
+            let Some(rows) = rows_of(planner, &table, show.condition.as_ref(), Some(DAY_NS))?
+            else {
+                continue;
+            };
             let tag = rows.relation.column(&key, Kind::Tag);
             let columns = [lit(table.name.as_ref()).alias(MEASUREMENT), lit(key).alias("tagKey")];
             let one = rows.plan.filter(tag.is_not_null())?.limit(0, Some(1))?;
@@ -294,7 +309,13 @@ fn field_keys(planner: &Planner<'_>, show: &Show) -> Result<LogicalPlan> {
     ])
 }
 
-fn tag_values(planner: &Planner<'_>, show: &Show, keys: &KeyMatch) -> Result<LogicalPlan> {
+/// The values of all keys that match, in no order.
+fn tag_values(
+    planner: &Planner<'_>,
+    show: &Show,
+    keys: &KeyMatch,
+    age_ns: Option<i64>,
+) -> Result<Whole> {
     let regex = match keys {
         KeyMatch::Matches(pattern) | KeyMatch::MatchesNot(pattern) => Some(compiled(pattern)?),
         _ => None,
@@ -310,7 +331,9 @@ fn tag_values(planner: &Planner<'_>, show: &Show, keys: &KeyMatch) -> Result<Log
     let mut whole = Whole::default();
     for table in tables(planner, &show.from)? {
         for key in tags_of(&table).into_iter().filter(|key| is_shown(key)) {
-            let Some(rows) = rows_of(planner, &table, show.condition.as_ref())? else { continue };
+            let Some(rows) = rows_of(planner, &table, show.condition.as_ref(), age_ns)? else {
+                continue;
+            };
             let tag = rows.relation.column(&key, Kind::Tag);
             let nothing = Vec::<Engine>::new();
             let values =
@@ -322,7 +345,7 @@ fn tag_values(planner: &Planner<'_>, show: &Show, keys: &KeyMatch) -> Result<Log
             ])?)?;
         }
     }
-    cut_by(planner, whole, show.bounds, &[MEASUREMENT, "key"], "value")
+    Ok(whole)
 }
 
 /// A sorted list, cut for each combination of `groups`.

@@ -1,11 +1,12 @@
 //! Functions whose values depend on the rows before.
 
+use super::aggregates::area_of;
 use super::calls::{Class, class};
 use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
 use super::planner::Planner;
-use super::rows::{Stage, column, group, key};
+use super::rows::{BIN, Stage, column, group, key};
 use super::running::{Running, Step};
 use super::scalar::{self, Typed};
 use datafusion::error::Result;
@@ -65,6 +66,47 @@ fn add(planner: &Planner<'_>, stage: &mut Stage, outline: &Outline, expr: &Expr)
     }
 }
 
+/// Adds a column with the area at each row, within its window, if `call` wants that.
+pub(super) fn add_areas(
+    stage: &mut Stage,
+    outline: &Outline,
+    call: &Expr,
+    at: usize,
+) -> Result<()> {
+    let (Expr::Call { name, args }, Some(windows)) = (call, &outline.frame.windows) else {
+        return Ok(());
+    };
+    if name != "integral" {
+        return Ok(());
+    }
+    let (value, kind) = scalar::value(&args[0], stage)?;
+    if !kind.is_number() {
+        return Ok(()); // told where the call is planned
+    }
+    let unit_ns = match args.get(1) {
+        Some(Expr::Literal(Literal::Duration(ns))) => *ns,
+        _ => SECOND_NS,
+    };
+    let step = Step::Area { unit_ns, interval_ns: windows.interval_ns };
+    let args = vec![value, column(TIME_COLUMN), column(BIN)];
+    let call = along(outline, step, args)?.alias(area_of(at));
+    stage.plan = LogicalPlanBuilder::from(stage.plan.clone()).window(vec![call])?.build()?;
+    Ok(())
+}
+
+/// A call that goes along the points of each series.
+fn along(outline: &Outline, step: Step, args: Vec<Engine>) -> Result<Engine> {
+    let function = Arc::new(WindowUDF::new_from_impl(Running::new(step)));
+    let keys = (0..outline.keys.len()).map(|at| key(at).sort(true, false));
+    let order = std::iter::once(column(TIME_COLUMN).sort(true, false)).chain(keys).collect();
+    let call = Engine::WindowFunction(Box::new(WindowFunction::new(function, args)));
+    let mut call = call.order_by(order);
+    if !outline.tags.is_empty() {
+        call = call.partition_by((0..outline.tags.len()).map(group).collect());
+    }
+    call.build()
+}
+
 /// Adds the column of one call.
 fn window(stage: &mut Stage, outline: &Outline, name: &str, args: &[Expr]) -> Result<Typed> {
     let (value, kind) = scalar::value(&args[0], stage)?;
@@ -79,16 +121,8 @@ fn window(stage: &mut Stage, outline: &Outline, name: &str, args: &[Expr]) -> Re
         Step::Elapsed { .. } => Kind::Integer,
         _ => kind,
     };
-    let function = Arc::new(WindowUDF::new_from_impl(Running::new(step)));
-    let call = WindowFunction::new(function, vec![value, column(TIME_COLUMN)]);
-    let keys = (0..outline.keys.len()).map(|at| key(at).sort(true, false));
-    let order = std::iter::once(column(TIME_COLUMN).sort(true, false)).chain(keys).collect();
-    let mut call = Engine::WindowFunction(Box::new(call)).order_by(order);
-    if !outline.tags.is_empty() {
-        call = call.partition_by((0..outline.tags.len()).map(group).collect());
-    }
     let short = format!("t{}", stage.calls.len());
-    let call = call.build()?.alias(&short);
+    let call = along(outline, step, vec![value, column(TIME_COLUMN)])?.alias(&short);
     stage.plan = LogicalPlanBuilder::from(stage.plan.clone()).window(vec![call])?.build()?;
     Ok((column(short), kind))
 }

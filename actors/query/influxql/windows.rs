@@ -1,17 +1,18 @@
 //! `GROUP BY time(…)`: which window a row is in, and windows without rows.
 
 use super::aggregates::Gathered;
+use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
 use super::planner::Planner;
 use super::rows::{BIN, fill_value};
-use super::time_range::Windows;
+use super::time_range::{TimeRange, Windows};
 use crate::query::functions::gapfill::{Filling, FillsOf, fill};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr as Engine, LogicalPlan, cast, lit};
-use protocols::influxql::Fill;
+use protocols::influxql::{Fill, format_duration};
 use protocols::schema::time_type;
 use std::sync::Arc;
 
@@ -50,6 +51,7 @@ pub(super) fn filled(
     if outline.fill == Fill::None {
         return Ok(plan);
     }
+    check_count(windows.interval_ns, outline.frame.read)?;
     let mut columns = vec![FillsOf::Series; outline.tags.len()];
     columns.push(FillsOf::Bin);
     for one in gathered {
@@ -65,6 +67,22 @@ pub(super) fn filled(
         columns,
     };
     fill(plan, filling)
+}
+
+/// Limit: windows of a series that are shown whether there are rows in them or not.
+const WINDOWS_MAX: i128 = 10_000_000;
+
+fn check_count(interval_ns: i64, range: TimeRange) -> Result<()> {
+    let (Some(first), Some(last)) = (range.first_ns, range.last_ns) else { return Ok(()) };
+    let count = (i128::from(last) - i128::from(first)) / i128::from(interval_ns.max(1));
+    match count > WINDOWS_MAX {
+        false => Ok(()),
+        true => Err(meaningless(format!(
+            "GROUP BY time({}) makes {count} windows of each series, more than {WINDOWS_MAX}: take \
+             longer ones, a shorter range of time, or FILL(none)",
+            format_duration(interval_ns)
+        ))),
+    }
 }
 
 fn role(fill: Fill, one: &Gathered) -> Result<FillsOf> {

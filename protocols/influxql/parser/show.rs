@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::influxql::ParseError;
-use crate::influxql::ast::{Bounds, KeyMatch, MeasurementMatch, Op, Show, ShowWhat};
+use crate::influxql::ast::{Bounds, Counted, KeyMatch, MeasurementMatch, Op, Show, ShowWhat};
 use crate::influxql::lexer::{self, Token};
 
 const WHAT: &str = "invalid SHOW statement, expected DATABASES, FIELD KEYS, MEASUREMENTS, TAG \
@@ -23,7 +23,21 @@ impl Parser<'_> {
         if self.eat_word("MEASUREMENTS")? {
             return self.measurements();
         }
+        if self.eat_word("SERIES")? {
+            return match self.cardinality()? {
+                Some(exact) => self.counted(Counted::Series, exact),
+                None => self.list(ShowWhat::Series),
+            };
+        }
+        if self.eat_word("MEASUREMENT")? {
+            let exact = self.expect_cardinality("SHOW MEASUREMENT")?;
+            return self.counted(Counted::Measurements, exact);
+        }
         if self.eat_word("FIELD")? {
+            if self.eat_word("KEY")? {
+                let exact = self.expect_cardinality("SHOW FIELD KEY")?;
+                return self.counted(Counted::FieldKeys, exact);
+            }
             self.expect_word("KEYS", "invalid SHOW FIELD KEYS statement, expected KEYS")?;
             let (on, from) = (self.on()?, self.from()?);
             let bounds = self.bounds(false)?;
@@ -33,17 +47,54 @@ impl Parser<'_> {
             return Err(lexer::at(WHAT, start));
         }
         if self.eat_word("KEYS")? {
-            let (on, from) = (self.on()?, self.from()?);
-            let condition = self.where_clause()?;
-            let bounds = self.bounds(false)?;
-            return Ok(Show { what: ShowWhat::TagKeys, on, from, condition, bounds });
+            return self.list(ShowWhat::TagKeys);
+        }
+        if self.eat_word("KEY")? {
+            let exact = self.expect_cardinality("SHOW TAG KEY")?;
+            return self.counted(Counted::TagKeys, exact);
         }
         self.expect_word("VALUES", "invalid SHOW TAG statement, expected KEYS or VALUES")?;
+        let exact = self.cardinality()?;
         let (on, from) = (self.on()?, self.from()?);
         let keys = self.key_match()?;
         let condition = self.where_clause()?;
         let bounds = self.bounds(false)?;
-        Ok(Show { what: ShowWhat::TagValues(keys), on, from, condition, bounds })
+        let what = match exact {
+            None => ShowWhat::TagValues(keys),
+            Some(exact) => ShowWhat::Cardinality { of: Counted::TagValues(keys), exact },
+        };
+        Ok(Show { what, on, from, condition, bounds })
+    }
+
+    /// Reads what follows the name of a list.
+    fn list(&mut self, what: ShowWhat) -> Result<Show, ParseError> {
+        let (on, from) = (self.on()?, self.from()?);
+        let condition = self.where_clause()?;
+        let bounds = self.bounds(false)?;
+        Ok(Show { what, on, from, condition, bounds })
+    }
+
+    fn counted(&mut self, of: Counted, exact: bool) -> Result<Show, ParseError> {
+        self.list(ShowWhat::Cardinality { of, exact })
+    }
+
+    /// Reads `[EXACT] CARDINALITY`, if it comes next; says whether it is exact.
+    fn cardinality(&mut self) -> Result<Option<bool>, ParseError> {
+        let exact = self.eat_word("EXACT")?;
+        match self.eat_word("CARDINALITY")? {
+            true => Ok(Some(exact)),
+            false if exact => {
+                let start = self.peek()?.start;
+                Err(lexer::at("invalid SHOW statement, expected CARDINALITY", start))
+            }
+            false => Ok(None),
+        }
+    }
+
+    fn expect_cardinality(&mut self, statement: &str) -> Result<bool, ParseError> {
+        let start = self.peek()?.start;
+        let message = format!("invalid {statement} statement, expected CARDINALITY");
+        self.cardinality()?.ok_or_else(|| lexer::at(&message, start))
     }
 
     fn measurements(&mut self) -> Result<Show, ParseError> {

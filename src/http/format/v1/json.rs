@@ -74,10 +74,14 @@ impl WriteV1 for Json {
             }
             this.series += 1;
             this.rows = 0;
-            out.extend_from_slice(b"{\"name\":");
-            write_text(&series.name, out);
+            out.push(b'{');
+            if !series.name.is_empty() {
+                out.extend_from_slice(b"\"name\":");
+                write_text(&series.name, out);
+                out.push(b',');
+            }
             if !series.tags.is_empty() {
-                out.extend_from_slice(b",\"tags\":{");
+                out.extend_from_slice(b"\"tags\":{");
                 for (at, (key, value)) in series.tags.iter().enumerate() {
                     if at > 0 {
                         out.push(b',');
@@ -86,9 +90,9 @@ impl WriteV1 for Json {
                     out.push(b':');
                     write_text(value, out);
                 }
-                out.push(b'}');
+                out.extend_from_slice(b"},");
             }
-            out.extend_from_slice(b",\"columns\":[");
+            out.extend_from_slice(b"\"columns\":[");
             for (at, column) in columns.iter().enumerate() {
                 if at > 0 {
                     out.push(b',');

@@ -49,9 +49,12 @@ impl MsgPack {
 impl WriteV1 for MsgPack {
     fn open(&mut self, _: usize, series: &Series, columns: &[String], _: &mut Vec<u8>) {
         let head = &mut self.head;
-        *head = List { bytes: Vec::new(), length: 2 };
-        text("name", &mut head.bytes);
-        text(&series.name, &mut head.bytes);
+        *head = List { bytes: Vec::new(), length: 1 };
+        if !series.name.is_empty() {
+            head.length += 1;
+            text("name", &mut head.bytes);
+            text(&series.name, &mut head.bytes);
+        }
         if !series.tags.is_empty() {
             head.length += 1;
             text("tags", &mut head.bytes);
