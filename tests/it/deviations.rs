@@ -231,6 +231,19 @@ const DEVIATIONS: &[Deviation] = &[
         right: (200, ""),
         why: "load balancers ask so",
     },
+    Deviation {
+        case: "influxql-226",
+        method: "GET",
+        path: "/api/v3/query_influxql?db=_internal&q=SHOW%20SERIES",
+        header: None,
+        body: "",
+        recorded: (
+            400,
+            "error in InfluxQL statement: parsing error: invalid SHOW statement, expected DATABASES, FIELD KEYS, MEASUREMENTS, TAG KEYS, TAG VALUES, or RETENTION POLICIES following SHOW at pos 5",
+        ),
+        right: (200, "[]"),
+        why: "tools of version 1 list and count series",
+    },
 ];
 
 #[test]

@@ -1,5 +1,6 @@
 //! Aggregates and selectors, by series and window.
 
+use super::arithmetic::{Operation, computed};
 use super::collected::Collected;
 use super::faults::meaningless;
 use super::kind::Kind;
@@ -13,6 +14,7 @@ use super::windows;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
+use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{
     AggregateUDF, Expr as Engine, LogicalPlan, LogicalPlanBuilder, cast, lit,
@@ -112,7 +114,7 @@ pub(super) fn aggregates(
         .collect();
     let mut stage = Stage { plan, variables, calls };
     if outline.calls.transforms {
-        stage = transformations::transform(planner, stage, outline)?;
+        stage = transformations::transform(stage, outline)?;
     }
     finished(planner, stage, outline)
 }
@@ -232,7 +234,9 @@ fn one_call(
             let count = aggregate_of(planner, "count", vec![value], distinct)?;
             Ok(plain(vec![count.alias(raw(""))], column(raw("")), Kind::Integer))
         }
-        "sum" | "median" | "min" | "max" => one(name, value, kind),
+        // Sums wrap around, where those of SQL are an error.
+        "sum" => Ok(plain(vec![sum(value).alias(raw(""))], column(raw("")), kind)),
+        "median" | "min" | "max" => one(name, value, kind),
         "integral" if stage.plan.schema().has_column_with_unqualified_name(&area_of(at)) => {
             one("sum", column(area_of(at)), Kind::Float)
         }
@@ -242,7 +246,12 @@ fn one_call(
             let max = aggregate_of(planner, "max", vec![value.clone()], false)?;
             let min = aggregate_of(planner, "min", vec![value], false)?;
             let aggregates = vec![max.alias(raw("max")), min.alias(raw("min"))];
-            Ok(plain(aggregates, column(raw("max")) - column(raw("min")), kind))
+            let (max, min) = (column(raw("max")), column(raw("min")));
+            let spread = match kind {
+                Kind::Integer | Kind::Unsigned => computed(Operation::Subtract, max, min),
+                _ => max - min,
+            };
+            Ok(plain(aggregates, spread, kind))
         }
         "first" | "last" => {
             let function = format!("selector_{name}");

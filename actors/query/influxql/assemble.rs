@@ -3,6 +3,7 @@
 use super::kind::Kind;
 use super::outline::{MEASUREMENT, Outline};
 use super::planner::{Outer, Planner, Selected};
+use super::relation::joined;
 use super::rows::{Part, column, group, key, result};
 use super::windows::zoned;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -36,20 +37,16 @@ const SOURCE: &str = "m";
 /// The rows of all measurements with their names.
 fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
     let several = parts.len() > 1;
-    let mut whole: Option<LogicalPlanBuilder> = None;
+    let mut plans = Vec::with_capacity(parts.len());
     for Part { measurement, plan } in parts {
         let mut columns = vec![lit(measurement).alias(SOURCE), column(TIME_COLUMN)];
         columns.extend((0..outline.tags.len()).map(group));
         columns.extend((0..outline.keys.len()).map(key));
         columns.extend((0..outline.items.len()).map(result));
-        let part = LogicalPlanBuilder::from(plan).project(columns)?;
-        whole = Some(match whole {
-            None => part,
-            Some(whole) => whole.union(part.build()?)?,
-        });
+        plans.push(LogicalPlanBuilder::from(plan).project(columns)?.build()?);
     }
-    match whole {
-        Some(whole) => Ok((whole.build()?, several)),
+    match joined(plans)? {
+        Some(whole) => Ok((whole, several)),
         None => datafusion::common::internal_err!("a result of no measurement"),
     }
 }

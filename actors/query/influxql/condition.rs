@@ -64,7 +64,7 @@ pub(super) fn condition(expr: &Expr, names: &mut Names<'_>) -> Result<Engine> {
 }
 
 /// Many conditions as a tree that is not deep.
-fn balanced(mut conditions: Vec<Engine>, operator: Operator) -> Engine {
+pub(super) fn balanced(mut conditions: Vec<Engine>, operator: Operator) -> Engine {
     match conditions.len() {
         0 => lit(true),
         1 => conditions.remove(0),

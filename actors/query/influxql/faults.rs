@@ -1,6 +1,8 @@
 //! What is said about statements that make no sense.
 
 use datafusion::error::DataFusionError;
+use protocols::error::ErrorKind;
+use protocols::messages::query::QueryError;
 use std::fmt::Display;
 
 /// A statement that has no meaning.
@@ -27,5 +29,6 @@ pub(super) fn in_projection(message: impl Display) -> DataFusionError {
 
 /// Something of the language that this server does not have.
 pub(super) fn missing(message: impl Display) -> DataFusionError {
-    DataFusionError::NotImplemented(message.to_string())
+    let message = format!("This feature is not implemented: {message}");
+    DataFusionError::External(Box::new(QueryError { kind: ErrorKind::NotImplemented, message }))
 }

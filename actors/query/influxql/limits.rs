@@ -1,5 +1,6 @@
 //! `LIMIT`, `OFFSET`, `SLIMIT` and `SOFFSET`.
 
+use super::condition::balanced;
 use super::outline::Outline;
 use super::planner::Planner;
 use super::rows::{carried, column, group, key, result};
@@ -7,14 +8,15 @@ use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
-    Expr as Engine, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, SortExpr, WindowFrame,
-    WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, lit, when,
+    Expr as Engine, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr,
+    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, lit, when,
 };
 use protocols::schema::TIME_COLUMN;
 
 /// True where one of these columns of the result has a value.
 pub(super) fn some_of(columns: &[usize]) -> Option<Engine> {
-    columns.iter().map(|at| result(*at).is_not_null()).reduce(Engine::or)
+    let some: Vec<Engine> = columns.iter().map(|at| result(*at).is_not_null()).collect();
+    (!some.is_empty()).then(|| balanced(some, Operator::Or))
 }
 
 /// The order of the rows of a series.

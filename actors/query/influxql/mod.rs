@@ -6,6 +6,7 @@
 //! engine's follow from them. Lists of names come from the catalog (`show`).
 
 mod aggregates;
+mod arithmetic;
 mod assemble;
 mod bind;
 mod calls;

@@ -6,7 +6,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, try_cast};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union, cast, try_cast};
 use protocols::schema::{TIME_COLUMN, TableSchema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,26 +57,26 @@ impl Relation {
         let mut tags = first.tags.clone();
         // A filter does no harm to rows that it lets through.
         let mut is_in_range = first.is_in_range;
-        let mut union = first.aligned(unified)?;
+        let mut parts = vec![first.aligned(unified)?];
         for other in std::iter::once(second).chain(relations) {
             tags.extend(
                 other.tags.iter().filter(|tag| !tags.contains(tag)).cloned().collect::<Vec<_>>(),
             );
             is_in_range &= other.is_in_range;
-            union = union.union(other.aligned(unified)?.build()?)?;
+            parts.push(other.aligned(unified)?);
         }
-        let plan = union.build()?;
+        let Some(plan) = joined(parts)? else { return Ok(None) };
         let column = |name: &String| Expr::Column(Column::new_unqualified(name.clone()));
         let columns = unified.iter().map(|(name, kind)| (name.clone(), (column(name), *kind)));
         let time = Expr::Column(Column::new_unqualified(ALIGNED_TIME));
         Ok(Some(Self { plan, time, columns: columns.collect(), tags, is_in_range }))
     }
 
-    fn aligned(self, unified: &Columns) -> Result<LogicalPlanBuilder> {
+    fn aligned(self, unified: &Columns) -> Result<LogicalPlan> {
         let time = self.time.clone().alias(ALIGNED_TIME);
         let columns = unified.iter().map(|(name, kind)| self.column(name, *kind).alias(name));
         let columns: Vec<Expr> = std::iter::once(time).chain(columns).collect();
-        LogicalPlanBuilder::from(self.plan).project(columns)
+        LogicalPlanBuilder::from(self.plan).project(columns)?.build()
     }
 
     /// A column as what its name stands for in the statement.
@@ -87,6 +87,15 @@ impl Relation {
             None => kind.null(),
         }
     }
+}
+
+/// Rows of several plans with the same columns, side by side. `None` if there is no plan.
+pub(super) fn joined(mut parts: Vec<LogicalPlan>) -> Result<Option<LogicalPlan>> {
+    if parts.len() <= 1 {
+        return Ok(parts.pop());
+    }
+    let parts = parts.into_iter().map(Arc::new).collect();
+    Ok(Some(LogicalPlan::Union(Union::try_new_with_loose_types(parts)?)))
 }
 
 /// Where sources are joined, no column can have this name but the time.

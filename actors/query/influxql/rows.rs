@@ -100,7 +100,7 @@ pub(super) fn rows(
         return aggregates::aggregates(planner, stage, outline);
     }
     let stage = match calls.transforms {
-        true => transformations::transform(planner, stage, outline)?,
+        true => transformations::transform(stage, outline)?,
         false => stage,
     };
     raw(planner, stage, outline)

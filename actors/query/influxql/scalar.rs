@@ -1,5 +1,6 @@
 //! Arithmetic and scalar functions with the types of InfluxQL.
 
+use super::arithmetic::{Operation, computed};
 use super::faults::{in_projection, inconsistent, meaningless};
 use super::kind::Kind;
 use super::relation::converted;
@@ -7,7 +8,7 @@ use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::functions::datetime::expr_fn::date_part;
 use datafusion::functions::math::expr_fn as math;
-use datafusion::logical_expr::{Expr as Engine, Operator, binary_expr, cast, lit, when};
+use datafusion::logical_expr::{Expr as Engine, Operator, binary_expr, cast, lit};
 use protocols::influxql::{Cast, Expr, Literal, Op};
 
 /// A value of a row with its kind.
@@ -92,8 +93,8 @@ fn negative(operand: &Expr, names: &mut dyn Resolve) -> Result<Typed> {
     match kind {
         Kind::Float => Ok((Engine::Negative(Box::new(value)), kind)),
         // Subtraction wraps where a change of sign would fail.
-        Kind::Integer => Ok((binary_expr(lit(0_i64), Operator::Minus, value), kind)),
-        Kind::Unsigned => Ok((binary_expr(lit(0_u64), Operator::Minus, value), kind)),
+        Kind::Integer => Ok((computed(Operation::Subtract, lit(0_i64), value), kind)),
+        Kind::Unsigned => Ok((computed(Operation::Subtract, lit(0_u64), value), kind)),
         Kind::Null => Ok((value, kind)),
         _ => Err(in_projection(format!("incompatible operand for operator -: {}", kind.name()))),
     }
@@ -125,17 +126,20 @@ fn arithmetic(op: Op, left: Typed, right: Typed, literals: [bool; 2]) -> Result<
     }
     let kind = if op == Op::Divide && kind == Integer { Float } else { kind };
     let (l, r) = (same_kind(left, kind), same_kind(right, kind));
-    let operator = match op {
-        Op::Multiply => Operator::Multiply,
-        Op::Divide => return Ok((unless_zero(l, Operator::Divide, r, kind)?, kind)),
-        Op::Modulo => return Ok((unless_zero(l, Operator::Modulo, r, kind)?, kind)),
-        Op::Add => Operator::Plus,
-        Op::Subtract => Operator::Minus,
-        Op::BitAnd => Operator::BitwiseAnd,
-        Op::BitOr => Operator::BitwiseOr,
-        Op::BitXor => Operator::BitwiseXor,
+    let (operator, operation) = match op {
+        Op::Multiply => (Operator::Multiply, Some(Operation::Multiply)),
+        Op::Add => (Operator::Plus, Some(Operation::Add)),
+        Op::Subtract => (Operator::Minus, Some(Operation::Subtract)),
+        Op::Divide => return Ok((computed(Operation::Divide, l, r), kind)),
+        Op::Modulo => return Ok((computed(Operation::Remainder, l, r), kind)),
+        Op::BitAnd => (Operator::BitwiseAnd, None),
+        Op::BitOr => (Operator::BitwiseOr, None),
+        Op::BitXor => (Operator::BitwiseXor, None),
         _ => return Err(wrong()),
     };
+    if let (Some(operation), Integer | Unsigned) = (operation, kind) {
+        return Ok((computed(operation, l, r), kind));
+    }
     Ok((binary_expr(l, operator, r), kind))
 }
 
@@ -154,25 +158,6 @@ fn same_kind((value, kind): Typed, to: Kind) -> Engine {
             false => cast(value, to.arrow()),
         },
     }
-}
-
-/// A quotient or remainder that is zero where the divisor is.
-fn unless_zero(left: Engine, operator: Operator, right: Engine, kind: Kind) -> Result<Engine> {
-    let zero = match kind {
-        Kind::Float => lit(0.0_f64),
-        Kind::Unsigned => lit(0_u64),
-        _ => lit(0_i64),
-    };
-    if let Engine::Literal(divisor, _) = &right
-        && Engine::Literal(divisor.clone(), None) != zero
-    {
-        return Ok(binary_expr(left, operator, right));
-    }
-    // A missing dividend has no quotient, whatever the divisor is.
-    let both = left.clone().is_not_null().and(right.clone().eq(zero.clone()));
-    // The other side is computed for all rows, where integers cannot be divided by zero.
-    let divisor = datafusion::functions::core::expr_fn::nullif(right, zero.clone());
-    when(both, zero).otherwise(binary_expr(left, operator, divisor))
 }
 
 fn logic(op: Op, left: Engine, right: Engine) -> Option<Typed> {

@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(range("5 <= time OR v = 1"), Ok((5, -1)));
         assert_eq!(range("TIME > now() - 1s AND \"time\" = 7"), Ok((999_000_000_001, 7)));
         assert_eq!(range("time = '1970-01-02'"), Ok((66_600_000_000_000, 66_600_000_000_000)));
-        assert_eq!(range("time > '1970-01-01T00:00:00Z' + 1us - 1ns").err().is_some(), true);
+        assert!(range("time > '1970-01-01T00:00:00Z' + 1us - 1ns").is_err());
         assert_eq!(range("time > '1970-01-01T00:00:00Z' + 1u - 1ns"), Ok((1000, -1)));
         let error = range("time > 'junk'").expect_err("no time");
         assert!(error.ends_with("invalid expression \"'junk'\": 'junk' is not a valid timestamp"));

@@ -5,7 +5,6 @@ use super::calls::{Class, class};
 use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
-use super::planner::Planner;
 use super::rows::{BIN, Stage, column, group, key};
 use super::running::{Running, Step};
 use super::scalar::{self, Typed};
@@ -32,27 +31,23 @@ pub(super) fn is_within(expr: &Expr) -> bool {
 }
 
 /// Adds a column for each call, those inside of others first.
-pub(super) fn transform(
-    planner: &Planner<'_>,
-    mut stage: Stage,
-    outline: &Outline,
-) -> Result<Stage> {
+pub(super) fn transform(mut stage: Stage, outline: &Outline) -> Result<Stage> {
     for item in &outline.items {
-        add(planner, &mut stage, outline, &item.expr)?;
+        add(&mut stage, outline, &item.expr)?;
     }
     Ok(stage)
 }
 
-fn add(planner: &Planner<'_>, stage: &mut Stage, outline: &Outline, expr: &Expr) -> Result<()> {
+fn add(stage: &mut Stage, outline: &Outline, expr: &Expr) -> Result<()> {
     match expr {
-        Expr::Negative(operand) => add(planner, stage, outline, operand),
+        Expr::Negative(operand) => add(stage, outline, operand),
         Expr::Binary { left, right, .. } => {
-            add(planner, stage, outline, left)?;
-            add(planner, stage, outline, right)
+            add(stage, outline, left)?;
+            add(stage, outline, right)
         }
         Expr::Call { name, args } => {
             for arg in args {
-                add(planner, stage, outline, arg)?;
+                add(stage, outline, arg)?;
             }
             let is_known = stage.calls.iter().any(|(known, _)| known == expr);
             if is_known || !matches!(class(name), Ok(Class::Transformation)) {

@@ -125,9 +125,15 @@ fn failures_have_codes() {
         let influxql = json!({
             "database": "servers", "sql_query": "SHOW MEASUREMENTS", "query_type": "influxql"
         });
+        let batches = rows(&mut client, Ticket::new(influxql.to_string())).await.unwrap();
+        assert_eq!(table(&batches)[3], "| measurements     | cpu  |");
+        let influxql = json!({
+            "database": "servers", "sql_query": "SELECT v FROM other..m", "query_type": "influxql"
+        });
         let (code, message) = failure(&mut client, Ticket::new(influxql.to_string())).await;
         assert_eq!(code, Code::InvalidArgument);
-        assert!(message.contains("InfluxQL is not supported yet"), "{message}");
+        let text = "database prefix in qualified measurement syntax";
+        assert!(message.contains(text), "{message}");
     });
 }
 

@@ -96,7 +96,7 @@ pub(super) fn cardinality(
         Counted::TagKeys => keys_count(planner, show, |kind| kind == ColumnKind::Tag),
         Counted::FieldKeys => keys_count(planner, show, |kind| kind != ColumnKind::Tag),
         Counted::TagValues(keys) => {
-            let Some(values) = tag_values(planner, show, keys, None)?.plan else {
+            let Some(values) = tag_values(planner, show, keys, None)?.plan()? else {
                 return empty(&[MEASUREMENT, COUNT]);
             };
             let count = aggregate_of(planner, "count", vec![lit(1_i64)], false)?.alias(COUNT);
@@ -161,7 +161,7 @@ fn series_count(
         let name = lit(table.name.as_ref()).alias(MEASUREMENT);
         whole.add(counted.project([name, column(COUNT)])?)?;
     }
-    let Some(counts) = whole.plan else { return empty(&[MEASUREMENT, COUNT]) };
+    let Some(counts) = whole.plan()? else { return empty(&[MEASUREMENT, COUNT]) };
     if exact {
         let counts = counts.filter(column(COUNT).gt(lit(0_i64)))?;
         return counts.sort([column(MEASUREMENT).sort(true, false)])?.build();

@@ -10,7 +10,7 @@ use super::kind::Kind;
 use super::limits::numbered;
 use super::outline::MEASUREMENT;
 use super::planner::Planner;
-use super::relation::{Relation, unified};
+use super::relation::{Relation, joined, unified};
 use super::rows::{bounds, column};
 use super::time_range::{Clock, TimeRange, split};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
@@ -187,7 +187,7 @@ fn measurements(
             [lit("measurements").alias(MEASUREMENT), lit(table.name.as_ref()).alias("name")];
         whole.add(rows.plan.limit(0, Some(1))?.project(columns)?)?;
     }
-    let Some(plan) = whole.plan else { return empty(&[MEASUREMENT, "name"]) };
+    let Some(plan) = whole.plan()? else { return empty(&[MEASUREMENT, "name"]) };
     let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
     let skipped = show.bounds.offset.map_or(0, rows);
     let plan = plan.sort(vec![column("name").sort(true, false)])?;
@@ -200,16 +200,17 @@ fn measurements(
 /// Lists put together.
 #[derive(Default)]
 struct Whole {
-    plan: Option<LogicalPlanBuilder>,
+    parts: Vec<LogicalPlan>,
 }
 
 impl Whole {
     fn add(&mut self, part: LogicalPlanBuilder) -> Result<()> {
-        self.plan = Some(match self.plan.take() {
-            None => part,
-            Some(whole) => whole.union(part.build()?)?,
-        });
+        self.parts.push(part.build()?);
         Ok(())
+    }
+
+    fn plan(self) -> Result<Option<LogicalPlanBuilder>> {
+        Ok(joined(self.parts)?.map(LogicalPlanBuilder::from))
     }
 }
 
@@ -357,7 +358,7 @@ fn cut_by(
     value: &str,
 ) -> Result<LogicalPlan> {
     let names: Vec<&str> = groups.iter().copied().chain([value]).collect();
-    let Some(mut plan) = whole.plan else { return empty(&names) };
+    let Some(mut plan) = whole.plan()? else { return empty(&names) };
     let all: Vec<Engine> = names.iter().map(|name| column(*name)).collect();
     if bounds.limit.is_some() || bounds.offset.is_some() {
         let partition = groups.iter().map(|name| column(*name)).collect();
