@@ -98,6 +98,12 @@ pub(super) fn no_threads(error: &std::io::Error) -> QueryError {
     QueryError { kind: ErrorKind::Overloaded, message }
 }
 
+/// The object store does not give a file that is there.
+pub(super) fn store_fails(path: &str, error: &object_store::Error) -> QueryError {
+    let message = format!("the Parquet file {path} cannot be read, try again later: {error}");
+    QueryError { kind: ErrorKind::Timeout, message }
+}
+
 /// A part of the query panicked.
 pub(super) fn panicked() -> QueryError {
     let message = "internal error: the query failed unexpectedly".to_owned();

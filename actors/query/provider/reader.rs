@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::files::{Files, LOOK_UP_DEADLINE};
+use crate::query::errors;
 use crate::runtime::mailbox::Mailbox;
 use bytes::Bytes;
 use datafusion::common::internal_datafusion_err;
@@ -142,7 +143,7 @@ impl Reader {
             ParquetError::General(text)
         })?;
         let fetched = self.access.files.store.get_ranges(&self.object.location, &around).await;
-        let fetched = fetched.map_err(|error| self.named(external(error)))?;
+        let fetched = fetched.map_err(|error| self.unread(error))?;
         fetched.iter().for_each(|bytes| self.fetched(bytes));
         let checked = |((range, around), bytes): ((&Range<u64>, &Range<u64>), &Bytes)| match blocks
             .fit(around, bytes)
@@ -166,12 +167,26 @@ impl Reader {
 
     /// The whole file from the object store.
     async fn whole(&self) -> ParquetResult<Bytes> {
-        let object = self.access.files.store.get(&self.object.location).await.map_err(external)?;
-        let bytes = object.bytes().await.map_err(external)?;
+        let unread = |error| self.unread(error);
+        let object = self.access.files.store.get(&self.object.location).await.map_err(unread)?;
+        let bytes = object.bytes().await.map_err(unread)?;
         self.fetched(&bytes);
         match self.is_intact(&bytes) {
             true => Ok(bytes),
             false => Err(self.damaged()),
+        }
+    }
+
+    /// An object that is not there is a fault; whatever else a store says may pass.
+    fn unread(&self, error: object_store::Error) -> ParquetError {
+        match error {
+            missing @ object_store::Error::NotFound { .. } => {
+                ParquetError::External(Box::new(missing))
+            }
+            failing => {
+                let error = errors::store_fails(self.object.location.as_ref(), &failing);
+                ParquetError::External(Box::new(error))
+            }
         }
     }
 
@@ -238,7 +253,7 @@ impl Reader {
         loop {
             let range = size_bytes.saturating_sub(wanted)..size_bytes;
             let fetched = self.access.files.store.get_range(&self.object.location, range);
-            let bytes = fetched.await.map_err(external)?;
+            let bytes = fetched.await.map_err(|error| self.unread(error))?;
             self.fetched(&bytes);
             if bytes.len() as u64 != wanted.min(size_bytes) {
                 return Err(self.damaged());
@@ -319,10 +334,6 @@ fn block_checksums(metadata: &ParquetMetaData) -> Option<BlockChecksums> {
     let mut entries = metadata.file_metadata().key_value_metadata()?.iter();
     let entry = entries.find(|entry| entry.key == file_blocks::KEY)?;
     BlockChecksums::decode(entry.value.as_ref()?)
-}
-
-fn external(error: object_store::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
 }
 
 fn is_missing(error: &ParquetError) -> bool {

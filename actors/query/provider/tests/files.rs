@@ -2,9 +2,11 @@
 
 use super::decoded::{start_cache, warm};
 use super::*;
+use crate::query::errors;
 use datafusion::error::DataFusionError;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
+use protocols::error::ErrorKind;
 use protocols::messages::parquet_cache::Insert;
 use std::sync::atomic::Ordering;
 
@@ -131,6 +133,21 @@ fn only_files_that_can_matter_are_opened() {
         let batches =
             world.sql(4, "SELECT time FROM m WHERE t0 = 'c' ORDER BY time DESC LIMIT 1").await;
         assert_eq!(batches.iter().flat_map(times_of).collect::<Vec<_>>(), [10 * GEN1_NS + 3]);
+    });
+}
+
+#[test]
+fn a_store_that_fails_is_not_the_querys_fault() {
+    run(async {
+        let mut world = World::start().await;
+        many_files(&mut world, 3).await;
+        world.objects.fail();
+        for query in ["SELECT sum(f) FROM m", "SELECT * FROM m ORDER BY time DESC LIMIT 1"] {
+            let frame = world.session(4, None, 0).sql(query).await.expect("plans");
+            let error = errors::from_engine(&frame.collect().await.expect_err(query));
+            assert_eq!(error.kind, ErrorKind::Timeout, "{query}: {}", error.message);
+            assert!(error.message.contains("try again later"), "{query}: {}", error.message);
+        }
     });
 }
 
