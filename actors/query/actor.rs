@@ -36,11 +36,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
 /// How long a scan waits for its view of a table. The shard answers between two messages, so this
 /// is reached only when something is very wrong.
-const VIEW_DEADLINE: Duration = Duration::from_secs(30);
+const VIEW_TIME: Duration = Duration::from_secs(30);
 
 /// Limit: memory for plans that may be used again, about.
 const PLANS_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -119,7 +118,7 @@ impl Query {
             stores: self.config.stores.clone(),
             files: self.files.clone(),
             catalog: self.config.catalog.clone(),
-            deadline: Instant::now() + VIEW_DEADLINE,
+            view_time: VIEW_TIME,
             now_ns,
             files_since_ns: i64::MIN,
             groups_since_ns: self

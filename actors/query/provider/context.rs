@@ -26,6 +26,7 @@ use protocols::snapshot::ParquetFile;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What all scans of a query share.
@@ -37,8 +38,8 @@ pub struct ScanContext {
     pub files: Files,
     /// The newest names and schemas: rows may have columns that the query does not know.
     pub catalog: Published<CatalogSnapshot>,
-    /// When the query has to have its views of tables.
-    pub deadline: Instant,
+    /// How long a scan waits for its view of a table.
+    pub view_time: Duration,
     /// When the query began, nanoseconds since 1970: retention counts from here.
     pub now_ns: i64,
     /// Files whose rows are all before this instant are left out.
@@ -117,7 +118,8 @@ impl ScanContext {
         let TimeRange { min_ns, max_ns } = times;
         let question = ViewTable { table, min_time_ns: min_ns, max_time_ns: max_ns };
         let shard = self.stores.shard_of(table);
-        let seen = shard.ask::<{ rank::QUERY }, _>(question, self.deadline).await;
+        let deadline = Instant::now() + self.view_time;
+        let seen = shard.ask::<{ rank::QUERY }, _>(question, deadline).await;
         let seen = seen.map_err(|e| DataFusionError::External(Box::new(e)))?;
         let view = Arc::new(View::new(table, times, seen));
         views.push(Arc::clone(&view));

@@ -22,6 +22,7 @@ use protocols::paths;
 use protocols::schema::TableSchema;
 use protocols::snapshot::ParquetFile;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// How many tables are asked about at the same time.
 const TABLES_AT_ONCE: usize = 8;
@@ -140,7 +141,7 @@ async fn files_of(table: &TableSchema, context: &ScanContext) -> Result<Vec<Arc<
     let every_time = ViewTable { table: table.id, min_time_ns: i64::MIN, max_time_ns: i64::MAX };
     let shard = context.stores.shard_of(table.id);
     let view = shard
-        .ask::<{ rank::QUERY }, _>(every_time, context.deadline)
+        .ask::<{ rank::QUERY }, _>(every_time, Instant::now() + context.view_time)
         .await
         .map_err(|e| DataFusionError::External(Box::new(e)))?;
     let mut files = view.files;

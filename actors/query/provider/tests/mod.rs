@@ -301,7 +301,7 @@ impl World {
                 key_sets: self.key_sets.clone(),
             },
             catalog: self.catalog.clone(),
-            deadline: Self::deadline(),
+            view_time: Duration::from_secs(30),
             now_ns,
             files_since_ns: i64::MIN,
             groups_since_ns: self.groups_since_ns,
