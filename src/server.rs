@@ -1,6 +1,6 @@
 //! The running server: from options to the last acknowledged write.
 
-use crate::boot::{Booted, SpillDirectory, boot};
+use crate::boot::{Booted, boot};
 use crate::cli::serve::ServeArgs;
 use crate::config::Config;
 use crate::port::tls::Tls;
@@ -59,7 +59,6 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
-    let _spilled = SpillDirectory::prepare(config.server.query_spill.as_ref())?;
     let metrics = http::metrics::install()?;
     let booted = boot(&config, metrics).await?;
     http::metrics::record_start(booted.state.process_id, booted.state.clock.now_ns());

@@ -4,7 +4,6 @@ mod options;
 mod spill;
 
 pub use options::given;
-pub use spill::SpillDirectory;
 
 use crate::config::Config;
 use crate::edge::state::ServerState;
@@ -15,6 +14,7 @@ use actors::runtime::objects::Objects;
 use actors::runtime::objects::options::StoreOptions;
 use actors::server::Server;
 use metrics_exporter_prometheus::PrometheusHandle;
+use spill::SpillDirectory;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub struct Booted {
     pub fatal: Fatal,
     /// Set to true when the server begins to stop.
     pub stopping: watch::Sender<bool>,
+    /// What queries cannot hold in memory; it goes with this.
+    pub spilled: SpillDirectory,
 }
 
 /// Starts everything. Returns once the log was replayed and all is ready to serve.
@@ -44,6 +46,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         node: config.server.node_id.clone(),
     })
     .await?;
+    let spilled = SpillDirectory::prepare(config.server.query_spill.as_ref())?;
     let mut server = Server::start(&config.server, objects, clock.clone(), fatal.clone()).await?;
     let caches = server.start_caches(config.caches).await?;
 
@@ -63,5 +66,5 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         clock,
         stopping: on_stop,
     });
-    Ok(Booted { state, server, fatal, stopping })
+    Ok(Booted { state, server, fatal, stopping, spilled })
 }
