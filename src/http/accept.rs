@@ -48,6 +48,15 @@ pub(super) fn prefers_json(headers: &HeaderMap) -> bool {
     media_types(headers).find_map(known).unwrap_or(false)
 }
 
+/// Whether JSON is among what is taken; without a list anything is.
+pub(super) fn takes_json(headers: &HeaderMap) -> bool {
+    let mut names = media_types(headers).peekable();
+    let is_json = |name: String| {
+        matches!(name.as_str(), "application/json" | "application/*" | "text/html" | "*/*")
+    };
+    names.peek().is_none() || names.any(is_json)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +91,19 @@ mod tests {
         check("image/png;q=1, image/gif", Err("invalid mime type (image/png)"));
         let none = TestRequest::default().to_http_request();
         assert!(super::format(none.headers()).is_ok_and(|format| format == ResultFormat::Json));
+    }
+
+    #[test]
+    fn json_is_taken_unless_something_else_is_named() {
+        for (accept, expected) in [
+            ("", true),
+            ("*/*", true),
+            ("text/plain, application/json;q=0.1", true),
+            ("application/x-msgpack", false),
+            ("application/csv", false),
+        ] {
+            assert_eq!(takes_json(&headers(accept)), expected, "{accept}");
+        }
     }
 
     #[test]

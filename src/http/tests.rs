@@ -199,6 +199,18 @@ async fn ping_tells_who_answers() {
 }
 
 #[actix_web::test]
+async fn ping_has_no_body_for_clients_of_version_1() {
+    let msgpack = || ("accept", "application/x-msgpack");
+    let response = send(get("/ping").insert_header(msgpack())).await;
+    assert_eq!(header(&response, "x-influxdb-version"), Some("3.10.0"));
+    assert_eq!(text(response).await, (204, String::new()));
+    for (uri, status) in [("/ping?verbose=true", 200), ("/ping?verbose=false", 204)] {
+        let response = send(get(uri).insert_header(msgpack())).await;
+        assert_eq!(text(response).await.0, status, "{uri}");
+    }
+}
+
+#[actix_web::test]
 async fn only_programs_on_this_machine_are_served_without_tokens() {
     let refused = (401, r#"{"error": "the request was not authenticated"}"#.to_owned());
     let ask = async |request| text(send_to(state(false, false), request).await).await;

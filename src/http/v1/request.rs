@@ -131,8 +131,10 @@ fn add_body(
     let given = given.unwrap_or_default();
     let media_type = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match media_type.as_str() {
+        // Libraries name a type where they send nothing.
+        _ if body.is_empty() => {}
         "" | "application/vnd.influxql" => {
-            if !body.is_empty() && !found.contains_key("q") {
+            if !found.contains_key("q") {
                 found.insert("q".to_owned(), text(body)?);
             }
         }
@@ -196,6 +198,8 @@ mod tests {
         assert_eq!(found.unwrap_or_else(|error| panic!("{error}")).q, "SHOW DATABASES");
         let found = read("/query", "", "SELECT 1");
         assert_eq!(found.unwrap_or_else(|error| panic!("{error}")).q, "SELECT 1");
+        let found = read("/query?q=SHOW+DATABASES", "application/json", "");
+        assert_eq!(found.unwrap_or_else(|error| panic!("{error}")).q, "SHOW DATABASES");
         let wrong = |url: &str, content_type: &str| read(url, content_type, "x").err();
         let no_boundary = "A boundary header is required for multipart upload";
         assert_eq!(wrong("/query", "multipart/form-data").as_deref(), Some(no_boundary));

@@ -83,7 +83,7 @@ fn the_python_library_for_v2_writes() {
 }
 
 #[test]
-fn the_python_library_for_v1_writes() {
+fn the_python_library_for_v1_writes_and_queries() {
     let server = Setup::memory().start();
     let (host, port) = host_and_port(&server);
     python("v1.py", &[host, port]);
@@ -99,7 +99,7 @@ fn the_javascript_library_for_v3_writes_and_queries() {
 }
 
 #[test]
-fn the_javascript_library_for_v1_writes() {
+fn the_javascript_library_for_v1_writes_and_queries() {
     let server = Setup::memory().start();
     let (host, port) = host_and_port(&server);
     node("v1.mjs", &[host, port]);

@@ -58,6 +58,9 @@ impl Json {
             out.extend_from_slice(b"{\"results\":[");
         }
         out.extend_from_slice(b"]}");
+        if self.chunked {
+            out.push(b'\n'); // libraries read parts line by line
+        }
         (self.begun, self.results) = (false, 0);
     }
 }
