@@ -107,7 +107,7 @@ fn parts_of_a_chunked_answer() {
          \"f64\"],\"values\":[[\"2065-01-07T17:00:00Z\",100.5],[\"2065-01-07T17:00:10Z\",200.6]],\
          \"partial\":true}],\"partial\":true}]}\n{\"results\":[{\"statement_id\":0,\"series\":[{\
          \"name\":\"m1\",\"columns\":[\"time\",\"f64\"],\"values\":[[\"2065-01-07T17:00:20Z\",\
-         101.7]]}]}]}\n"
+         101.7]]}]}]}"
     );
     assert_eq!(chunked("SELECT f64 FROM nope", "2"), "");
     let by_series = chunked("SELECT f64 FROM m0 GROUP BY tag0 LIMIT 1", "0");
