@@ -1,9 +1,7 @@
 //! InfluxQL texts before they are sent to `Query`: where one statement ends and the next begins,
 //! and which database each is about.
 
-use protocols::influxql::{
-    self, Measurement, ParsedStatement, Select, Show, ShowWhat, Source, Statement,
-};
+use protocols::influxql::{self, Measurement, ParsedStatement, Show, ShowWhat, Source, Statement};
 use protocols::schema::CatalogSnapshot;
 
 /// No database was named anywhere.
@@ -22,11 +20,27 @@ pub fn parse(text: &str) -> Result<Vec<ParsedStatement>, String> {
         .map_err(|error| format!("error in InfluxQL statement: parsing error: {error}"))
 }
 
-/// A database as a statement names it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Named {
-    database: Option<String>,
-    policy: Option<String>,
+/// A database as a statement names it, or the part of it that it names.
+#[derive(Clone, Copy, Debug, Default)]
+struct Named<'a> {
+    database: Option<&'a str>,
+    policy: Option<&'a str>,
+}
+
+/// What a statement names.
+#[derive(Default)]
+struct Names<'a> {
+    /// For the statement as a whole.
+    on: Option<&'a str>,
+    /// For each of its measurements.
+    sources: Vec<Named<'a>>,
+}
+
+impl<'a> Names<'a> {
+    /// A database that the text names.
+    fn database(&self) -> Option<&'a str> {
+        self.on.or_else(|| self.sources.iter().find_map(|named| named.database))
+    }
 }
 
 /// The database of a statement. `db` and `rp` are the parameters of the request.
@@ -39,20 +53,42 @@ pub fn database(
     rp: Option<&str>,
     snapshot: &CatalogSnapshot,
 ) -> Result<String, String> {
-    let Named { database, policy } = named(statement)?;
-    let policy = policy.as_deref().or(rp).filter(|policy| !is_default(policy));
-    let Some(db) = database.as_deref().or(db).filter(|db| !db.is_empty()) else {
-        return match is_about_all(statement) {
-            true => Ok(ANY_DATABASE.to_owned()),
-            false => Err(NO_DATABASE.to_owned()),
+    let mut names = names(statement);
+    if names.sources.is_empty() {
+        names.sources.push(Named::default());
+    }
+    // What neither a measurement nor the request says is taken from what the text says elsewhere.
+    let default = names.on.or(db).or(names.database()).filter(|db| !db.is_empty());
+    let mut found: Option<String> = None;
+    for named in &names.sources {
+        let Some(db) = named.database.or(default) else {
+            return match is_about_all(statement) {
+                true => Ok(ANY_DATABASE.to_owned()),
+                false => Err(NO_DATABASE.to_owned()),
+            };
         };
-    };
-    let Some(policy) = policy else { return Ok(db.to_owned()) };
+        let is_in_text = named.database.or(names.on).is_some();
+        let this = of_policy(db, named.policy.or(rp), is_in_text, snapshot);
+        if *found.get_or_insert_with(|| this.clone()) != this {
+            return Err("can only perform queries on a single database".to_owned());
+        }
+    }
+    found.ok_or_else(|| NO_DATABASE.to_owned())
+}
+
+/// The database that holds a retention policy of `db`. One that the text names goes with the
+/// policy; one that the request names need not.
+fn of_policy(
+    db: &str,
+    policy: Option<&str>,
+    is_in_text: bool,
+    snapshot: &CatalogSnapshot,
+) -> String {
+    let Some(policy) = policy.filter(|policy| !is_default(policy)) else { return db.to_owned() };
     let of_policy = format!("{db}/{policy}");
-    // A database that the text names goes with the policy; one that the request names need not.
-    match database.is_some() || snapshot.database(&of_policy).is_some() {
-        true => Ok(of_policy),
-        false => Ok(db.to_owned()),
+    match is_in_text || snapshot.database(&of_policy).is_some() {
+        true => of_policy,
+        false => db.to_owned(),
     }
 }
 
@@ -73,7 +109,7 @@ pub fn database_of_v3(
         return Ok(ANY_DATABASE.to_owned());
     }
     let found = database(statement, db, None, snapshot)?;
-    match (named(statement)?.database, db) {
+    match (names(statement).database(), db) {
         (Some(_), Some(db)) if db != found => Err(format!(
             "provided a database in both the parameters ({db}) and query string ({found}) that do \
              not match, if providing a query that specifies the database, you can omit the \
@@ -96,64 +132,34 @@ fn is_about_all(statement: &Statement) -> bool {
     }
 }
 
-fn named(statement: &Statement) -> Result<Named, String> {
-    let mut found = None;
+fn names(statement: &Statement) -> Names<'_> {
+    let mut found = Names::default();
     match statement {
-        Statement::Select(select) => in_select(select, &mut found)?,
-        Statement::Explain(explain) => return named(&explain.statement),
+        Statement::Select(select) => in_sources(&select.from, &mut found.sources),
+        Statement::Explain(explain) => return names(&explain.statement),
         Statement::Show(show) => {
             let Show { on, from, .. } = show.as_ref();
-            if let Some(on) = on.clone().filter(|on| on != "*") {
-                add(Named { database: Some(on), policy: None }, &mut found)?;
-            }
-            in_sources(from, &mut found)?;
+            found.on = on.as_deref().filter(|on| *on != "*");
+            in_sources(from, &mut found.sources);
         }
         Statement::CreatePolicy { on, .. }
         | Statement::AlterPolicy { on, .. }
-        | Statement::DropPolicy { on, .. } => {
-            add(Named { database: Some(on.clone()), policy: None }, &mut found)?;
-        }
-        Statement::Delete { from, .. } => in_sources(from, &mut found)?,
+        | Statement::DropPolicy { on, .. } => found.on = Some(on),
+        Statement::Delete { from, .. } => in_sources(from, &mut found.sources),
         Statement::CreateDatabase { .. }
         | Statement::DropDatabase { .. }
         | Statement::DropMeasurement { .. } => {}
     }
-    Ok(found.unwrap_or_default())
+    found
 }
 
-fn in_select(select: &Select, found: &mut Option<Named>) -> Result<(), String> {
-    in_sources(&select.from, found)
-}
-
-fn in_sources(sources: &[Source], found: &mut Option<Named>) -> Result<(), String> {
+fn in_sources<'a>(sources: &'a [Source], found: &mut Vec<Named<'a>>) {
     for source in sources {
         match source {
-            Source::Subquery(select) => in_select(select, found)?,
+            Source::Subquery(select) => in_sources(&select.from, found),
             Source::Measurement(Measurement { database, policy, .. }) => {
-                let named = Named { database: database.clone(), policy: policy.clone() };
-                add(named, found)?;
+                found.push(Named { database: database.as_deref(), policy: policy.as_deref() });
             }
-        }
-    }
-    Ok(())
-}
-
-fn add(named: Named, found: &mut Option<Named>) -> Result<(), String> {
-    match found {
-        Some(other) if *other != named => match (named.database, &other.database) {
-            // What is not said is taken from what is.
-            (None, _) => Ok(()),
-            (Some(database), None) => {
-                *found = Some(Named { database: Some(database), policy: named.policy });
-                Ok(())
-            }
-            (Some(one), Some(other)) if one == *other => Ok(()),
-            _ => Err("can only perform queries on a single database".to_owned()),
-        },
-        Some(_) => Ok(()),
-        None => {
-            *found = Some(named);
-            Ok(())
         }
     }
 }
@@ -200,7 +206,14 @@ mod tests {
         check("SELECT v FROM m", Some("foo"), Some("bar"), Some("foo/bar"));
         check("SELECT v FROM (SELECT v FROM e..m)", None, None, Some("e"));
         check("SELECT v FROM a..m, b..m", None, None, None);
+        check("SELECT v FROM foo.bar.m, foo.week.m", None, None, None);
+        check("SELECT v FROM m, bar.m", Some("foo"), None, None);
+        check("SELECT v FROM m, bar.m", Some("foo"), Some("bar"), Some("foo/bar"));
+        check("SELECT v FROM autogen.m, m", Some("foo"), None, Some("foo"));
+        check("SELECT v FROM e..m, m", Some("d"), None, None);
+        check("SELECT v FROM e..m, m", None, None, Some("e"));
         check("SHOW TAG KEYS ON e FROM m", Some("d"), None, Some("e"));
+        check("SHOW TAG KEYS ON foo FROM bar.m", Some("d"), None, Some("foo/bar"));
         check("SHOW DATABASES", None, None, Some("_internal"));
     }
 }

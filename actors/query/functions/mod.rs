@@ -11,7 +11,7 @@ pub(super) mod local_clock;
 mod measured;
 mod regex;
 mod scalars;
-mod selectors;
+pub(super) mod selectors;
 mod sums;
 pub(super) mod windows;
 

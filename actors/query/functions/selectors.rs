@@ -31,6 +31,18 @@ enum Choice {
     Max,
 }
 
+/// The struct of a value, its time, and what else is of the same row.
+pub(in crate::query) fn row_type(
+    value: &DataType,
+    time: &DataType,
+    others: &[DataType],
+) -> DataType {
+    let other =
+        |(i, kind): (usize, &DataType)| Field::new(format!("other_{}", i + 1), kind.clone(), true);
+    let row = [Field::new("value", value.clone(), true), Field::new("time", time.clone(), true)];
+    DataType::Struct(row.into_iter().chain(others.iter().enumerate().map(other)).collect())
+}
+
 /// `selector_*(value, time [, other…])`: a struct of the chosen row among those with a value.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Selector {
@@ -66,15 +78,7 @@ impl AggregateUDFImpl for Selector {
         if !matches!(time, DataType::Timestamp(..)) {
             return plan_err!("{name} second argument must be a timestamp, but got {time}");
         }
-        let mut fields =
-            vec![Field::new("value", value.clone(), true), Field::new("time", time.clone(), true)];
-        fields.extend(
-            others
-                .iter()
-                .enumerate()
-                .map(|(i, kind)| Field::new(format!("other_{}", i + 1), kind.clone(), true)),
-        );
-        Ok(DataType::Struct(fields.into()))
+        Ok(row_type(value, time, others))
     }
 
     /// The state is the chosen row, so that merging states is choosing among them.

@@ -1,6 +1,7 @@
 //! Aggregates that need all values of a group at once: `percentile`, `mode` and `integral`.
 
 use super::faults::meaningless;
+use crate::query::functions::selectors::row_type;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StructArray, UInt64Array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{
@@ -73,15 +74,7 @@ impl AggregateUDFImpl for Collected {
             What::Integral(_) => &DataType::Float64,
             _ => value,
         };
-        let mut fields =
-            vec![Field::new("value", value.clone(), true), Field::new("time", time.clone(), true)];
-        fields.extend(
-            others
-                .iter()
-                .enumerate()
-                .map(|(i, kind)| Field::new(format!("other_{}", i + 1), kind.clone(), true)),
-        );
-        Ok(DataType::Struct(fields.into()))
+        Ok(row_type(value, time, others))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
