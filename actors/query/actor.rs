@@ -5,7 +5,7 @@ use super::cache_tables::{self, CacheTables};
 use super::catalog_view::{Catalogs, UserTables};
 use super::config::QueryConfig;
 use super::errors;
-use super::lanes::QueryRuntime;
+use super::lanes::{QueryRuntime, Width};
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::prepare;
 use super::provider::{Files, KeySets, ScanContext, Seen};
@@ -13,8 +13,8 @@ use super::running::{Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
 use super::shapes::Shapes;
-use super::statement::{self, View};
-use super::stream::Course;
+use super::statement::{self, Runnable, View};
+use super::stream::{Course, is_wide};
 use super::system_tables::SystemTables;
 use crate::cache_kit::CacheDirectory;
 use crate::runtime::actor::{Cx, Receive, Service};
@@ -26,8 +26,8 @@ use futures::FutureExt;
 use protocols::error::ErrorKind;
 use protocols::messages::caches::ScanTable;
 use protocols::messages::query::{
-    CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError, RunStatement,
-    Statement,
+    CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError, QueryResult,
+    RunStatement, Statement,
 };
 use protocols::messages::{Command, rank};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
@@ -187,11 +187,9 @@ impl Query {
         (reply, job)
     }
 
-    /// Runs `work` on threads of its own.
+    /// Runs `work` on a thread of its own.
     fn run(&self, job: &Job, work: impl Future<Output = ()> + Send + 'static) {
-        if let Err(error) = self.runtime.run(job.scope().wrap(work)) {
-            job.stop(Stop::Failed(errors::no_threads(&error)));
-        }
+        run(&self.runtime, Width::One, job, work);
     }
 
     fn start(
@@ -216,7 +214,7 @@ impl Query {
         let log = if names_log { self.log.entries() } else { Vec::new() };
         let view = self.view(found, caches, log, self.scan_context(now_ns));
         let (reply, job) = self.watch(reply, scope);
-        let course = Course {
+        let mut course = Course {
             reply,
             job: Arc::clone(&job),
             reporter,
@@ -224,10 +222,13 @@ impl Query {
             idle_limit: self.config.idle_timeout,
             place: Some(place),
         };
+        let runtime = self.runtime.clone();
         self.run(&job, async move {
             let planning =
                 async |reporter: &Reporter| statement::prepare(&view, &statement, reporter).await;
-            course.run(planning).await;
+            if let Some(runnable) = course.plan(planning).await {
+                go_on(&runtime, course, runnable).await;
+            }
         });
         Ok(())
     }
@@ -301,6 +302,31 @@ impl Receive<RunStatement> for Query {
     }
 }
 
+/// Runs `work` of a query on a lane of its own.
+fn run(
+    runtime: &QueryRuntime,
+    width: Width,
+    job: &Job,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    if let Err(error) = runtime.run(width, job.scope().wrap(work)) {
+        job.stop(Stop::Failed(errors::no_threads(&error)));
+    }
+}
+
+/// Runs the plan of a query on the thread that made it, or on several if it has work for them.
+async fn go_on<M>(runtime: &QueryRuntime, course: Course<M>, runnable: Runnable)
+where
+    M: Command<Reply = Result<QueryResult, QueryError>>,
+{
+    if is_wide(&runnable.plan) {
+        let job = Arc::clone(&course.job);
+        run(runtime, Width::Several, &job, course.run(runnable));
+    } else {
+        course.run(runnable).await;
+    }
+}
+
 impl Receive<PlanStatement> for Query {
     fn receive(
         &mut self,
@@ -358,7 +384,7 @@ impl Receive<ScanTable> for Query {
         };
         let reply = SharedResponder::from(reply);
         let job = self.runtime.running().enter(reply.clone(), None, scope);
-        let course = Course {
+        let mut course = Course {
             reply,
             job: Arc::clone(&job),
             reporter: Reporter::unlogged(),
@@ -367,6 +393,11 @@ impl Receive<ScanTable> for Query {
             idle_limit: Duration::MAX,
             place: None,
         };
-        self.run(&job, course.run(async move |_: &Reporter| scan.plan().await));
+        let runtime = self.runtime.clone();
+        self.run(&job, async move {
+            if let Some(runnable) = course.plan(async |_: &Reporter| scan.plan().await).await {
+                go_on(&runtime, course, runnable).await;
+            }
+        });
     }
 }

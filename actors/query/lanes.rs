@@ -1,21 +1,23 @@
 //! The threads of queries.
 //!
 //! Operators of the engine work until they have rows to hand on, and some work for minutes. So no
-//! two running queries share a thread: each has a *lane*, a few worker threads of its own, and the
-//! operating system shares the processors among the lanes. Lanes are kept and used again, the one
-//! that was used last first. What looks after running queries (see `running`) and what is answered
+//! two running queries share a thread: each has a *lane*, worker threads of its own, and the
+//! operating system shares the processors among the lanes. A query begins on a lane of one thread,
+//! and goes on to one of several if its plan has work for them: most queries have not, and to wake
+//! a thread for nothing takes longer than a short one. Lanes are kept and used again, the one that
+//! was used last first. What looks after running queries (see `running`) and what is answered
 //! without a plan runs on one more thread, which never executes a plan.
 
 use super::running::Running;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Stack of a lane's thread: trees as deep as the guard lets through are walked on it. The system
 /// gives memory only to the part that is used.
 const STACK_BYTES: usize = 64 * 1024 * 1024;
-/// Lanes that are kept although no query uses them.
+/// Lanes of each width that are kept although no query uses them.
 const IDLE_LANES_MAX: usize = 16;
 /// How often it is looked, one step of other tasks after the other, whether a query has ended.
 const ENDING_LOOKS: usize = 100;
@@ -30,9 +32,23 @@ pub struct QueryRuntime(Arc<Threads>);
 #[derive(Debug)]
 struct Threads {
     control: OwnThreads,
-    idle: Mutex<Vec<OwnThreads>>,
+    narrow: Lanes,
+    wide: Lanes,
     running: Arc<Running>,
-    lane_threads: usize,
+}
+
+/// Lanes of one width that no query uses.
+#[derive(Debug)]
+struct Lanes {
+    threads: usize,
+    idle: Mutex<Vec<OwnThreads>>,
+}
+
+/// How many threads a query has work for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Width {
+    One,
+    Several,
 }
 
 /// A runtime that may be dropped anywhere.
@@ -70,8 +86,8 @@ impl Drop for OwnThreads {
 }
 
 impl QueryRuntime {
-    /// Starts the thread that looks after queries. Those that run them, `threads` a query, start
-    /// with the queries.
+    /// Starts the thread that looks after queries. Those that run them, up to `threads` a query,
+    /// start with the queries.
     ///
     /// # Errors
     /// When the system has no thread to give.
@@ -79,8 +95,9 @@ impl QueryRuntime {
         let control = OwnThreads::new("query-control", 1)?;
         let running = Arc::<Running>::default();
         control.handle.spawn(Running::look_after(Arc::downgrade(&running)));
-        let idle = Mutex::default();
-        Ok(Self(Arc::new(Threads { control, idle, running, lane_threads: threads })))
+        let lanes = |threads| Lanes { threads, idle: Mutex::default() };
+        let (narrow, wide) = (lanes(1), lanes(threads));
+        Ok(Self(Arc::new(Threads { control, narrow, wide, running })))
     }
 
     /// The queries that run.
@@ -99,14 +116,17 @@ impl QueryRuntime {
     /// When the system has no thread to give.
     pub(super) fn run(
         &self,
+        width: Width,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let threads = match self.idle().pop() {
+        let lanes = self.lanes(width);
+        let idle = lanes.idle().pop();
+        let threads = match idle {
             Some(idle) => idle,
-            None => OwnThreads::new("query", self.0.lane_threads)?,
+            None => OwnThreads::new("query", lanes.threads)?,
         };
         let handle = threads.handle.clone();
-        let lane = Lane { threads, home: self.clone() };
+        let lane = Lane { threads, width, home: self.clone() };
         handle.spawn(async move {
             work.await;
             lane.give_back().await;
@@ -114,14 +134,24 @@ impl QueryRuntime {
         Ok(())
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<OwnThreads>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self, width: Width) -> &Lanes {
+        match width {
+            Width::One => &self.0.narrow,
+            Width::Several => &self.0.wide,
+        }
+    }
+}
+
+impl Lanes {
+    fn idle(&self) -> MutexGuard<'_, Vec<OwnThreads>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The threads of one query.
 struct Lane {
     threads: OwnThreads,
+    width: Width,
     home: QueryRuntime,
 }
 
@@ -143,7 +173,7 @@ impl Lane {
             tokio::time::sleep(ENDING_TIME).await;
         }
         if is_free() {
-            let mut idle = self.home.idle();
+            let mut idle = self.home.lanes(self.width).idle();
             if idle.len() < IDLE_LANES_MAX {
                 idle.push(self.threads);
             }

@@ -49,6 +49,7 @@ mod plan_kit;
 mod prepare;
 pub mod provider;
 mod running;
+mod runs;
 mod scope;
 mod session;
 mod shapes;

@@ -7,7 +7,8 @@ use super::corrections;
 use super::functions::windows::WatchWindows;
 use super::functions::{self, gapfill};
 use super::narrow::NarrowLargeRows;
-use super::provider::ReadNewest;
+use super::provider::{ReadNewest, ReadNewestBins};
+use super::runs::GroupRuns;
 use super::watched::WatchPlan;
 use chrono::DateTime;
 use datafusion::catalog::{CatalogProviderList, EmptyCatalogProviderList};
@@ -107,6 +108,8 @@ impl Sessions {
             .with_query_planner(Arc::new(gapfill::Planner))
             .with_optimizer_rule(Arc::new(ReadNewest))
             .with_optimizer_rule(Arc::new(WatchWindows))
+            .with_physical_optimizer_rule(Arc::new(ReadNewestBins))
+            .with_physical_optimizer_rule(Arc::new(GroupRuns))
             .with_physical_optimizer_rule(Arc::new(NarrowLargeRows))
             .with_physical_optimizer_rule(Arc::new(WatchPlan))
             .with_catalog_list(Arc::new(EmptyCatalogProviderList))

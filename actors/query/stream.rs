@@ -47,13 +47,17 @@ pub(super) struct Course<M: Command> {
 
 /// A query that runs.
 struct Started {
-    schema: SchemaRef,
     /// The batches that were there at once.
     ready: Vec<RecordBatch>,
     /// True if there are no more.
     has_ended: bool,
     rows: SendableRecordBatchStream,
-    plan: Arc<dyn ExecutionPlan>,
+}
+
+/// Why a query came to no result.
+enum Ended {
+    Stopped(Stop),
+    Failed(QueryError),
 }
 
 /// What goes from the query to the client; without an end mark the query was cut short.
@@ -67,26 +71,33 @@ impl<M> Course<M>
 where
     M: Command<Reply = Result<QueryResult, QueryError>>,
 {
-    /// Plans as `planning` does and runs the plan. The answer may wait for the first batch, so
-    /// that what fails at once can still be an error and not a broken stream.
-    pub(super) async fn run(mut self, planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>) {
-        let started = self.start(planning);
-        let started = tokio::select! {
-            biased;
-            stop = self.job.stopped() => return self.end(phase_of(&stop)),
-            started = AssertUnwindSafe(started).catch_unwind() => match started {
-                Ok(started) => started.map_err(|e| errors::from_engine(&e)),
-                Err(_) => Err(errors::panicked()),
-            },
-        };
-        let Started { schema, ready, has_ended, rows, plan } = match started {
-            Ok(started) => started,
-            Err(error) => {
-                self.end(Phase::Fail);
-                self.place = None;
-                return self.reply.answer(Err(error));
-            }
-        };
+    /// Plans as `planning` does. `None` if there is nothing to run, which was answered.
+    pub(super) async fn plan(
+        &mut self,
+        planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>,
+    ) -> Option<Runnable> {
+        let planned = self.until_stopped(planning(&self.reporter)).await;
+        let runnable = self.unless_ended(planned)?;
+        let partitions = i64::try_from(partitions(&runnable.plan)).ok();
+        self.reporter.note(|p, elapsed_ns| {
+            p.plan_ns = Some(elapsed_ns);
+            p.partitions = partitions;
+            p.parquet_files = Some(0);
+            // The place to run was taken before planning, so there is nothing to wait for.
+            p.phase = Phase::Executing;
+            p.permit_ns = Some(0);
+        });
+        Some(runnable)
+    }
+
+    /// Runs a plan. The answer may wait for the first batch, so that what fails at once can still
+    /// be an error and not a broken stream.
+    pub(super) async fn run(mut self, runnable: Runnable) {
+        let Runnable { context, plan, metadata } = runnable;
+        let context = with_memory(context, self.job.scope());
+        let started = self.until_stopped(start(&plan, context, self.waits_for_rows)).await;
+        let Some(Started { ready, has_ended, rows }) = self.unless_ended(started) else { return };
+        let schema = with_metadata(plan.schema(), metadata);
         let ready = stream::iter(ready.into_iter().map(Ok));
         if has_ended {
             self.finish(&plan, Phase::Success);
@@ -102,29 +113,31 @@ where
         self.finish(&plan, phase);
     }
 
-    /// Starts the plan and may await its first batch with rows.
-    async fn start(
-        &self,
-        planning: impl AsyncFnOnce(&Reporter) -> Result<Runnable>,
-    ) -> Result<Started> {
-        let Runnable { context, plan, metadata } = planning(&self.reporter).await?;
-        let partitions = i64::try_from(plan.output_partitioning().partition_count()).ok();
-        let context = with_memory(context, self.job.scope());
-        self.reporter.note(|p, elapsed_ns| {
-            p.plan_ns = Some(elapsed_ns);
-            p.partitions = partitions;
-            p.parquet_files = Some(0);
-            // The place to run was taken before planning, so there is nothing to wait for.
-            p.phase = Phase::Executing;
-            p.permit_ns = Some(0);
-        });
-        let schema = with_metadata(plan.schema(), metadata);
-        let mut rows = execute_stream(Arc::clone(&plan), context)?;
-        let (ready, has_ended) = match self.waits_for_rows {
-            true => ready_batches(&mut rows).await?,
-            false => (Vec::new(), false),
-        };
-        Ok(Started { schema, ready, has_ended, rows, plan })
+    /// What becomes of `work` if the query may go on as long.
+    async fn until_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T, Ended> {
+        tokio::select! {
+            biased;
+            stop = self.job.stopped() => Err(Ended::Stopped(stop)),
+            outcome = AssertUnwindSafe(work).catch_unwind() => match outcome {
+                Ok(done) => done.map_err(|e| Ended::Failed(errors::from_engine(&e))),
+                Err(_) => Err(Ended::Failed(errors::panicked())),
+            },
+        }
+    }
+
+    /// What was done, or `None` after an end that is noted and answered.
+    fn unless_ended<T>(&mut self, outcome: Result<T, Ended>) -> Option<T> {
+        match outcome {
+            Ok(done) => return Some(done),
+            // Whoever stopped it has answered.
+            Err(Ended::Stopped(stop)) => self.end(phase_of(&stop)),
+            Err(Ended::Failed(error)) => {
+                self.end(Phase::Fail);
+                self.place = None;
+                self.reply.answer(Err(error));
+            }
+        }
+        None
     }
 
     /// Sends the batches on until they end, the query has to stop or its reader is gone.
@@ -189,6 +202,29 @@ fn with_metadata(schema: SchemaRef, metadata: HashMap<String, String>) -> Schema
         true => schema,
         false => Arc::new(Schema::clone(&schema).with_metadata(metadata)),
     }
+}
+
+/// Starts a plan and may await its first batch with rows.
+async fn start(
+    plan: &Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    waits_for_rows: bool,
+) -> Result<Started> {
+    let mut rows = execute_stream(Arc::clone(plan), context)?;
+    let (ready, has_ended) = match waits_for_rows {
+        true => ready_batches(&mut rows).await?,
+        false => (Vec::new(), false),
+    };
+    Ok(Started { ready, has_ended, rows })
+}
+
+fn partitions(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    plan.output_partitioning().partition_count()
+}
+
+/// True if a part of the plan has several partitions, which threads can run side by side.
+pub(super) fn is_wide(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    partitions(plan) > 1 || plan.children().into_iter().any(is_wide)
 }
 
 /// How a query ends that has to stop.

@@ -2,6 +2,7 @@
 
 mod approx_distinct;
 pub(super) mod at_time_zone;
+mod bins;
 mod bounded;
 mod date_bin_wallclock;
 mod delegate;

@@ -5,6 +5,7 @@ use super::held::held;
 use super::reader::FileAccess;
 use super::segment::file_times;
 use super::selection::Selection;
+use super::short::Quick;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::exec_err;
 use datafusion::config::TableParquetOptions;
@@ -36,6 +37,8 @@ pub(super) struct Decoder {
 pub(super) struct Sparing {
     /// Conditions on columns of the result that somebody above applies again.
     pub(super) filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// Those of them that are looked at before rows in memory are handed on.
+    pub(super) quick: Option<Quick>,
     /// So many rows are enough.
     pub(super) limit: Option<usize>,
 }

@@ -3,6 +3,7 @@
 //! It reads the segments of a description in order of time, the newest first unless somebody above
 //! wants the oldest: of those that cannot matter any more to a query none is opened.
 
+use super::bins::Since;
 use super::coalesce::{is_cheap, join_short};
 use super::counts::Counts;
 use super::decoder::Sparing;
@@ -13,6 +14,7 @@ use super::reading::Reading;
 use super::relevance::Relevance;
 use super::scan::Scan;
 use super::segment::{Part, Segment, parts};
+use super::short::Quick;
 use super::times::TimeRange;
 use crate::query::plan_kit::no_children;
 use datafusion::common::stats::Precision;
@@ -126,6 +128,19 @@ impl ScanExec {
         let parts = parts(&self.scan.segments, 1, 1);
         let properties = Arc::new(properties(&self.scan, &parts, 1));
         Self { properties, parts, is_for_first: true, ..self }
+    }
+
+    /// Between what the times of all rows lie.
+    pub(super) fn times(&self) -> TimeRange {
+        self.all.times
+    }
+
+    /// The same, in as many partitions, without rows before an instant.
+    fn since(&self, since_ns: i64) -> Self {
+        let scan = Arc::new(self.scan.since(since_ns));
+        let all = scan.segments.iter().fold(Known::NOTHING, |all, segment| all.and(segment, 1));
+        let parts = parts(&scan.segments, self.partitions(), 1);
+        Self { all, parts, scan, ..self.clone() }
     }
 
     /// What is read.
@@ -254,6 +269,7 @@ impl ExecutionPlan for ScanExec {
             opener: Arc::new(Opener::new(&self.scan, task, counts)?),
             sparing: Sparing {
                 limit: self.fetch.filter(|_| self.filters.is_empty()),
+                quick: Quick::of(&self.filters, &self.scan.schema),
                 filters: self.filters.clone(),
             },
             relevance: Relevance::new(&self.filters, &self.scan.schema),
@@ -276,9 +292,13 @@ impl ExecutionPlan for ScanExec {
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), timed))))
     }
 
-    /// The same for somebody who tells meanwhile of which groups no older row is needed.
-    fn with_new_state(&self, met: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
-        let met = Some(met.downcast::<Groups>().ok()?);
+    /// The same for somebody who tells meanwhile of which groups no older row is needed, or who
+    /// needs no row at all before an instant.
+    fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
+        if let Some(Since(since_ns)) = state.downcast_ref::<Since>() {
+            return Some(Arc::new(self.since(*since_ns)));
+        }
+        let met = Some(state.downcast::<Groups>().ok()?);
         Some(Arc::new(Self { met, ..self.clone() }))
     }
 

@@ -7,8 +7,10 @@
 //! (`open`) is to sort what nobody has sorted before and hand that back to the shard, to pick
 //! series and spans of time by search, to merge key by key what shares its time with other rows,
 //! and to lay all else side by side. A query for the newest rows reads through an operator of its
-//! own (`newest`), which tells the scan meanwhile of which series it needs no older row.
+//! own (`newest`), which tells the scan meanwhile of which series it needs no older row, and one for
+//! the newest bins of time (`bins`) has it read the newest rows first.
 
+mod bins;
 mod coalesce;
 mod context;
 mod counts;
@@ -29,12 +31,14 @@ mod relevance;
 mod scan;
 mod segment;
 mod selection;
+mod short;
 mod sorting;
 mod table;
 #[cfg(test)]
 mod tests;
 mod times;
 
+pub(super) use bins::ReadNewestBins;
 pub use context::{ScanContext, Seen};
 pub(super) use counts::FILES_OPENED;
 pub use files::Files;
@@ -44,7 +48,17 @@ pub use table::StoredTable;
 
 use datafusion::datasource::DefaultTableSource;
 use datafusion::logical_expr::TableSource;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use std::sync::Arc;
+
+/// True if a plan yields rows of one scan, maybe fewer of them or of their columns.
+pub(super) fn reads_rows_of_one_table(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let takes_rows = || plan.is::<FilterExec>() || plan.is::<ProjectionExec>();
+    plan.is::<exec::ScanExec>()
+        || (takes_rows() && plan.children().into_iter().all(reads_rows_of_one_table))
+}
 
 /// True for tables of which a plan may be kept: they are found anew in the session of each query.
 pub(super) fn is_stored(source: &Arc<dyn TableSource>) -> bool {

@@ -11,6 +11,7 @@ use super::reader::FileAccess;
 use super::scan::Scan;
 use super::segment::{Part, Segment, Source, chunk_times, file_times};
 use super::selection::{cut, project, rows_without_columns};
+use super::short::compact;
 use super::sorting::{Kept, SortedChunk, sort_chunk};
 use crate::runtime::pools;
 use datafusion::arrow::array::RecordBatch;
@@ -95,8 +96,14 @@ impl Opener {
         for piece in divided.alone {
             match piece {
                 Piece::Rows(rows, spans) => {
-                    let spans = part.share_of(spans);
-                    plain.extend(cut(&project(&rows.rows, schema)?, &spans, self.batch_rows)?);
+                    let mut spans = part.share_of(spans);
+                    if let Some(quick) = &sparing.quick {
+                        spans = quick.spans(&rows.rows, spans)?;
+                    }
+                    let cut = cut(&project(&rows.rows, schema)?, &spans, self.batch_rows)?;
+                    for batch in cut {
+                        plain.push(compact(batch)?);
+                    }
                 }
                 Piece::File(file) => {
                     files.push(self.decoder.rows(&file, &self.scan.selection, schema, sparing)?);

@@ -2,6 +2,7 @@
 
 use super::segment::Segment;
 use super::selection::Selection;
+use super::times::TimeRange;
 use datafusion::arrow::datatypes::SchemaRef;
 use protocols::schema::TableSchema;
 use std::sync::Arc;
@@ -22,4 +23,20 @@ pub(super) struct Scan {
     pub(super) schema: SchemaRef,
     /// Where the rows are, in order of time.
     pub(super) segments: Vec<Segment>,
+}
+
+impl Scan {
+    /// The same without rows before an instant.
+    pub(super) fn since(&self, since_ns: i64) -> Self {
+        let wanted = TimeRange { min_ns: since_ns, max_ns: i64::MAX };
+        let later = self.segments.iter().filter(|segment| segment.times.overlaps(wanted));
+        Self {
+            number: self.number,
+            table: Arc::clone(&self.table),
+            retention_ns: self.retention_ns,
+            selection: self.selection.within(wanted),
+            schema: Arc::clone(&self.schema),
+            segments: later.map(|segment| segment.within(wanted)).collect(),
+        }
+    }
 }

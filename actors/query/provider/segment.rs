@@ -28,7 +28,7 @@ pub(super) enum Source {
 }
 
 /// Chunks and files whose rows hang together. A key of one segment occurs in no other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Segment {
     /// What the times of the selected rows lie between.
     pub(super) times: TimeRange,
@@ -136,6 +136,15 @@ impl Segment {
         let times = times.and(selection.times);
         let in_order = is_in_order(&sources, rows, table)?;
         Ok(Self { times, is_whole, rows: selected, in_order, unsorted, decoded, sources })
+    }
+
+    /// The same if only rows with times in `wanted` are selected.
+    pub(super) fn within(&self, wanted: TimeRange) -> Self {
+        if wanted.covers(self.times) {
+            return self.clone();
+        }
+        let times = self.times.and(wanted);
+        Self { times, is_whole: false, rows: self.rows.to_inexact(), ..self.clone() }
     }
 
     /// The files among the sources.

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
     Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
 };
 use datafusion::arrow::compute::{take, take_record_batch};
-use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampNanosecondType};
+use datafusion::arrow::datatypes::{Int32Type, Schema, SchemaRef, TimestampNanosecondType};
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, ScalarValue, exec_datafusion_err};
 use datafusion::error::Result;
@@ -26,6 +26,9 @@ use std::sync::Arc;
 /// batches of their own: what a batch costs outweighs copying so few rows.
 pub(super) const ROWS_PER_SLICE_MIN: usize = 512;
 
+/// Limit: values that a tag is compared with one by one.
+const VALUES_MAX: usize = 16;
+
 /// Which rows of a table a scan yields.
 #[derive(Debug)]
 pub(super) struct Selection {
@@ -33,6 +36,8 @@ pub(super) struct Selection {
     pub(super) times: TimeRange,
     /// Condition on the tags of a series, and the tag columns it reads.
     tags: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
+    /// The same, if it wants a tag to have one of a few values.
+    one_of: Option<OneOf>,
 }
 
 impl fmt::Display for Selection {
@@ -65,8 +70,16 @@ impl Selection {
                 None => return Err(exec_datafusion_err!("{filter} cannot be part of a scan")),
             }
         }
-        let tags = conjunction(on_tags).map(|c| tag_condition(state, table, c)).transpose()?;
-        Ok(Self { times, tags })
+        let condition = conjunction(on_tags);
+        let one_of = condition.as_ref().and_then(OneOf::new);
+        let tags = condition.map(|c| tag_condition(state, table, c)).transpose()?;
+        Ok(Self { times, tags, one_of })
+    }
+
+    /// The rows of these whose times lie in `wanted`.
+    pub(super) fn within(&self, wanted: TimeRange) -> Self {
+        let times = self.times.and(wanted);
+        Self { times, tags: self.tags.clone(), one_of: self.one_of.clone() }
     }
 
     /// The rows of each selected series, at all times.
@@ -77,6 +90,9 @@ impl Selection {
         let Some((condition, schema)) = &self.tags else {
             return Ok((0..starts.len()).map(span).collect());
         };
+        if let Some(wanted) = self.one_of.as_ref().and_then(|one_of| one_of.series(sorted)) {
+            return Ok(wanted.into_iter().map(span).collect());
+        }
         let heads = UInt32Array::from(starts.clone());
         let columns = schema.fields().iter().map(|f| match sorted.rows.column_by_name(f.name()) {
             Some(column) => take(column, &heads, None),
@@ -141,6 +157,46 @@ impl Selection {
     }
 }
 
+/// A tag that is to have one of a few values: found by the codes of these.
+#[derive(Clone, Debug)]
+struct OneOf {
+    tag: String,
+    values: Vec<String>,
+}
+
+impl OneOf {
+    fn new(condition: &Expr) -> Option<Self> {
+        let (tag, values) = match condition {
+            Expr::BinaryExpr(pair) if pair.op == Operator::Eq => {
+                (pair.left.as_ref(), std::slice::from_ref(pair.right.as_ref()))
+            }
+            Expr::InList(list) if !list.negated => (list.expr.as_ref(), list.list.as_slice()),
+            _ => return None,
+        };
+        let Expr::Column(tag) = tag else { return None };
+        let text = |value: &Expr| match value {
+            Expr::Literal(value, _) => Some(value.try_as_str()??.to_owned()),
+            _ => None,
+        };
+        let values: Vec<String> = values.iter().map(text).collect::<Option<_>>()?;
+        (values.len() <= VALUES_MAX).then(|| Self { tag: tag.name.clone(), values })
+    }
+
+    /// The numbers of the series with such a value. `None` if the column is of another kind.
+    fn series(&self, sorted: &SortedRows) -> Option<Vec<usize>> {
+        let tags = sorted.rows.column_by_name(&self.tag)?.as_dictionary_opt::<Int32Type>()?;
+        let is_one = |text: Option<&str>| text.is_some_and(|t| self.values.iter().any(|v| v == t));
+        let wanted: Vec<bool> = tags.values().as_string_opt::<i32>()?.iter().map(is_one).collect();
+        if !wanted.contains(&true) {
+            return Some(Vec::new());
+        }
+        let keys = tags.keys();
+        let is_wanted = |row: usize| keys.is_valid(row) && wanted[keys.value(row) as usize];
+        let series = sorted.series_starts.iter().enumerate();
+        Some(series.filter(|(_, start)| is_wanted(**start as usize)).map(|(i, _)| i).collect())
+    }
+}
+
 fn tag_condition(
     state: &dyn Session,
     table: &TableSchema,
@@ -201,12 +257,25 @@ pub(super) fn joined(series: &[Range<usize>]) -> Vec<Range<usize>> {
 
 /// `rows` with the columns of `schema`; those it does not have are null.
 pub(super) fn project(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = schema.fields().iter().map(|f| match rows.column_by_name(f.name()) {
-        Some(column) => Arc::clone(column),
-        None => new_null_array(f.data_type(), rows.num_rows()),
+    if Arc::ptr_eq(schema, rows.schema_ref()) {
+        return Ok(rows.clone());
+    }
+    let fields = rows.schema_ref().fields();
+    // Both are mostly in the order of the table.
+    let mut next = 0;
+    let columns = schema.fields().iter().map(|wanted| {
+        let is_wanted = |at: &usize| fields[*at].name() == wanted.name();
+        match (next..fields.len()).chain(0..next).find(is_wanted) {
+            Some(at) => {
+                next = at + 1;
+                Arc::clone(rows.column(at))
+            }
+            None => new_null_array(wanted.data_type(), rows.num_rows()),
+        }
     });
+    let columns = columns.collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect(), &options)?)
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 /// The rows in `spans`, in order, in batches of at most `batch_rows`.

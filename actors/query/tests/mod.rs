@@ -1,5 +1,6 @@
 //! What statements answer, through the actor and the engine.
 
+mod bins;
 mod catalog;
 mod files;
 mod functions;
@@ -7,6 +8,7 @@ mod guard;
 mod plans;
 mod rows;
 mod running;
+mod runs;
 mod shapes;
 mod statements;
 
