@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Percentiles {
     pub(crate) count: usize,
+    pub(crate) p10_ms: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p90_ms: f64,
     pub(crate) p99_ms: f64,
@@ -23,6 +24,7 @@ impl Percentiles {
         let max = samples.last()?;
         Some(Self {
             count: samples.len(),
+            p10_ms: milliseconds(nearest_rank(&samples, 100)),
             p50_ms: milliseconds(nearest_rank(&samples, 500)),
             p90_ms: milliseconds(nearest_rank(&samples, 900)),
             p99_ms: milliseconds(nearest_rank(&samples, 990)),
@@ -75,6 +77,7 @@ mod tests {
         let seen = of_milliseconds((1..=1000).rev());
         let expected = Percentiles {
             count: 1000,
+            p10_ms: 100.0,
             p50_ms: 500.0,
             p90_ms: 900.0,
             p99_ms: 990.0,

@@ -1,4 +1,5 @@
-//! The query types of the Time Series Benchmark Suite on `cpu`, and how one of a type is drawn.
+//! The query types of the Time Series Benchmark Suite on `cpu`, one that it lacks, and how one of a
+//! type is drawn.
 
 use crate::generators::DataOptions;
 use crate::generators::cpu::FIELDS;
@@ -7,6 +8,8 @@ use crate::generators::random::Random;
 /// A type of query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// Two fields of the one row of a random host at a random time; the suite does not have this
+    OneRow,
     /// The first `fields` fields of `hosts` random hosts: maximum by minute over `hours` hours
     SingleGroupBy { fields: usize, hosts: usize, hours: u64 },
     /// All fields of `hosts` random hosts: maximum by hour over 8 hours
@@ -21,7 +24,8 @@ pub(crate) enum Kind {
     GroupByOrderByLimit,
 }
 
-pub(crate) const KINDS: [Kind; 15] = [
+pub(crate) const KINDS: [Kind; 16] = [
+    Kind::OneRow,
     single(1, 1, 1),
     single(1, 1, 12),
     single(1, 8, 1),
@@ -46,6 +50,7 @@ const fn single(fields: usize, hosts: usize, hours: u64) -> Kind {
 impl Kind {
     pub(crate) fn name(self) -> String {
         match self {
+            Self::OneRow => "one row".to_owned(),
             Self::SingleGroupBy { fields, hosts, hours } => {
                 format!("single-groupby-{fields}-{hosts}-{hours}")
             }
@@ -61,12 +66,14 @@ impl Kind {
         }
     }
 
-    /// Hours between the first and the last row that the query looks at; none for all.
-    fn hours(self) -> Option<u64> {
+    /// Seconds between the first and the last row that the query looks at; none for all.
+    /// Each host has a row every `interval` seconds.
+    fn seconds(self, interval: u64) -> Option<u64> {
         match self {
-            Self::SingleGroupBy { hours, .. } => Some(hours),
-            Self::CpuMaxAll { .. } => Some(8),
-            Self::DoubleGroupBy { .. } | Self::HighCpu { .. } => Some(12),
+            Self::OneRow => Some(interval),
+            Self::SingleGroupBy { hours, .. } => Some(hours * 3600),
+            Self::CpuMaxAll { .. } => Some(8 * 3600),
+            Self::DoubleGroupBy { .. } | Self::HighCpu { .. } => Some(12 * 3600),
             Self::LastPoint | Self::GroupByOrderByLimit => None,
         }
     }
@@ -74,7 +81,7 @@ impl Kind {
     fn host_count(self) -> usize {
         match self {
             Self::SingleGroupBy { hosts, .. } | Self::CpuMaxAll { hosts } => hosts,
-            Self::HighCpu { all_hosts: false } => 1,
+            Self::OneRow | Self::HighCpu { all_hosts: false } => 1,
             Self::DoubleGroupBy { .. }
             | Self::HighCpu { all_hosts: true }
             | Self::LastPoint
@@ -86,7 +93,7 @@ impl Kind {
     pub(crate) fn draw(self, data: &DataOptions, random: &mut Random) -> Query {
         let hosts = random.distinct(self.host_count(), data.hosts);
         let span = data.span_seconds();
-        let window = self.hours().map_or(span, |hours| (hours * 3600).min(span));
+        let window = self.seconds(data.interval).map_or(span, |seconds| seconds.min(span));
         let from = data.start + random.below(span - window + 1);
         let until = match self {
             // An end in the second half, so that there is something before it.
@@ -117,7 +124,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_suite() {
         let names = KINDS.map(Kind::name);
-        assert_eq!(names[0], "single-groupby-1-1-1");
+        assert_eq!(names[1], "single-groupby-1-1-1");
         assert!(names.contains(&"double-groupby-all".to_owned()));
         let different: std::collections::HashSet<&String> = names.iter().collect();
         assert_eq!(different.len(), KINDS.len());

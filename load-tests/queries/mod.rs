@@ -5,7 +5,7 @@ pub(crate) mod http_backends;
 pub(crate) mod kinds;
 pub(crate) mod measure;
 pub(crate) mod python;
-mod text;
+pub(crate) mod text;
 
 use std::time::Duration;
 

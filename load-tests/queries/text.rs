@@ -29,6 +29,9 @@ pub(crate) fn sql(query: &Query, dialect: Dialect) -> String {
     let hosts = format!("hostname IN ({})", hosts.join(", "));
     let maxima = |count: usize| aggregates(count, |f| format!("max({f}) AS max_{f}"));
     match query.kind {
+        Kind::OneRow => format!(
+            "SELECT time, hostname, usage_user, usage_system FROM cpu WHERE {hosts} AND {window}"
+        ),
         Kind::SingleGroupBy { fields, .. } => format!(
             "SELECT {}, {} FROM cpu WHERE {hosts} AND {window} GROUP BY 1 ORDER BY 1",
             dialect.bucket("minute"),
@@ -70,6 +73,10 @@ pub(crate) fn influxql(query: &Query) -> String {
     let hosts = format!("({})", hosts.join(" OR "));
     let maxima = |count: usize| aggregates(count, |f| format!("max(\"{f}\") AS \"max_{f}\""));
     match query.kind {
+        Kind::OneRow => format!(
+            "SELECT \"hostname\", \"usage_user\", \"usage_system\" FROM \"cpu\" WHERE {hosts} AND \
+             {window}"
+        ),
         Kind::SingleGroupBy { fields, .. } => format!(
             "SELECT {} FROM \"cpu\" WHERE {hosts} AND {window} GROUP BY time(1m) fill(none)",
             maxima(fields)
@@ -137,7 +144,8 @@ mod tests {
         for kind in super::super::kinds::KINDS {
             let names_hosts = matches!(
                 kind,
-                Kind::SingleGroupBy { .. }
+                Kind::OneRow
+                    | Kind::SingleGroupBy { .. }
                     | Kind::CpuMaxAll { .. }
                     | Kind::HighCpu { all_hosts: false }
             );
