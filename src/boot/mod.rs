@@ -6,6 +6,7 @@ mod spill;
 pub use options::given;
 
 use crate::config::Config;
+use crate::edge::body_budget::BodyBudget;
 use crate::edge::state::ServerState;
 use actix_web::web;
 use actors::runtime::clock::Clock;
@@ -15,7 +16,9 @@ use actors::runtime::objects::options::StoreOptions;
 use actors::server::Server;
 use metrics_exporter_prometheus::PrometheusHandle;
 use spill::SpillDirectory;
+use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use tokio::sync::watch;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A running server, but for its sockets.
@@ -66,5 +69,9 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         clock,
         stopping: on_stop,
     });
+        bodies: BodyBudget::new(
+            config.bodies_bytes_max,
+            Duration::from_millis(ADMISSION_WAIT_MS_MAX),
+        ),
     Ok(Booted { state, server, fatal, stopping, spilled })
 }

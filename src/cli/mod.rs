@@ -281,6 +281,7 @@ mod tests {
                 "You've incorrectly specified a cluster-id for InfluxDB 3 Core OSS",
             ),
             ("influxdb3 serve --node-id n --max-http-request-size 0", "must be at least 1"),
+            ("influxdb3 serve --node-id n --max-http-request-size 2gb", "less than 2 GiB"),
             ("influxdb3 serve --node-id n --wal-max-write-buffer-size 0", "must be at least 1"),
         ];
         for (line, text) in wrong {

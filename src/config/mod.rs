@@ -35,6 +35,8 @@ pub struct Config {
     pub http_bind: SocketAddr,
     /// Largest request body, in bytes.
     pub body_bytes_max: usize,
+    /// What the bodies of all requests may take together.
+    pub bodies_bytes_max: usize,
     /// Encryption of connections, if there is to be any.
     pub tls: Option<TlsOptions>,
     /// Where to write the address that was bound.
@@ -68,6 +70,8 @@ impl Config {
         Ok(Self {
             http_bind: http_bind(&args.http_bind)?,
             body_bytes_max: args.max_http_request_size,
+            bodies_bytes_max: ((memory as f64 * limits::INGEST_MEMORY_PART) as usize)
+                .max(args.max_http_request_size),
             tls: tls(&args.tls)?,
             listener_file: args.tcp_listener_file_path.clone(),
             without_auth: args.without_auth,

@@ -57,6 +57,16 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Like [`parse_bytes`], for the largest request: offsets into its texts have 31 bits.
+///
+/// # Errors
+/// When it is none, or too large.
+pub fn parse_body_bytes(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    let fits = i32::try_from(bytes).is_ok();
+    fits.then_some(bytes).ok_or_else(|| "value must be less than 2 GiB".to_owned())
+}
+
 /// Cuts a unit off; units count in steps of 1024.
 fn number_and_unit(text: &str) -> (&str, Option<usize>) {
     let text = text.trim();

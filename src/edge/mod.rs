@@ -2,6 +2,7 @@
 //! statements are asked.
 
 pub mod access;
+pub mod body_budget;
 pub mod influxql;
 pub mod query;
 pub mod state;

@@ -1,5 +1,6 @@
 //! What every handler is given.
 
+use crate::edge::body_budget::BodyBudget;
 use actors::cache_keeper::CacheKeeper;
 use actors::catalog::Catalog;
 use actors::ingest::Ingest;
@@ -40,4 +41,6 @@ pub struct ServerState {
     pub clock: Clock,
     /// True once the server stops: writes and queries are refused from then on.
     pub stopping: watch::Receiver<bool>,
+    /// What all bodies may take together.
+    pub bodies: BodyBudget,
 }

@@ -1,39 +1,75 @@
 //! The only reader and decoder of request bodies: capped on the wire, capped when decompressed,
-//! and with a deadline.
+//! within the budget of all bodies, and with a deadline.
 
 use super::failure::Failure;
-use super::limits::{BODY_READ_MS_MAX, GUNZIP_INLINE_BYTES_MAX, GUNZIP_STEP_BYTES};
+use super::limits::{
+    BODY_FIRST_BYTES, BODY_READ_MS_MAX, GUNZIP_INLINE_BYTES_MAX, GUNZIP_STEP_BYTES,
+};
+use crate::edge::body_budget::{HeldBytes, NoRoom};
+use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use flate2::read::MultiGzDecoder;
 use futures::{Stream, StreamExt};
+use protocols::error::ErrorKind;
 use std::fmt::Display;
 use std::io::Read;
+use std::ops::Deref;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Reads and decodes a body of at most `bytes_max` bytes, counted both before and after.
+/// A body, which counts for the budget as long as this lives.
+#[derive(Debug)]
+pub(super) struct Body {
+    pub(super) bytes: Bytes,
+    _held: HeldBytes,
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<NoRoom> for Failure {
+    fn from(_: NoRoom) -> Self {
+        let text = "too many request bodies are on their way, try again later";
+        Self::of_kind(ErrorKind::Overloaded, text)
+    }
+}
+
+/// Reads and decodes a body of no more than the largest size, counted both before and after.
 pub(super) async fn read(
+    state: &ServerState,
     req: &HttpRequest,
     payload: web::Payload,
-    bytes_max: usize,
-) -> Result<Bytes, Failure> {
+) -> Result<Body, Failure> {
+    let (bytes_max, mut held) = (state.max_body_bytes, state.bodies.open());
     let gzipped = is_gzipped(req)?;
     let length = req.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let deadline = Duration::from_millis(BODY_READ_MS_MAX);
-    let body = timeout(deadline, collect(payload, length, bytes_max)).await.map_err(|_| {
+    let collected = collect(payload, length, bytes_max, &mut held);
+    let body = timeout(deadline, collected).await.map_err(|_| {
         Failure::text(StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time")
     })??;
-    match gzipped {
-        false => Ok(body),
-        true if body.len() <= GUNZIP_INLINE_BYTES_MAX => gunzip(&body, bytes_max),
-        true => web::block(move || gunzip(&body, bytes_max))
-            .await
-            .map_err(|error| Failure::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?,
+    if !gzipped {
+        return Ok(Body { bytes: body, _held: held });
     }
+    let is_small = body.len() <= GUNZIP_INLINE_BYTES_MAX;
+    let decode = move || {
+        let bytes = gunzip(&body, bytes_max, &mut held)?;
+        Ok(Body { bytes, _held: held })
+    };
+    if is_small {
+        return decode();
+    }
+    let decoded = web::block(decode).await;
+    decoded.map_err(|error| Failure::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
 }
 
 fn is_gzipped(req: &HttpRequest) -> Result<bool, Failure> {
@@ -63,6 +99,7 @@ async fn collect<E: Display>(
     pieces: impl Stream<Item = Result<Bytes, E>>,
     length: Option<usize>,
     bytes_max: usize,
+    held: &mut HeldBytes,
 ) -> Result<Bytes, Failure> {
     if length.is_some_and(|length| length > bytes_max) {
         return Err(too_large(bytes_max));
@@ -74,15 +111,18 @@ async fn collect<E: Display>(
         let piece = piece.map_err(|error| {
             Failure::bad_request(format!("error reading the request body: {error}"))
         })?;
-        if first.len() + body.len() + piece.len() > bytes_max {
+        let come = first.len() + body.len() + piece.len();
+        if come > bytes_max {
             return Err(too_large(bytes_max));
         }
+        let whole = length.filter(|_| come > BODY_FIRST_BYTES).unwrap_or(come);
+        held.grow_to(whole.max(come)).await?;
         if first.is_empty() && body.is_empty() {
             first = piece;
             continue;
         }
         if body.is_empty() {
-            body.reserve(length.unwrap_or(first.len() + piece.len()));
+            body.reserve(whole.max(come));
             body.extend_from_slice(&std::mem::take(&mut first));
         }
         body.extend_from_slice(&piece);
@@ -92,7 +132,7 @@ async fn collect<E: Display>(
 
 /// Decompresses all members of a gzip stream. Stops at the first byte above the limit, so a small
 /// body that would grow without end costs no more than a large one.
-fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
+fn gunzip(body: &[u8], bytes_max: usize, held: &mut HeldBytes) -> Result<Bytes, Failure> {
     if body.is_empty() {
         return Ok(Bytes::new());
     }
@@ -106,6 +146,7 @@ fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
         let room = if step == 0 {
             beyond.as_mut_slice()
         } else {
+            held.try_grow_to(body.len() + length + step)?;
             decoded.reserve_exact(step);
             decoded.resize(length + step, 0);
             &mut decoded[length..]
@@ -127,11 +168,60 @@ fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::edge::body_budget::BodyBudget;
     use actix_web::ResponseError;
     use actix_web::test::TestRequest;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
+
+    fn budget(bytes_max: usize) -> BodyBudget {
+        BodyBudget::new(bytes_max, Duration::from_millis(1))
+    }
+
+    fn gunzip(body: &[u8], bytes_max: usize) -> Result<Bytes, Failure> {
+        super::gunzip(body, bytes_max, &mut budget(1 << 30).open())
+    }
+
+    async fn collect<E: Display>(
+        pieces: impl Stream<Item = Result<Bytes, E>>,
+        length: Option<usize>,
+        bytes_max: usize,
+    ) -> Result<Bytes, Failure> {
+        super::collect(pieces, length, bytes_max, &mut budget(1 << 30).open()).await
+    }
+
+    /// Reads a body that announces so many bytes and has sent so many, and goes on then.
+    async fn is_let_on(budget: &BodyBudget, announced: usize, sent: usize) -> Option<HeldBytes> {
+        let mut held = budget.open();
+        let piece = futures::stream::iter([Ok::<_, String>(Bytes::from(vec![b'x'; sent]))]);
+        let read = super::collect(piece, Some(announced), 1 << 30, &mut held).await;
+        match read {
+            Ok(_) => Some(held),
+            Err(failure) => {
+                assert_eq!(failure.status_code().as_u16(), 503);
+                None
+            }
+        }
+    }
+
+    #[actix_web::test]
+    async fn bodies_take_no_more_than_their_budget() {
+        let budget = budget(1024 * 1024);
+        // Ten times the budget are announced, and next to nothing is sent.
+        let mut slow = Vec::new();
+        for _ in 0..100 {
+            slow.push(is_let_on(&budget, 100 * 1024, 10).await.expect("it holds a KiB"));
+        }
+        let large = is_let_on(&budget, 900 * 1024, 80 * 1024).await.expect("there is room");
+        assert!(is_let_on(&budget, 100 * 1024, 80 * 1024).await.is_none(), "it is all announced");
+        assert!(is_let_on(&budget, 20 * 1024, 20 * 1024).await.is_some());
+        drop(large);
+        let _large = is_let_on(&budget, 900 * 1024, 80 * 1024).await.expect("it was given back");
+        let small = gzip(&vec![0; 200 * 1024]);
+        let refused = super::gunzip(&small, 1 << 30, &mut budget.open()).unwrap_err();
+        assert_eq!(refused.status_code().as_u16(), 503, "what it becomes counts as well");
+    }
 
     fn gzip(body: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());

@@ -142,5 +142,5 @@ pub(super) async fn read_body<T: serde::de::DeserializeOwned>(
     payload: web::Payload,
 ) -> Result<T, Failure> {
     params::expect_json(req)?;
-    params::from_json(&body::read(req, payload, state.max_body_bytes).await?)
+    params::from_json(&body::read(state, req, payload).await?)
 }

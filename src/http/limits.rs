@@ -5,6 +5,11 @@ pub(super) const BODY_READ_MS_MAX: u64 = 30_000;
 
 /// Compressed bodies up to this size are decompressed by the worker itself, which takes well under
 /// a millisecond; larger ones would keep its other requests waiting.
+/// So much of a body is read before the rest of it is asked for from the budget, as a whole: who
+/// sends slowly, or announces much and sends nothing, holds no more than what has come. Who sends
+/// more than this gets the room for all of it, and so is not left with half of it.
+pub(super) const BODY_FIRST_BYTES: usize = 64 * 1024;
+
 pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Memory for a decompressed body grows in steps of at least this many bytes.

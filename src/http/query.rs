@@ -24,7 +24,7 @@ pub(super) async fn sql_post(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let body = body::read(&req, payload, state.max_body_bytes).await?;
+    let body = body::read(&state, &req, payload).await?;
     run_sql(&state, &req, params::from_json(&body)?).await
 }
 
@@ -42,7 +42,7 @@ pub(super) async fn influxql_post(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let body = body::read(&req, payload, state.max_body_bytes).await?;
+    let body = body::read(&state, &req, payload).await?;
     run_influxql(&state, &req, params::from_json(&body)?).await
 }
 

@@ -1,6 +1,7 @@
 //! The application as clients meet it: routing, headers and access. No actor runs behind it.
 
 use super::app;
+use crate::edge::body_budget::BodyBudget;
 use crate::edge::state::ServerState;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -22,6 +23,7 @@ use std::io::Write;
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
+use std::time::Duration;
 
 const CLUSTER: Uuid = Uuid::from_u128(7);
 const LOCAL: &str = "127.0.0.1:4000";
@@ -75,6 +77,7 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         stopping: watch::channel(stopping).1,
     })
 }
+        bodies: BodyBudget::new(BODY_BYTES_MAX, Duration::ZERO),
 
 async fn send_to(
     state: web::Data<ServerState>,

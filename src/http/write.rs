@@ -131,12 +131,12 @@ async fn write(
         return Ok(Err(WalError::Shutdown.into()));
     }
     let received_at_ns = state.clock.now_ns();
-    let body = body::read(req, payload, state.max_body_bytes).await?;
+    let body = body::read(state, req, payload).await?;
     let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
     let Target { db, precision, accept_partial, makes_empty_database, sync } = target;
     let lines = WriteLines {
         db: db.clone(),
-        body,
+        body: body.bytes.clone(),
         precision,
         accept_partial,
         makes_empty_database,

@@ -10,7 +10,7 @@ use self::object_store::ObjectStoreArgs;
 use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
 use self::storage::StorageArgs;
 use crate::cli::paths::path;
-use crate::config::sizes::parse_bytes;
+use crate::config::sizes::parse_body_bytes;
 use crate::port::tls::TlsVersion;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
@@ -82,7 +82,7 @@ pub struct ServeArgs {
         value_name = "SIZE",
         env = "INFLUXDB3_MAX_HTTP_REQUEST_SIZE",
         default_value_t = protocols::limits::HTTP_BODY_BYTES_MAX,
-        value_parser = parse_bytes,
+        value_parser = parse_body_bytes,
         hide_short_help = true
     )]
     pub max_http_request_size: usize,

@@ -34,7 +34,7 @@ pub(super) async fn post(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let body = body::read(&req, payload, state.max_body_bytes).await?;
+    let body = body::read(&state, &req, payload).await?;
     if req.query_string().is_empty() && body.is_empty() {
         return Err(request::bad("missing query parameters 'db' and 'q'"));
     }
