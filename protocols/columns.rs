@@ -9,8 +9,8 @@ use arrow_array::{
     StringArray, TimestampNanosecondArray, UInt64Array,
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{ArrowError, Field, Schema};
-use std::sync::Arc;
+use arrow_schema::{ArrowError, FieldRef, Schema};
+use std::sync::{Arc, LazyLock};
 
 /// A growing run of bits, least significant first. As validity, 1 means "has a value".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -242,6 +242,9 @@ pub struct Column {
     pub validity: Option<Bits>,
 }
 
+/// One for all batches.
+static TIME_FIELD: LazyLock<FieldRef> = LazyLock::new(|| Arc::new(time_field()));
+
 /// The rows of one table in one request, as columns.
 #[derive(Clone, Debug)]
 pub struct TableRows {
@@ -284,23 +287,21 @@ impl StoredRows {
     /// # Errors
     /// When a column id is not in `schema` with that kind, or when the parts do not fit together.
     pub fn into_arrow(self, schema: &TableSchema) -> Result<RecordBatch, ArrowError> {
-        let mut fields: Vec<Field> = Vec::with_capacity(self.columns.len() + 1);
+        let mut fields: Vec<FieldRef> = Vec::with_capacity(self.columns.len() + 1);
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(self.columns.len() + 1);
         for column in self.columns {
-            let known = schema
-                .columns
-                .iter()
-                .find(|c| c.id == column.id && c.kind == column.data.kind())
-                .ok_or_else(|| {
-                    ArrowError::SchemaError(format!(
-                        "column {} of table {} is not in the catalog with its type",
-                        column.id, schema.name
-                    ))
-                })?;
-            fields.push(known.arrow_field());
+            let known = schema.column_by_id(column.id);
+            let known = known.filter(|(known, _)| known.kind == column.data.kind());
+            let (_, field) = known.ok_or_else(|| {
+                ArrowError::SchemaError(format!(
+                    "column {} of table {} is not in the catalog with its type",
+                    column.id, schema.name
+                ))
+            })?;
+            fields.push(Arc::clone(field));
             arrays.push(column.data.into_arrow(column.validity)?);
         }
-        fields.push(time_field());
+        fields.push(Arc::clone(&TIME_FIELD));
         arrays.push(Arc::new(TimestampNanosecondArray::try_new(self.times.into(), None)?));
         RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
     }

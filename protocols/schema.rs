@@ -3,10 +3,10 @@
 
 use crate::caches::TableCaches;
 use crate::ids::{ColumnId, DbId, TableId};
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// Name of the timestamp column that every table has.
@@ -142,6 +142,8 @@ pub struct TableSchema {
     /// Its caches; none once it was deleted.
     pub caches: Arc<TableCaches>,
     by_name: HashMap<Arc<str>, usize>,
+    /// One for each column: batches share them.
+    fields: Vec<FieldRef>,
     arrow: SchemaRef,
 }
 
@@ -154,11 +156,12 @@ impl TableSchema {
         deletion: Option<Deletion>,
     ) -> Self {
         let by_name = columns.iter().enumerate().map(|(i, c)| (Arc::clone(&c.name), i)).collect();
-        let mut fields: Vec<Field> = columns.iter().map(ColumnSchema::arrow_field).collect();
-        fields.push(time_field());
-        fields.sort_by(|a, b| a.name().cmp(b.name()));
-        let arrow = Arc::new(Schema::new(fields));
-        Self { id, name, columns, deletion, caches: Arc::default(), by_name, arrow }
+        let fields: Vec<FieldRef> = columns.iter().map(|c| Arc::new(c.arrow_field())).collect();
+        let mut sorted = fields.clone();
+        sorted.push(Arc::new(time_field()));
+        sorted.sort_by(|a, b| a.name().cmp(b.name()));
+        let arrow = Arc::new(Schema::new(sorted));
+        Self { id, name, columns, deletion, caches: Arc::default(), by_name, fields, arrow }
     }
 
     /// The same table with these caches.
@@ -174,6 +177,17 @@ impl TableSchema {
     /// The column of that name, if it exists (`time` is not among them).
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.by_name.get(name).and_then(|i| self.columns.get(*i))
+    }
+
+    /// The column of that id and its Arrow field, if it exists.
+    pub fn column_by_id(&self, id: ColumnId) -> Option<(&ColumnSchema, &FieldRef)> {
+        // Ids are given in order, from 0 on.
+        let in_place = self.columns.get(id.0 as usize).filter(|column| column.id == id);
+        let at = match in_place {
+            Some(_) => id.0 as usize,
+            None => self.columns.iter().position(|column| column.id == id)?,
+        };
+        Some((self.columns.get(at)?, self.fields.get(at)?))
     }
 
     /// The tag columns in key order.
@@ -249,9 +263,52 @@ pub struct CatalogSnapshot {
     pub next_db_id: u32,
     /// The id that the next new table gets.
     pub next_table_id: u32,
+    /// What is looked up by id, made when it is first needed.
+    pub index: CatalogIndex,
+}
+
+/// What a snapshot of the catalog has by id. Clones begin without it: what they are a copy of may
+/// be changed.
+#[derive(Debug, Default)]
+pub struct CatalogIndex(OnceLock<ById>);
+
+#[derive(Debug)]
+struct ById {
+    live_tables: usize,
+    tables: HashMap<TableId, (Arc<DatabaseSchema>, Arc<TableSchema>)>,
+}
+
+impl Clone for CatalogIndex {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl CatalogSnapshot {
+    fn by_id(&self) -> &ById {
+        self.index.0.get_or_init(|| {
+            let mut by_id = ById { live_tables: 0, tables: HashMap::new() };
+            for db in self.databases.values() {
+                for table in db.tables.values() {
+                    let is_live = db.deletion.is_none() && table.deletion.is_none();
+                    by_id.live_tables += usize::from(is_live);
+                    by_id.tables.insert(table.id, (Arc::clone(db), Arc::clone(table)));
+                }
+            }
+            by_id
+        })
+    }
+
+    /// The table of that id and its database, deleted ones included.
+    pub fn table_by_id(&self, id: TableId) -> Option<(&Arc<DatabaseSchema>, &Arc<TableSchema>)> {
+        self.by_id().tables.get(&id).map(|(db, table)| (db, table))
+    }
+
+    /// How many live tables the live databases have.
+    pub fn live_table_count(&self) -> usize {
+        self.by_id().live_tables
+    }
+
     /// The live database of that name.
     pub fn database(&self, name: &str) -> Option<&Arc<DatabaseSchema>> {
         self.databases.get(name).filter(|d| d.deletion.is_none())

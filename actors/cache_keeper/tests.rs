@@ -51,6 +51,7 @@ fn catalog() -> CatalogSnapshot {
         gen1_duration_ns: 1,
         next_db_id: 1,
         next_table_id: 1,
+        index: Default::default(),
     }
 }
 

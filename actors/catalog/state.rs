@@ -40,6 +40,7 @@ impl CatalogState {
             gen1_duration_ns: 0,
             next_db_id: 0,
             next_table_id: 0,
+            index: Default::default(),
         };
         Self { snapshot: Arc::new(snapshot), nodes: Arc::default() }
     }
@@ -70,6 +71,7 @@ impl CatalogState {
             return Ok(());
         }
         let catalog = Arc::make_mut(&mut self.snapshot);
+        catalog.index = Default::default(); // it is that of the state before
         if catalog.gen1_duration_ns == 0 && !matches!(change, Change::CreateCatalog { .. }) {
             return unfit("the log does not begin with the creation of the catalog".to_owned());
         }
@@ -178,6 +180,7 @@ impl CatalogState {
             gen1_duration_ns: stored.gen1_duration_ns,
             next_db_id: stored.next_db_id,
             next_table_id: stored.next_table_id,
+            index: Default::default(),
         };
         let nodes = stored.nodes.into_iter().map(|n| (n.node.clone(), n)).collect();
         Self { snapshot: Arc::new(snapshot), nodes: Arc::new(nodes) }

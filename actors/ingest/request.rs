@@ -40,7 +40,7 @@ pub(super) fn parse(
     }
     let live_tables = match config.limits.tables {
         None => 0, // not looked at
-        Some(_) => snapshot.live_databases().iter().map(|db| db.live_tables().len()).sum(),
+        Some(_) => snapshot.live_table_count(),
     };
     let oldest_ns = config.write_window.map(|window| clock::before(lines.received_at_ns, window));
     let options = ParseOptions {

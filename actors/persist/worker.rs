@@ -176,8 +176,7 @@ fn measure_files(log: &IndexLog) {
 
 /// The table of a chunk, unless it is gone or its rows were removed.
 fn live_table(catalog: &CatalogSnapshot, chunk: &FrozenChunk) -> Option<Arc<TableSchema>> {
-    let db = catalog.databases.values().find(|db| db.id == chunk.db)?;
-    let table = db.tables.values().find(|table| table.id == chunk.table)?;
+    let (db, table) = catalog.table_by_id(chunk.table)?;
     let removed = [db.deletion, table.deletion].iter().flatten().any(|d| d.rows_removed);
     (!removed).then(|| Arc::clone(table))
 }

@@ -24,6 +24,8 @@ pub struct Store {
     dropped: HashSet<TableId>,
     applied_sequence: u64,
     held: Held,
+    /// How many files all tables have.
+    files: usize,
     running: Option<Running>,
     /// Number of the last durable snapshot.
     durable_number: u64,
@@ -68,6 +70,7 @@ impl Store {
             dropped: dropped.into_iter().collect(),
             applied_sequence: 0,
             held: Held::default(),
+            files: 0,
             running: None,
             durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),
             durable: files.snapshots.into_iter().collect(),
@@ -173,7 +176,7 @@ impl Store {
         let (Some(running), Some(table)) = (running, self.tables.get_mut(&swap.table)) else {
             return;
         };
-        let before = table.held();
+        let (before, files_before) = (table.held(), table.files.len());
         let next_chunk = swap.chunk_time_ns + self.gen1_duration_ns;
         let wrong = canary::is("swap-wrong-chunk");
         if table.drop_frozen_chunk(if wrong { next_chunk } else { swap.chunk_time_ns }) {
@@ -181,8 +184,9 @@ impl Store {
             swap.files.iter().filter(|_| at_once).for_each(|file| table.files.add(file));
             running.swapped.extend(swap.files);
             self.held.replace(before, table.held());
+            self.files += table.files.len() - files_before;
             self.measure();
-            self.measure_files();
+            self.gauges.files.set(self.files as f64);
         }
     }
 
@@ -247,9 +251,9 @@ impl Store {
         self.gauges.frozen_bytes.set(self.held.frozen_bytes as f64);
     }
 
-    fn measure_files(&self) {
-        let files: usize = self.tables.values().map(|table| table.files.len()).sum();
-        self.gauges.files.set(files as f64);
+    fn measure_files(&mut self) {
+        self.files = self.tables.values().map(|table| table.files.len()).sum();
+        self.gauges.files.set(self.files as f64);
     }
 }
 

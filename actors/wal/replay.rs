@@ -136,8 +136,7 @@ impl Known {
             return Some(format!("table {}", rows.table));
         }
         let schema = self.tables.get(&rows.table)?;
-        let known = |id| schema.columns.iter().any(|column| column.id == id);
-        let column = rows.columns.iter().find(|column| !known(column.id))?;
+        let column = rows.columns.iter().find(|c| schema.column_by_id(c.id).is_none())?;
         Some(format!("column {} of table {}", column.id, schema.name))
     }
 }

@@ -186,6 +186,7 @@ mod tests {
             gen1_duration_ns: 1,
             next_db_id: 1,
             next_table_id: 0,
+            index: Default::default(),
         }
     }
 

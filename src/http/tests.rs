@@ -62,6 +62,7 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         next_table_id: 0,
     };
     let recorder = super::metrics::recorder().unwrap().build_recorder();
+        index: Default::default(),
     web::Data::new(ServerState {
         ingest: MailboxPool::new(vec![mailbox("ingest")]),
         catalog: mailbox("catalog"),

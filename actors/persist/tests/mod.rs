@@ -116,6 +116,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         gen1_duration_ns: GEN1_NS,
         next_db_id: 2,
         next_table_id: 4,
+        index: Default::default(),
     })
 }
 

@@ -101,6 +101,7 @@ impl Fixture {
             gen1_duration_ns: GEN1_NS,
             next_db_id: 2,
             next_table_id: 2,
+            index: Default::default(),
         };
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());

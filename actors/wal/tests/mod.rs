@@ -61,6 +61,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
     })
 }
 
+        index: Default::default(),
 fn write(time: i64, sync: SyncMode) -> AppendRows {
     let rows = StoredRows {
         table: TABLE,

@@ -353,6 +353,7 @@ fn catalog() -> CatalogSnapshot {
         gen1_duration_ns: GEN1_NS,
         next_db_id: 2,
         next_table_id: 4,
+        index: Default::default(),
     }
 }
 
