@@ -26,7 +26,8 @@ use futures::FutureExt;
 use protocols::error::ErrorKind;
 use protocols::messages::caches::ScanTable;
 use protocols::messages::query::{
-    CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError, QueryResult,
+    AnswerProbe, CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError,
+    QueryResult,
     RunStatement, Statement,
 };
 use protocols::messages::{Command, rank};
@@ -359,6 +360,17 @@ impl Receive<CommandAnswered> for Query {
         let phase = if succeeded { Phase::Success } else { Phase::Fail };
         self.log.enter_ended(entered, took, phase);
         reply.answer(());
+    }
+}
+
+impl Receive<AnswerProbe> for Query {
+    fn receive(&mut self, _: AnswerProbe, reply: Responder<AnswerProbe>, _: &mut Cx<'_, Self>) {
+        let runtime = self.runtime.clone();
+        self.runtime.control(async move {
+            if let Err(error) = runtime.run(Width::One, async move { reply.answer(()) }) {
+                tracing::error!(%error, "no thread for a query");
+            }
+        });
     }
 }
 

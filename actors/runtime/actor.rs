@@ -2,6 +2,7 @@
 //! an actix actor that measures, checks deadlines and signals death.
 
 use super::faults;
+use super::guardian::ActorConfig;
 use super::mailbox::{Ask, Mailbox, Responder};
 #[cfg(feature = "simulation")]
 use actix::WrapFuture;
@@ -79,6 +80,8 @@ impl Message for Stop {
 pub(super) struct Hosted<A: Service> {
     inner: A,
     name: String,
+    /// What its metrics are called.
+    label: String,
     mailbox: Mailbox<A>,
     /// Sent when the actor stops in good order; dropped without a word when it panics, because
     /// unwinding drops the actor.
@@ -90,19 +93,33 @@ pub(super) struct Hosted<A: Service> {
 impl<A: Service> Hosted<A> {
     pub(super) fn new(
         inner: A,
-        name: String,
+        config: &ActorConfig,
         mailbox: Mailbox<A>,
         death: oneshot::Sender<()>,
     ) -> Self {
-        let wait_seconds = metrics::histogram!("actor_wait_seconds", "actor" => name.clone());
+        let label = config.label().to_owned();
+        let wait_seconds = metrics::histogram!("actor_wait_seconds", "actor" => label.clone());
         Self {
             inner,
-            name,
+            name: config.name.clone(),
+            label,
             mailbox,
             death: Some(death),
             handle_seconds: HashMap::new(),
             wait_seconds,
         }
+    }
+
+    /// Counts a message that was handled.
+    fn handled(&mut self, message: &'static str, begun: Instant) {
+        let (time, label) = (begun.elapsed(), &self.label);
+        self.mailbox.vitals().handled_in(time);
+        let histogram = self.handle_seconds.entry(message).or_insert_with(|| {
+            metrics::histogram!(
+                "actor_handle_seconds", "actor" => label.clone(), "message" => message
+            )
+        });
+        histogram.record(time.as_secs_f64());
     }
 }
 
@@ -124,6 +141,7 @@ impl<A: Receive<M>, M: Command> Handler<Ask<M>> for Hosted<A> {
         let begun = Instant::now();
         self.wait_seconds.record(begun.saturating_duration_since(ask.queued_at).as_secs_f64());
         if ask.deadline.is_some_and(|d| d < begun) {
+            self.mailbox.count_expired();
             return; // the asker has its answer already
         }
         faults::plant_panic(&self.name, M::NAME);
@@ -134,16 +152,7 @@ impl<A: Receive<M>, M: Command> Handler<Ask<M>> for Hosted<A> {
         let (message, reply) = ask.into_parts();
         let mut cx = Cx { context, mailbox: &self.mailbox };
         self.inner.receive(message, reply, &mut cx);
-        self.mailbox.vitals().handled_in(begun.elapsed());
-        let name = &self.name;
-        self.handle_seconds
-            .entry(M::NAME)
-            .or_insert_with(|| {
-                metrics::histogram!(
-                    "actor_handle_seconds", "actor" => name.clone(), "message" => M::NAME
-                )
-            })
-            .record(begun.elapsed().as_secs_f64());
+        self.handled(M::NAME, begun);
     }
 }
 
@@ -154,16 +163,7 @@ impl<A: Service> Handler<Resume<A>> for Hosted<A> {
         let begun = Instant::now();
         let mut cx = Cx { context, mailbox: &self.mailbox };
         step(&mut self.inner, &mut cx);
-        self.mailbox.vitals().handled_in(begun.elapsed());
-        let name = &self.name;
-        self.handle_seconds
-            .entry("Resume")
-            .or_insert_with(|| {
-                metrics::histogram!(
-                    "actor_handle_seconds", "actor" => name.clone(), "message" => "Resume"
-                )
-            })
-            .record(begun.elapsed().as_secs_f64());
+        self.handled("Resume", begun);
     }
 }
 

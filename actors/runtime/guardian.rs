@@ -12,7 +12,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 /// Process exit code when going on could lose data (sysexits `EX_SOFTWARE`).
@@ -38,6 +39,14 @@ pub struct ActorConfig {
     pub bytes_max: usize,
     /// What happens when the actor cannot be kept alive: true ends the process.
     pub vital: bool,
+}
+
+impl ActorConfig {
+    /// What its metrics are called. Actors that are not vital may come and go: those of one kind
+    /// share their series, of which there would be ever more otherwise.
+    pub(super) fn label(&self) -> &str {
+        if self.vital { &self.name } else { self.kind }
+    }
 }
 
 /// Builds the actor's state, from durable state if it has any. Called at birth and after a death.
@@ -106,19 +115,15 @@ impl Guardian {
         let death = start(&home, &config, &mailbox, factory().await?).await?;
         self.roster.enter(mailbox.vitals());
         self.news(&config, mailbox.vitals(), LifeEvent::Started);
-        let (ended, on_end) = oneshot::channel();
-        let stop = {
-            let mailbox = mailbox.clone();
-            Box::new(move || mailbox.stop())
-        };
         let name = config.name.clone();
-        actix_rt::spawn(self.clone().watch(home, config, mailbox, factory, death, ended));
-        Ok(Birth { name, stop, on_end })
+        let end = Arc::new(Notify::new());
+        let watch = self.clone().watch(home, config, mailbox, factory, death, Arc::clone(&end));
+        Ok(Birth { name, end, ended: actix_rt::spawn(watch) })
     }
 
     /// The mailbox of an actor to be born.
     pub fn mailbox<A: Service>(config: &ActorConfig) -> Mailbox<A> {
-        Mailbox::new(config.kind, &config.name, config.messages_max, config.bytes_max)
+        Mailbox::new(config)
     }
 
     async fn watch<A: Service>(
@@ -128,11 +133,24 @@ impl Guardian {
         mailbox: Mailbox<A>,
         factory: Factory<A>,
         mut death: oneshot::Receiver<()>,
-        ended: oneshot::Sender<()>,
+        end: Arc<Notify>,
     ) {
-        let restarts = metrics::counter!("actor_restarts_total", "actor" => config.name.clone());
+        let label = config.label().to_owned();
+        let restarts = metrics::counter!("actor_restarts_total", "actor" => label);
         let mut deaths: VecDeque<Instant> = VecDeque::new();
-        while death.await.is_err() {
+        loop {
+            let died = tokio::select! {
+                biased;
+                died = &mut death => died.is_err(),
+                () = end.notified() => {
+                    mailbox.stop();
+                    (&mut death).await.ok();
+                    false
+                }
+            };
+            if !died {
+                break;
+            }
             mailbox.connect(None);
             restarts.increment(1);
             tracing::error!(actor = config.name, "actor panicked, rebuilding it");
@@ -146,7 +164,8 @@ impl Guardian {
                         let reason = format!("actor {} could not be kept alive", config.name);
                         self.fatal.raise(EXIT_UNSAFE, reason);
                     }
-                    return;
+                    end.notified().await;
+                    break;
                 }
             }
             self.news(&config, mailbox.vitals(), LifeEvent::Rebuilt);
@@ -154,7 +173,7 @@ impl Guardian {
         mailbox.connect(None);
         home.leave();
         self.news(&config, mailbox.vitals(), LifeEvent::Stopped);
-        ended.send(()).ok();
+        self.roster.leave(mailbox.vitals());
     }
 
     /// Tries until the actor runs again, or gives up.
@@ -192,12 +211,15 @@ impl Guardian {
     }
 
     fn news(&self, config: &ActorConfig, vitals: &Vitals, event: LifeEvent) {
+        let was_up = vitals.state() == "running";
         vitals.note(event);
-        let up = matches!(event, LifeEvent::Started | LifeEvent::Rebuilt);
-        metrics::gauge!("actor_up", "actor" => config.name.clone()).set(f64::from(u8::from(up)));
+        let up = vitals.state() == "running";
+        metrics::gauge!("actor_up", "actor" => config.label().to_owned())
+            .increment(f64::from(i8::from(up) - i8::from(was_up)));
         if let Some(supervisor) = &self.supervisor {
             // News that finds no room is in the log and in the metrics all the same.
-            supervisor.tell(ActorNews { actor: config.name.clone(), event });
+            let (actor, vital) = (config.name.clone(), config.vital);
+            supervisor.tell(ActorNews { actor, vital, event });
         }
     }
 }
@@ -280,15 +302,21 @@ impl SharedThreads {
 /// A running actor, for the one who ends it.
 pub struct Birth {
     name: String,
-    stop: Box<dyn Fn() + Send>,
-    on_end: oneshot::Receiver<()>,
+    end: Arc<Notify>,
+    ended: JoinHandle<()>,
 }
 
 impl Birth {
-    /// Ends the actor in good order and waits for it, at most two seconds.
+    /// Ends the actor in good order, without waiting for it.
+    pub fn stop(&self) {
+        self.end.notify_one();
+    }
+
+    /// Ends the actor in good order and waits for it, at most two seconds. One that is being
+    /// rebuilt ends after that.
     pub async fn end(self) {
-        (self.stop)();
-        if tokio::time::timeout(Duration::from_secs(2), self.on_end).await.is_err() {
+        self.stop();
+        if tokio::time::timeout(Duration::from_secs(2), self.ended).await.is_err() {
             tracing::warn!(actor = self.name, "actor did not stop in time");
         }
     }
@@ -302,7 +330,7 @@ async fn start<A: Service>(
 ) -> anyhow::Result<oneshot::Receiver<()>> {
     let (death, on_death) = oneshot::channel();
     let (started, on_start) = oneshot::channel();
-    let hosted = Hosted::new(actor, config.name.clone(), mailbox.clone(), death);
+    let hosted = Hosted::new(actor, config, mailbox.clone(), death);
     let spawned = home.run(move || {
         started.send(hosted.start()).ok();
     });

@@ -1,6 +1,7 @@
 //! A mailbox bounded by messages and by bytes, whose asks have deadlines and always end.
 
 use super::actor::{Hosted, Receive, Service, Stop};
+use super::guardian::ActorConfig;
 use super::vitals::Vitals;
 use actix::{Addr, Message};
 use arc_swap::ArcSwapOption;
@@ -10,8 +11,11 @@ use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use protocols::messages::{Command, rank};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
+
+/// Control messages that a mailbox has room for beside its others.
+const CONTROL_MESSAGES_MAX: usize = 64;
 
 /// Why an ask got no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,7 +45,8 @@ impl AskError {
 /// Room in a mailbox. Given back when the message was answered or dropped.
 struct Permit {
     _message: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    /// Control messages are counted by their number alone.
+    _bytes: Option<OwnedSemaphorePermit>,
     depth: Gauge,
 }
 
@@ -79,6 +84,11 @@ pub struct Responder<M: Command> {
 impl<M: Command> Responder<M> {
     /// Answers. An asker that has gone away is no error.
     pub fn answer(mut self, reply: M::Reply) {
+        self.answer_early(reply);
+    }
+
+    /// Answers while the message still takes its room in the mailbox: until this is dropped.
+    pub fn answer_early(&mut self, reply: M::Reply) {
         if let Some(sender) = self.sender.take() {
             sender.send(reply).ok();
         }
@@ -133,9 +143,13 @@ struct Inner<A: Service> {
     /// Has the permits.
     vitals: Arc<Vitals>,
     bytes_max: usize,
+    /// Room for control messages.
+    control: Arc<Semaphore>,
     depth: Gauge,
     handled: Counter,
     refused: Counter,
+    /// Asks whose time was over before their turn came.
+    expired: Counter,
 }
 
 /// The address of an actor that stays valid while the actor is rebuilt.
@@ -155,29 +169,30 @@ impl<A: Service> std::fmt::Debug for Mailbox<A> {
 
 impl<A: Service> Mailbox<A> {
     /// A mailbox that nobody reads yet.
-    pub(super) fn new(
-        kind: &'static str,
-        name: &str,
-        messages_max: usize,
-        bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(config: &ActorConfig) -> Self {
+        let (kind, bytes_max, messages_max) = (config.kind, config.bytes_max, config.messages_max);
+        let label = config.label().to_owned();
+        metrics::gauge!("actor_mailbox_capacity", "actor" => label.clone())
+            .set(messages_max as f64);
         // A semaphore counts in u32 for one acquire, so bytes are counted in KiB.
-        let name = name.to_owned();
-        metrics::gauge!("actor_mailbox_capacity", "actor" => name.clone()).set(messages_max as f64);
+        let kib_max = kib(bytes_max) as usize;
+        let refused = |reason| metrics::counter!("actor_refused_total", "actor" => label.clone(), "reason" => reason);
         Self(Arc::new(Inner {
             kind,
             address: ArcSwapOption::empty(),
-            vitals: Arc::new(Vitals::new(
-                kind,
-                name.clone(),
-                messages_max,
-                kib(bytes_max) as usize,
-            )),
+            vitals: Arc::new(Vitals::new(kind, config.name.clone(), messages_max, kib_max)),
             bytes_max,
-            depth: metrics::gauge!("actor_mailbox_messages", "actor" => name.clone()),
-            handled: metrics::counter!("actor_messages_total", "actor" => name.clone()),
-            refused: metrics::counter!("actor_refused_total", "actor" => name, "reason" => "full"),
+            control: Arc::new(Semaphore::new(CONTROL_MESSAGES_MAX)),
+            depth: metrics::gauge!("actor_mailbox_messages", "actor" => label.clone()),
+            handled: metrics::counter!("actor_messages_total", "actor" => label.clone()),
+            refused: refused("full"),
+            expired: refused("expired"),
         }))
+    }
+
+    /// Counts an ask whose time was over before its turn came.
+    pub(super) fn count_expired(&self) {
+        self.0.expired.increment(1);
     }
 
     /// How the actor behind it is.
@@ -196,20 +211,28 @@ impl<A: Service> Mailbox<A> {
     }
 
     /// Room for a message, if there is some now.
-    fn permit(&self, cost_bytes: usize) -> Option<Permit> {
+    fn permit<M: Command>(&self, message: &M) -> Option<Permit> {
+        if M::IS_CONTROL {
+            let control = Arc::clone(&self.0.control).try_acquire_owned().ok()?;
+            return Some(self.count(control, None));
+        }
+        let cost = self.cost(message.cost_bytes());
         let message = Arc::clone(&self.0.vitals.messages).try_acquire_owned().ok()?;
-        let bytes =
-            Arc::clone(&self.0.vitals.kib).try_acquire_many_owned(self.cost(cost_bytes)).ok()?;
-        Some(self.count(message, bytes))
+        let bytes = Arc::clone(&self.0.vitals.kib).try_acquire_many_owned(cost).ok()?;
+        Some(self.count(message, Some(bytes)))
     }
 
     /// Room for a message, waited for until `until`.
-    async fn permit_until(&self, cost_bytes: usize, until: Instant) -> Option<Permit> {
+    async fn permit_until<M: Command>(&self, message: &M, until: Instant) -> Option<Permit> {
+        let cost = self.cost(message.cost_bytes());
         let both = async {
+            if M::IS_CONTROL {
+                let control = Arc::clone(&self.0.control).acquire_owned().await.ok()?;
+                return Some(self.count(control, None));
+            }
             let message = Arc::clone(&self.0.vitals.messages).acquire_owned().await.ok()?;
-            let bytes = Arc::clone(&self.0.vitals.kib).acquire_many_owned(self.cost(cost_bytes));
-            let bytes = bytes.await.ok()?;
-            Some(self.count(message, bytes))
+            let bytes = Arc::clone(&self.0.vitals.kib).acquire_many_owned(cost).await.ok()?;
+            Some(self.count(message, Some(bytes)))
         };
         timeout_at(until, both).await.ok().flatten()
     }
@@ -219,7 +242,7 @@ impl<A: Service> Mailbox<A> {
         kib(cost_bytes.min(self.0.bytes_max))
     }
 
-    fn count(&self, message: OwnedSemaphorePermit, bytes: OwnedSemaphorePermit) -> Permit {
+    fn count(&self, message: OwnedSemaphorePermit, bytes: Option<OwnedSemaphorePermit>) -> Permit {
         self.0.depth.increment(1.0);
         Permit { _message: message, _bytes: bytes, depth: self.0.depth.clone() }
     }
@@ -255,7 +278,7 @@ impl<A: Service> Mailbox<A> {
         A: Receive<M>,
     {
         const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
-        let Some(permit) = self.permit(message.cost_bytes()) else {
+        let Some(permit) = self.permit(&message) else {
             self.0.refused.increment(1);
             return Err(AskError::Full(self.0.kind));
         };
@@ -276,7 +299,7 @@ impl<A: Service> Mailbox<A> {
         A: Receive<M>,
     {
         const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
-        let Some(permit) = self.permit(message.cost_bytes()) else {
+        let Some(permit) = self.permit(&message) else {
             self.0.refused.increment(1);
             return Err(AskError::Full(self.0.kind));
         };
@@ -298,7 +321,7 @@ impl<A: Service> Mailbox<A> {
     {
         const { assert!(rank::EDGE > A::RANK) };
         let until = deadline.min(Instant::now() + Duration::from_millis(ADMISSION_WAIT_MS_MAX));
-        let Some(permit) = self.permit_until(message.cost_bytes(), until).await else {
+        let Some(permit) = self.permit_until(&message, until).await else {
             self.0.refused.increment(1);
             return Err(AskError::Full(self.0.kind));
         };
@@ -323,7 +346,7 @@ impl<A: Service> Mailbox<A> {
     where
         A: Receive<M>,
     {
-        match self.permit(message.cost_bytes()) {
+        match self.permit(&message) {
             Some(permit) => self.send(message, permit, None).is_ok(),
             None => {
                 self.0.refused.increment(1);

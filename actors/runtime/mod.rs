@@ -18,6 +18,7 @@ pub mod mailbox_pool;
 pub mod objects;
 pub mod pools;
 pub mod published;
+pub mod pulse;
 pub mod random;
 #[cfg(feature = "simulation")]
 pub mod simulated;

@@ -85,11 +85,18 @@ pub struct Vitals {
     handled: AtomicU64,
     handling: Histogram,
     restarts: AtomicU64,
-    state: AtomicU8,
+    /// What happened last, as a number.
+    last: AtomicU8,
 }
 
-/// Codes of the states.
-const STATES: [&str; 4] = ["running", "rebuilding", "failed", "stopped"];
+/// What can happen, by its number.
+const EVENTS: [LifeEvent; 5] = [
+    LifeEvent::Started,
+    LifeEvent::Died,
+    LifeEvent::Rebuilt,
+    LifeEvent::Failed,
+    LifeEvent::Stopped,
+];
 
 impl Vitals {
     pub(super) fn new(
@@ -108,7 +115,7 @@ impl Vitals {
             handled: AtomicU64::new(0),
             handling: Histogram::default(),
             restarts: AtomicU64::new(0),
-            state: AtomicU8::new(3),
+            last: AtomicU8::new(LifeEvent::Stopped as u8),
         }
     }
 
@@ -120,13 +127,7 @@ impl Vitals {
 
     /// Notes what happened to the actor.
     pub(super) fn note(&self, event: LifeEvent) {
-        let state = match event {
-            LifeEvent::Started | LifeEvent::Rebuilt => 0,
-            LifeEvent::Died => 1,
-            LifeEvent::Failed => 2,
-            LifeEvent::Stopped => 3,
-        };
-        self.state.store(state, Ordering::Relaxed);
+        self.last.store(event as u8, Ordering::Relaxed);
         if event == LifeEvent::Rebuilt {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
@@ -134,7 +135,8 @@ impl Vitals {
 
     /// `running`, `rebuilding`, `failed` or `stopped`.
     pub fn state(&self) -> &'static str {
-        STATES[usize::from(self.state.load(Ordering::Relaxed)).min(STATES.len() - 1)]
+        let last = usize::from(self.last.load(Ordering::Relaxed));
+        EVENTS.get(last).copied().unwrap_or(LifeEvent::Stopped).state()
     }
 
     /// How often it was rebuilt.
@@ -175,6 +177,13 @@ impl Roster {
                 all.iter().filter(|v| v.name != vitals.name).map(Arc::clone).collect();
             all.push(Arc::clone(vitals));
             all
+        });
+    }
+
+    /// Forgets an actor that has ended.
+    pub(super) fn leave(&self, vitals: &Arc<Vitals>) {
+        self.0.rcu(|all| {
+            all.iter().filter(|v| !Arc::ptr_eq(v, vitals)).map(Arc::clone).collect::<Vec<_>>()
         });
     }
 

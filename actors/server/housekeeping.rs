@@ -1,13 +1,17 @@
 //! Regular work between actors that may not wait for each other: deleted tables lose their rows
-//! once the catalog says that their time has come.
+//! once the catalog says that their time has come, and the threads of queries are asked whether
+//! they answer.
 
 use crate::catalog::{Catalog, removed_tables};
+use crate::query::Query;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
+use crate::runtime::pulse::Pulse;
 use crate::store::StoreShards;
 use protocols::ids::TableId;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::catalog::SweepDeleted;
+use protocols::messages::query::AnswerProbe;
 use protocols::messages::store::DropTables;
 use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeSet;
@@ -17,13 +21,18 @@ use tokio::time::Instant;
 /// How long the rows of a table outlive their time at most.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How often the threads of queries are asked whether they answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause before they are asked again when nobody takes the question.
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
+
 /// Ends the work when dropped.
 #[derive(Debug)]
-pub(super) struct Housekeeping(tokio::task::JoinHandle<()>);
+pub(super) struct Housekeeping(Vec<tokio::task::JoinHandle<()>>);
 
 impl Drop for Housekeeping {
     fn drop(&mut self) {
-        self.0.abort();
+        self.0.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
@@ -35,7 +44,25 @@ impl Housekeeping {
         snapshot: Published<CatalogSnapshot>,
         stores: StoreShards,
     ) -> Self {
-        Self(actix_rt::spawn(sweep(catalog, snapshot, stores)))
+        Self(vec![actix_rt::spawn(sweep(catalog, snapshot, stores))])
+    }
+
+    /// Has `pulse` tell whether the threads of queries answer.
+    #[expect(clippy::disallowed_methods, reason = "the handle watches the task")]
+    pub(super) fn watch_queries(&mut self, query: Mailbox<Query>, pulse: Pulse) {
+        self.0.push(actix_rt::spawn(probe(query, pulse)));
+    }
+}
+
+async fn probe(query: Mailbox<Query>, pulse: Pulse) {
+    loop {
+        tokio::time::sleep(PROBE_INTERVAL).await;
+        pulse.begins();
+        while query.ask_from_edge(AnswerProbe, deadline()).await.is_err() {
+            tokio::time::sleep(PROBE_PAUSE).await;
+        }
+        pulse.goes_on();
+        pulse.rests();
     }
 }
 

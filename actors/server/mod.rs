@@ -24,6 +24,7 @@ use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
 use crate::runtime::objects::Objects;
 use crate::runtime::published::{Published, Publisher};
+use crate::runtime::pulse::Pulse;
 use crate::runtime::ticker::{self, Ticker};
 use crate::supervisor::Supervisor;
 use crate::wal::{Owner, Wal};
@@ -54,6 +55,19 @@ pub struct Addresses {
     pub query: Mailbox<Query>,
     /// Knows which actors live.
     pub supervisor: Mailbox<Supervisor>,
+    /// Whether writes and queries get on.
+    pub pulses: Pulses,
+    /// The caches that run.
+    pub running_caches: CacheDirectory,
+}
+
+/// Whether the parts of a server that has work get on with it.
+#[derive(Clone, Debug, Default)]
+pub struct Pulses {
+    /// Groups of writes become durable and visible.
+    pub wal: Pulse,
+    /// The threads of queries answer. Only where [`Server::watch_queries`] was called.
+    pub queries: Pulse,
 }
 
 /// All actors of a running server. What is dropped is not ended in good order: see [`end`].
@@ -89,6 +103,7 @@ struct Start<'a> {
     births: Vec<Birth>,
     /// The caches that run.
     caches: CacheDirectory,
+    pulses: Pulses,
 }
 
 impl Server {
@@ -111,9 +126,16 @@ impl Server {
         let index = Arc::new(index.index().clone());
         let (directory, caches) = Published::new(Arc::default());
         let guardian = Guardian::new(fatal.clone());
-        let births = Vec::new();
-        let start = Start { config, objects, owner, index, clock, fatal, guardian, births, caches };
+        let (births, pulses) = (Vec::new(), Pulses::default());
+        let start =
+            Start { config, objects, owner, index, clock, fatal, guardian, births, caches, pulses };
         start.all(directory).await
+    }
+
+    /// Has the threads of queries tell regularly that they answer.
+    pub fn watch_queries(&mut self) {
+        let (query, pulses) = (self.addresses.query.clone(), &self.addresses.pulses);
+        self.housekeeping.watch_queries(query, pulses.queries.clone());
     }
 
     /// Takes no more writes, and waits until all that were taken are durable and visible. False if
@@ -169,7 +191,15 @@ impl Start<'_> {
         }
         let housekeeping = Housekeeping::start(catalog.clone(), snapshot.clone(), stores);
         Ok(Server {
-            addresses: Addresses { ingest, catalog, snapshot, query, supervisor },
+            addresses: Addresses {
+                ingest,
+                catalog,
+                snapshot,
+                query,
+                supervisor,
+                pulses: self.pulses,
+                running_caches: self.caches,
+            },
             wal,
             persist,
             guardian: self.guardian,

@@ -13,7 +13,8 @@
 //! Nothing: it asks nobody.
 //!
 //! ## Invariants
-//! A name is in the registry from its actor's first start until the process ends.
+//! A name is in the registry from its actor's first start until the actor was ended in good order:
+//! one that was given up stays until then.
 //!
 //! ## On failure
 //! Rebuilt empty; actors show up again with their next news.
@@ -27,7 +28,15 @@ use std::collections::BTreeMap;
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Supervisor {
-    actors: BTreeMap<String, (LifeEvent, u64)>,
+    actors: BTreeMap<String, Known>,
+}
+
+/// What is known of an actor.
+#[derive(Debug)]
+struct Known {
+    vital: bool,
+    event: LifeEvent,
+    restarts: u64,
 }
 
 impl Service for Supervisor {
@@ -36,24 +45,25 @@ impl Service for Supervisor {
 
 impl Receive<ActorNews> for Supervisor {
     fn receive(&mut self, news: ActorNews, reply: Responder<ActorNews>, _: &mut Cx<'_, Self>) {
-        let entry = self.actors.entry(news.actor).or_insert((news.event, 0));
-        entry.0 = news.event;
-        entry.1 += u64::from(news.event == LifeEvent::Rebuilt);
+        let ActorNews { actor, vital, event } = news;
+        if event == LifeEvent::Stopped {
+            self.actors.remove(&actor);
+        } else {
+            let known = self.actors.entry(actor).or_insert(Known { vital, event, restarts: 0 });
+            known.event = event;
+            known.restarts += u64::from(event == LifeEvent::Rebuilt);
+        }
         reply.answer(());
     }
 }
 
 impl Receive<ListActors> for Supervisor {
     fn receive(&mut self, _: ListActors, reply: Responder<ListActors>, _: &mut Cx<'_, Self>) {
-        let status = |(name, (event, restarts)): (&String, &(LifeEvent, u64))| ActorStatus {
+        let status = |(name, known): (&String, &Known)| ActorStatus {
             actor: name.clone(),
-            state: match event {
-                LifeEvent::Started | LifeEvent::Rebuilt => "running",
-                LifeEvent::Died => "rebuilding",
-                LifeEvent::Failed => "failed",
-                LifeEvent::Stopped => "stopped",
-            },
-            restarts: *restarts,
+            vital: known.vital,
+            state: known.event.state(),
+            restarts: known.restarts,
         };
         reply.answer(self.actors.iter().map(status).collect());
     }

@@ -1,4 +1,4 @@
-//! The answer of `/health` to clients that ask for JSON, as version 2 gives it.
+//! The answer of `/health` and `/ready` to clients that ask for JSON, as version 2 gives it.
 
 use serde::Serialize;
 
@@ -11,20 +11,19 @@ pub struct HealthBody<'a> {
     pub message: &'a str,
     /// `pass` or `fail`.
     pub status: &'a str,
-    /// Parts of the service that are told one by one: none.
-    pub checks: [(); 0],
+    /// How its parts are.
+    pub checks: Vec<HealthCheck>,
     /// Its version.
     pub version: &'a str,
 }
 
-impl<'a> HealthBody<'a> {
-    /// What is said of a server that does its work.
-    pub fn pass(version: &'a str) -> Self {
-        Self { status: "pass", ..Self::fail("ready for queries and writes", version) }
-    }
-
-    /// What is said of one that does not, and why.
-    pub fn fail(message: &'a str, version: &'a str) -> Self {
-        Self { name: "influxdb", message, status: "fail", checks: [], version }
-    }
+/// How a part of the server is.
+#[derive(Debug, Serialize)]
+pub struct HealthCheck {
+    /// Which part.
+    pub name: &'static str,
+    /// How it is, for people.
+    pub message: String,
+    /// `pass` or `fail`.
+    pub status: &'static str,
 }

@@ -22,6 +22,9 @@ pub trait Command: Debug + Send + 'static {
     type Reply: Send + 'static;
     /// Name in metrics and logs.
     const NAME: &'static str;
+    /// Messages of the server's own regular work, without which an actor that is full would stay
+    /// so: they have room of their own in its mailbox. Few of them are under way at a time.
+    const IS_CONTROL: bool = false;
     /// How much of the mailbox's byte budget the message takes while it waits.
     fn cost_bytes(&self) -> usize {
         256

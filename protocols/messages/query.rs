@@ -166,6 +166,16 @@ impl Command for CommandAnswered {
     }
 }
 
+/// Asks whether queries are answered: the answer takes the way of a query, through the actor and
+/// the threads that look after queries to those that run them. Sent by housekeeping.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerProbe;
+
+impl Command for AnswerProbe {
+    type Reply = ();
+    const NAME: &'static str = "AnswerProbe";
+}
+
 /// The rows of a running query. Dropping it cancels the query.
 pub struct QueryResult {
     /// Columns of the result.

@@ -18,11 +18,25 @@ pub enum LifeEvent {
     Stopped,
 }
 
+impl LifeEvent {
+    /// How the actor is from then on.
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Started | Self::Rebuilt => "running",
+            Self::Died => "rebuilding",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// News of an actor. Sent by its guardian.
 #[derive(Clone, Debug)]
 pub struct ActorNews {
     /// Name of the actor, for example `store-1`.
     pub actor: String,
+    /// The server does not go on without it.
+    pub vital: bool,
     /// What happened.
     pub event: LifeEvent,
 }
@@ -32,7 +46,7 @@ impl Command for ActorNews {
     const NAME: &'static str = "ActorNews";
 }
 
-/// Asks for the state of every actor.
+/// Asks for the state of every actor that was born and has not been ended.
 #[derive(Clone, Copy, Debug)]
 pub struct ListActors;
 
@@ -46,7 +60,9 @@ impl Command for ListActors {
 pub struct ActorStatus {
     /// Its name.
     pub actor: String,
-    /// `running`, `rebuilding`, `failed` or `stopped`.
+    /// The server does not go on without it.
+    pub vital: bool,
+    /// `running`, `rebuilding` or `failed`.
     pub state: &'static str,
     /// How often it was rebuilt.
     pub restarts: u64,

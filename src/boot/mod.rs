@@ -8,6 +8,7 @@ pub use options::given;
 use crate::config::Config;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::state::ServerState;
+use crate::edge::write_counts::WriteCounts;
 use actix_web::web;
 use actors::runtime::clock::Clock;
 use actors::runtime::fatal::Fatal;
@@ -15,10 +16,10 @@ use actors::runtime::objects::Objects;
 use actors::runtime::objects::options::StoreOptions;
 use actors::server::Server;
 use metrics_exporter_prometheus::PrometheusHandle;
-use spill::SpillDirectory;
 use protocols::limits::ADMISSION_WAIT_MS_MAX;
-use tokio::sync::watch;
+use spill::SpillDirectory;
 use std::time::Duration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A running server, but for its sockets.
@@ -52,6 +53,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     let spilled = SpillDirectory::prepare(config.server.query_spill.as_ref())?;
     let mut server = Server::start(&config.server, objects, clock.clone(), fatal.clone()).await?;
     let caches = server.start_caches(config.caches).await?;
+    server.watch_queries();
 
     let (stopping, on_stop) = watch::channel(false);
     let addresses = server.addresses.clone();
@@ -62,16 +64,19 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         caches,
         query: addresses.query,
         supervisor: addresses.supervisor,
+        pulses: addresses.pulses,
+        running_caches: addresses.running_caches,
+        writes: WriteCounts::default(),
         metrics,
         max_body_bytes: config.body_bytes_max,
+        bodies: BodyBudget::new(
+            config.bodies_bytes_max,
+            Duration::from_millis(ADMISSION_WAIT_MS_MAX),
+        ),
         without_auth: config.without_auth,
         process_id: Uuid::new_v4(),
         clock,
         stopping: on_stop,
     });
-        bodies: BodyBudget::new(
-            config.bodies_bytes_max,
-            Duration::from_millis(ADMISSION_WAIT_MS_MAX),
-        ),
     Ok(Booted { state, server, fatal, stopping, spilled })
 }

@@ -6,3 +6,4 @@ pub mod body_budget;
 pub mod influxql;
 pub mod query;
 pub mod state;
+pub mod write_counts;

@@ -1,7 +1,9 @@
 //! What every handler is given.
 
 use crate::edge::body_budget::BodyBudget;
+use crate::edge::write_counts::WriteCounts;
 use actors::cache_keeper::CacheKeeper;
+use actors::cache_kit::CacheDirectory;
 use actors::catalog::Catalog;
 use actors::ingest::Ingest;
 use actors::query::Query;
@@ -9,6 +11,7 @@ use actors::runtime::clock::Clock;
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
+use actors::server::Pulses;
 use actors::supervisor::Supervisor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::schema::CatalogSnapshot;
@@ -29,10 +32,18 @@ pub struct ServerState {
     pub query: Mailbox<Query>,
     /// Knows how the actors are.
     pub supervisor: Mailbox<Supervisor>,
+    /// Whether writes and queries get on.
+    pub pulses: Pulses,
+    /// The caches that run.
+    pub running_caches: CacheDirectory,
+    /// What was written to each database.
+    pub writes: WriteCounts,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Largest request body, on the wire and decompressed.
     pub max_body_bytes: usize,
+    /// What all bodies may take together.
+    pub bodies: BodyBudget,
     /// Serve everybody.
     pub without_auth: bool,
     /// Changes with each start.
@@ -41,6 +52,4 @@ pub struct ServerState {
     pub clock: Clock,
     /// True once the server stops: writes and queries are refused from then on.
     pub stopping: watch::Receiver<bool>,
-    /// What all bodies may take together.
-    pub bodies: BodyBudget,
 }

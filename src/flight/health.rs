@@ -2,7 +2,7 @@
 
 use super::{Messages, access};
 use crate::edge::state::ServerState;
-use crate::http::health::is_healthy;
+use crate::http::health::is_ready;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http_body::Body;
@@ -94,7 +94,7 @@ async fn status(state: &ServerState, service: &str) -> ServingStatus {
     if !SERVICES.contains(&service) {
         return ServingStatus::ServiceUnknown;
     }
-    match is_healthy(state).await {
+    match is_ready(state).await {
         true => ServingStatus::Serving,
         false => ServingStatus::NotServing,
     }

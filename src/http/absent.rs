@@ -33,7 +33,6 @@ const ABSENT: &[(&str, Reader, &str)] = &[
     ("/api/v3/configure/token/", Reader::Json, TOKENS),
     ("/api/v3/test/telemetry_snapshot", Reader::Json, "no telemetry is collected"),
     ("/debug/pprof/", Reader::Json, "profiles are not offered; see /metrics"),
-    ("/ready", Reader::Json, "there is no such check; see /health"),
     ("/api/v2/query", Reader::V2, FLUX),
     ("/api/v2/query/", Reader::V2, FLUX),
     ("/api/v2/delete", Reader::V2, "single points cannot be deleted"),

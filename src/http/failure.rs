@@ -1,14 +1,12 @@
 //! Why a request is refused, in the forms that the API has for it.
 
 use super::absent;
-use crate::version::COMPAT_VERSION;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use actors::runtime::mailbox::AskError;
 use protocols::error::ErrorKind;
 use protocols::http::errors::{ErrorBody, RefusedLines, V2ErrorBody};
-use protocols::http::health::HealthBody;
 use protocols::messages::catalog::CatalogError;
 use protocols::messages::query::QueryError;
 use std::fmt;
@@ -25,8 +23,6 @@ enum Form {
     Json,
     /// `{"code": …, "message": …}`
     V2,
-    /// The answer of `/health` as JSON.
-    Health,
 }
 
 /// An answer with an error status.
@@ -92,19 +88,9 @@ impl Failure {
         Self { form, ..Self::text(status, message) }
     }
 
-    /// The server is about to end.
-    pub(super) fn stopping() -> Self {
-        Self::of_kind(ErrorKind::Unavailable, "the server is shutting down")
-    }
-
     /// The same in the form of the v2 write endpoint.
     pub(super) fn into_v2(self) -> Self {
         Self { form: Form::V2, lines: None, ..self }
-    }
-
-    /// The same as `/health` tells it.
-    pub(super) fn into_health(self) -> Self {
-        Self { form: Form::Health, ..self }
     }
 
     fn body(&self) -> String {
@@ -122,7 +108,6 @@ impl Failure {
                 let (code, message) = (v2_code(self.status), self.message.as_str());
                 serde_json::to_string(&V2ErrorBody { code, message, line: self.line })
             }
-            Form::Health => serde_json::to_string(&HealthBody::fail(&self.message, COMPAT_VERSION)),
         };
         body.unwrap_or_else(|_| self.message.clone())
     }

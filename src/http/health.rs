@@ -1,65 +1,175 @@
-//! `/health`: whether the server can do its work, in a word or as version 2 tells it.
+//! `/health`: whether the server should go on as it is or be started anew. `/ready`: whether it can
+//! serve. Both in a word, or as version 2 tells it.
 
 use super::accept;
 use super::failure::Failure;
-use super::limits::HEALTH_MS_MAX;
+use super::limits::{
+    HEALTH_MS_MAX, QUERY_LAG_ALIVE_MAX, QUERY_LAG_READY_MAX, WAL_STALL_ALIVE_MAX,
+    WAL_STALL_READY_MAX,
+};
 use crate::edge::state::ServerState;
 use crate::version::COMPAT_VERSION;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::body::BoxBody;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use actors::runtime::mailbox::AskError;
+use actors::runtime::pulse::Stall;
 use protocols::error::ErrorKind;
-use protocols::http::health::HealthBody;
+use protocols::http::health::{HealthBody, HealthCheck};
 use protocols::messages::supervisor::{ActorStatus, ListActors};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(super) async fn health(
-    state: web::Data<ServerState>,
-    req: HttpRequest,
-) -> Result<HttpResponse, Failure> {
-    let health = check(&state).await;
-    if !accept::prefers_json(req.headers()) {
-        health?;
-        return Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK"));
+/// How a part of the server is.
+#[derive(Debug)]
+struct Part {
+    name: &'static str,
+    /// Why it does not serve.
+    fault: Option<String>,
+    /// A new start would help.
+    is_lost: bool,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy)]
+enum Question {
+    Alive,
+    Ready,
+}
+
+impl Part {
+    fn passes(&self, question: Question) -> bool {
+        match question {
+            Question::Alive => !self.is_lost,
+            Question::Ready => self.fault.is_none(),
+        }
     }
-    health.map_err(Failure::into_health)?;
-    Ok(HttpResponse::Ok().json(HealthBody::pass(COMPAT_VERSION)))
 }
 
-/// True while the server does its work: what gRPC clients are told in one word.
-pub(crate) async fn is_healthy(state: &ServerState) -> bool {
-    check(state).await.is_ok()
+/// `/health`
+pub(super) async fn health(state: web::Data<ServerState>, req: HttpRequest) -> HttpResponse {
+    tell(&parts(&state).await, Question::Alive, &req)
 }
 
-async fn check(state: &ServerState) -> Result<(), Failure> {
+/// `/ready`
+pub(super) async fn ready(state: web::Data<ServerState>, req: HttpRequest) -> HttpResponse {
+    tell(&parts(&state).await, Question::Ready, &req)
+}
+
+/// True while the server can serve: what gRPC clients are told in one word.
+pub(crate) async fn is_ready(state: &ServerState) -> bool {
+    parts(state).await.iter().all(|part| part.passes(Question::Ready))
+}
+
+fn tell(parts: &[Part], question: Question, req: &HttpRequest) -> HttpResponse {
+    let failing = parts.iter().find(|part| !part.passes(question));
+    let fault = failing.and_then(|part| part.fault.as_deref());
+    let failure = fault.map(|text| Failure::of_kind(ErrorKind::Unavailable, text));
+    let response = match &failure {
+        Some(failure) => failure.error_response(),
+        None => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("OK"),
+    };
+    if !accept::prefers_json(req.headers()) {
+        return response;
+    }
+    let check = |part: &Part| HealthCheck {
+        name: part.name,
+        message: part.fault.clone().unwrap_or_else(|| "as it should be".to_owned()),
+        status: if part.passes(question) { "pass" } else { "fail" },
+    };
+    let body = HealthBody {
+        name: "influxdb",
+        message: fault.unwrap_or("ready for queries and writes"),
+        status: if failing.is_none() { "pass" } else { "fail" },
+        checks: parts.iter().map(check).collect(),
+        version: COMPAT_VERSION,
+    };
+    let text = serde_json::to_string(&body).unwrap_or_default();
+    let mut response = response.set_body(BoxBody::new(text));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+async fn parts(state: &ServerState) -> Vec<Part> {
     if *state.stopping.borrow() {
-        return Err(Failure::stopping());
+        let fault = Some("the server is shutting down".to_owned());
+        return vec![Part { name: "server", fault, is_lost: true }];
     }
     let deadline = Instant::now() + Duration::from_millis(HEALTH_MS_MAX);
-    judge(&state.supervisor.ask_from_edge(ListActors, deadline).await?)
+    let actors = state.supervisor.ask_from_edge(ListActors, deadline).await;
+    let pulses = &state.pulses;
+    vec![of_actors(actors), of_queries(pulses.queries.stall()), of_writes(pulses.wal.stall())]
 }
 
-/// An actor that is being rebuilt is no reason to take the server away; one given up is.
-fn judge(actors: &[ActorStatus]) -> Result<(), Failure> {
-    let failed: Vec<&str> =
-        actors.iter().filter(|a| a.state == "failed").map(|a| a.actor.as_str()).collect();
-    match failed.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::of_kind(
-            ErrorKind::Unavailable,
-            format!("actors failed: {}", failed.join(", ")),
-        )),
-    }
+/// Only those that the server does not go on without count. One of them that is being rebuilt keeps
+/// the server from serving; one that was given up ends it.
+fn of_actors(actors: Result<Vec<ActorStatus>, AskError>) -> Part {
+    let name = "actors";
+    let actors = match actors {
+        Ok(actors) => actors,
+        // Nobody knows; the others do their work all the same.
+        Err(error) => return Part { name, fault: Some(error.to_string()), is_lost: false },
+    };
+    let away: Vec<&ActorStatus> =
+        actors.iter().filter(|actor| actor.vital && actor.state != "running").collect();
+    let told: Vec<_> = away.iter().map(|a| format!("{} is {}", a.actor, a.state)).collect();
+    let fault = (!told.is_empty()).then(|| format!("actors are away: {}", told.join(", ")));
+    Part { name, fault, is_lost: away.iter().any(|actor| actor.state == "failed") }
+}
+
+fn of_queries(stall: Stall) -> Part {
+    let late = stall.no_progress;
+    let text = || format!("queries have not been answered for {} s", late.as_secs());
+    let fault = (late >= QUERY_LAG_READY_MAX).then(text);
+    Part { name: "queries", fault, is_lost: late >= QUERY_LAG_ALIVE_MAX }
+}
+
+/// A store that refuses is no reason for a new start, which could not even read it: one that does
+/// not even refuse is.
+fn of_writes(stall: Stall) -> Part {
+    let late = stall.no_progress;
+    let text = || format!("no write has become durable and visible for {} s", late.as_secs());
+    let fault = (late >= WAL_STALL_READY_MAX).then(text);
+    Part { name: "writes", fault, is_lost: stall.no_sign >= WAL_STALL_ALIVE_MAX }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn actor(name: &str, vital: bool, state: &'static str) -> ActorStatus {
+        ActorStatus { actor: name.into(), vital, state, restarts: 1 }
+    }
+
+    fn is(part: &Part) -> (bool, bool) {
+        (part.passes(Question::Alive), part.passes(Question::Ready))
+    }
+
     #[test]
-    fn a_failed_actor_is_named() {
-        let actor = |actor: &str, state| ActorStatus { actor: actor.into(), state, restarts: 1 };
-        assert!(judge(&[actor("wal", "running"), actor("query", "rebuilding")]).is_ok());
-        let error = judge(&[actor("wal", "running"), actor("store-1", "failed")]).unwrap_err();
-        assert_eq!(error.to_string(), "actors failed: store-1");
+    fn only_actors_that_the_server_needs_count() {
+        let cache = actor("last-cache-1-0", false, "failed");
+        let fine = of_actors(Ok(vec![actor("wal", true, "running"), cache.clone()]));
+        assert_eq!(is(&fine), (true, true), "{fine:?}");
+        let away = of_actors(Ok(vec![actor("wal", true, "rebuilding"), cache.clone()]));
+        assert_eq!(is(&away), (true, false), "{away:?}");
+        let lost = of_actors(Ok(vec![actor("wal", true, "failed"), cache]));
+        assert_eq!(is(&lost), (false, false));
+        assert_eq!(lost.fault.as_deref(), Some("actors are away: wal is failed"));
+        assert_eq!(is(&of_actors(Err(AskError::Died("supervisor")))), (true, false));
+    }
+
+    #[test]
+    fn who_is_late_does_not_serve_and_who_is_very_late_is_lost() {
+        let stall = |no_progress, no_sign| Stall {
+            no_progress: Duration::from_secs(no_progress),
+            no_sign: Duration::from_secs(no_sign),
+        };
+        assert_eq!(is(&of_queries(stall(2, 2))), (true, true));
+        assert_eq!(is(&of_queries(stall(6, 6))), (true, false));
+        assert_eq!(is(&of_queries(stall(31, 31))), (false, false));
+        assert_eq!(is(&of_writes(stall(10, 10))), (true, true));
+        assert_eq!(is(&of_writes(stall(600, 9))), (true, false), "the store refuses");
+        assert_eq!(is(&of_writes(stall(61, 61))), (false, false), "it does not even refuse");
     }
 }

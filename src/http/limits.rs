@@ -1,15 +1,17 @@
 //! Bounds of the HTTP edge, with their reasons.
 
+use std::time::Duration;
+
 /// How long a client may take to send a body, in milliseconds: 10 MB at 350 kB/s.
 pub(super) const BODY_READ_MS_MAX: u64 = 30_000;
 
-/// Compressed bodies up to this size are decompressed by the worker itself, which takes well under
-/// a millisecond; larger ones would keep its other requests waiting.
 /// So much of a body is read before the rest of it is asked for from the budget, as a whole: who
 /// sends slowly, or announces much and sends nothing, holds no more than what has come. Who sends
 /// more than this gets the room for all of it, and so is not left with half of it.
 pub(super) const BODY_FIRST_BYTES: usize = 64 * 1024;
 
+/// Compressed bodies up to this size are decompressed by the worker itself, which takes well under
+/// a millisecond; larger ones would keep its other requests waiting.
 pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Memory for a decompressed body grows in steps of at least this many bytes.
@@ -39,3 +41,13 @@ pub(super) const PARQUET_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long `/health` waits to hear how the actors are, in milliseconds.
 pub(super) const HEALTH_MS_MAX: u64 = 1_000;
+
+/// So late an answer of the threads of queries makes the server not ready: queries would wait.
+pub(super) const QUERY_LAG_READY_MAX: Duration = Duration::from_secs(5);
+/// So late an answer of them is none any more: far beyond what a busy machine makes of it.
+pub(super) const QUERY_LAG_ALIVE_MAX: Duration = Duration::from_secs(30);
+
+/// Writes that wait so long make the server not ready: longer than one group is tried to be written.
+pub(super) const WAL_STALL_READY_MAX: Duration = Duration::from_secs(15);
+/// A log that has not even failed for so long does not come back.
+pub(super) const WAL_STALL_ALIVE_MAX: Duration = Duration::from_secs(60);

@@ -80,6 +80,7 @@ fn routes(cfg: &mut web::ServiceConfig) {
         .route(DISTINCT_CACHE_PATH, web::delete().to(caches::delete_distinct))
         .route("/health", web::get().to(health::health))
         .route("/api/v1/health", web::get().to(health::health))
+        .route("/ready", web::get().to(health::ready))
         .route("/ping", web::get().to(ping::ping))
         .route("/ping", web::post().to(ping::ping))
         .route("/metrics", web::get().to(metrics::metrics))

@@ -3,6 +3,7 @@
 use super::app;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::state::ServerState;
+use crate::edge::write_counts::WriteCounts;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
 use actix_web::http::Method;
@@ -15,15 +16,16 @@ use actors::runtime::guardian::{ActorConfig, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
+use actors::server::Pulses;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use protocols::ids::DbId;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion};
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
-use std::time::Duration;
 
 const CLUSTER: Uuid = Uuid::from_u128(7);
 const LOCAL: &str = "127.0.0.1:4000";
@@ -60,9 +62,9 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         gen1_duration_ns: 1,
         next_db_id: 3,
         next_table_id: 0,
+        index: Default::default(),
     };
     let recorder = super::metrics::recorder().unwrap().build_recorder();
-        index: Default::default(),
     web::Data::new(ServerState {
         ingest: MailboxPool::new(vec![mailbox("ingest")]),
         catalog: mailbox("catalog"),
@@ -70,15 +72,18 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         caches: mailbox("cache-keeper"),
         query: mailbox("query"),
         supervisor: mailbox("supervisor"),
+        pulses: Pulses::default(),
+        running_caches: Published::new(Arc::default()).1,
+        writes: WriteCounts::default(),
         metrics: recorder.handle(),
         max_body_bytes: BODY_BYTES_MAX,
+        bodies: BodyBudget::new(BODY_BYTES_MAX, Duration::ZERO),
         without_auth,
         process_id: Uuid::from_u128(9),
         clock: Clock::default(),
         stopping: watch::channel(stopping).1,
     })
 }
-        bodies: BodyBudget::new(BODY_BYTES_MAX, Duration::ZERO),
 
 async fn send_to(
     state: web::Data<ServerState>,
@@ -163,8 +168,6 @@ async fn what_is_not_offered_is_told_in_words() {
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &body["code"]), (404, &"not found".into()));
     assert!(body["message"].as_str().unwrap().contains("/api/v2/write"), "{body}");
-    let (status, body) = text(send(get("/ready")).await).await;
-    assert!(status == 404 && body.contains("/health"), "{body}");
 }
 
 #[actix_web::test]
@@ -335,7 +338,7 @@ async fn an_actor_that_is_away_is_told_as_unavailable() {
         post("/api/v3/write_lp?db=foo", "m v=1"),
         get("/api/v3/query_sql?db=foo&q=SELECT+1"),
         TestRequest::delete().uri("/api/v3/configure/database?db=foo"),
-        get("/health"),
+        get("/ready"),
     ] {
         let response = send(request).await;
         assert_eq!(response.status().as_u16(), 503);
@@ -345,7 +348,7 @@ async fn an_actor_that_is_away_is_told_as_unavailable() {
     }
     let (status, body) = text(send(post("/api/v2/write?bucket=foo", "m v=1")).await).await;
     assert!(status == 503 && body.starts_with(r#"{"code":"unavailable","message":"#), "{body}");
-    let response = send(get("/health").insert_header((ACCEPT, "application/json"))).await;
+    let response = send(get("/ready").insert_header((ACCEPT, "application/json"))).await;
     assert_eq!(header(&response, "retry-after"), Some("1"));
     let (status, body) = text(response).await;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -359,6 +362,7 @@ async fn a_stopping_server_takes_no_more_work() {
         (post("/write?db=foo", "m v=1"), "wal is shutdown and not accepting writes"),
         (get("/api/v3/query_sql?db=foo&q=SELECT+1"), "shutting down"),
         (get("/health"), "shutting down"),
+        (get("/ready"), "shutting down"),
     ] {
         let (status, body) = text(send_to(state(true, true), request).await).await;
         assert!(status == 503 && body.contains(text_part), "{body}");

@@ -112,7 +112,7 @@ fn store_while_it_answers_a_query() {
 
 #[test]
 fn supervisor() {
-    check("supervisor", "ListActors", |client| client.get("/health").status);
+    check("supervisor", "ListActors", |client| client.get("/ready").status);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 #[test]
 fn liveness() {
     let server = Server::memory();
-    for path in ["/health", "/api/v1/health"] {
+    for path in ["/health", "/api/v1/health", "/ready"] {
         for accept in ["*/*", "text/plain, application/json", "text/html,*/*;q=0.8"] {
             let answer = server.client.send("GET", path, &[("accept", accept)], "");
             assert_eq!((answer.status, answer.text().as_str()), (200, "OK"));
@@ -17,11 +17,13 @@ fn liveness() {
         }
         for accept in ["application/json", "application/json;q=0.9, text/plain;q=0.8"] {
             let answer = server.client.send("GET", path, &[("accept", accept)], "");
+            let check =
+                |name: &str| json!({"name": name, "message": "as it should be", "status": "pass"});
             let expected = json!({
                 "name": "influxdb",
                 "message": "ready for queries and writes",
                 "status": "pass",
-                "checks": [],
+                "checks": [check("actors"), check("queries"), check("writes")],
                 "version": answer.json()["version"],
             });
             assert_eq!((answer.status, answer.json()), (200, expected));
@@ -29,6 +31,39 @@ fn liveness() {
             assert!(answer.json()["version"].is_string());
         }
     }
+}
+
+/// Its threads stand still, and everything else goes on.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_server_that_answers_no_query_is_not_ready() {
+    let setup = Setup::memory().with_variable("INFLUXDB3_FAILPOINTS", "query:AnswerProbe=pause");
+    let server = setup.start();
+    server.client.must_write("d", "m f=1 1");
+    eventually("the server is not ready", || {
+        let answer = server.client.get("/ready");
+        (answer.status == 503 && answer.text().contains("queries")).then_some(())
+    });
+    assert_eq!(server.client.write("d", "m f=1 1").status, 204);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_server_whose_log_stands_still_is_not_ready() {
+    let setup = Setup::disk().with_variable("INFLUXDB3_FAILPOINTS", "wal-disk=pause");
+    let mut server = setup.start();
+    let client = server.client.clone();
+    // Nobody answers it before the server is killed.
+    let writer = std::thread::spawn(move || {
+        client.try_send("POST", "/api/v3/write_lp?db=d", &[], b"m f=1".to_vec()).is_err()
+    });
+    eventually("the server is not ready", || {
+        let answer = server.client.get("/ready");
+        (answer.status == 503 && answer.text().contains("durable")).then_some(())
+    });
+    assert_eq!(server.client.get("/health").text(), "OK", "it may come back");
+    server.kill();
+    assert!(writer.join().expect("an answer"), "the write was not answered");
 }
 
 /// Load balancers ask so, over HTTP/1.1 and HTTP/2.
@@ -44,6 +79,7 @@ fn head_is_get_without_the_body() {
         ("/ping", 200),
         ("/health", 200),
         ("/api/v1/health", 200),
+        ("/ready", 200),
         ("/metrics", 200),
         (list, 200),
         (query.as_str(), 200),
@@ -75,7 +111,6 @@ fn what_is_not_offered_is_told_in_words() {
         ("GET", "/api/v3/engine/my/hook"),
         ("PUT", "/api/v3/plugins/files"),
         ("GET", "/debug/pprof/heap"),
-        ("GET", "/ready"),
     ] {
         let answer = server.client.send(method, path, &[], "");
         let json = answer.json();
