@@ -161,7 +161,8 @@ fn columns(
         schemas.push(table);
     }
     let db = database.id;
-    let bytes = entry::encode(db, &stored);
+    let bytes = entry::encode(db, &stored)
+        .map_err(|e| WriteError::Undelivered(ErrorKind::LimitReached, e.to_string()))?;
     let batches = (stored.into_iter().zip(schemas))
         .map(|(rows, schema)| table_batch(db, rows, schema))
         .collect::<Result<Vec<_>, _>>()

@@ -109,6 +109,7 @@ impl Start<'_> {
             waiting_bytes_max: self.config.wal_bytes_max,
             held_bytes_max: self.config.buffer_bytes_max,
             fatal: self.fatal.clone(),
+            pulse: self.pulses.wal.clone(),
         };
         let config = ActorConfig {
             kind: "wal",

@@ -10,21 +10,26 @@ use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
-use protocols::messages::rank;
 use protocols::messages::wal::{
     AppendRows, Drain, PeriodDue, Receipt, SnapshotDone, SyncMode, TakeSnapshot, WalError,
 };
+use protocols::messages::{Command, rank};
 use protocols::snapshot::{PlacedMark, SnapshotMark};
 use protocols::wal_frame::mark;
 
 /// A period that is one object is put early when it has so many bytes.
 const PERIOD_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// The entries of one group take no more bytes together: a group is copied, synced and read back as
+/// a whole. Writes beyond go with the next one.
+const GROUP_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// A write in the open group.
 pub(super) struct Waiting {
     pub(super) rows: AppendRows,
-    /// `None` when it was answered already (`no_sync`).
-    pub(super) reply: Option<Responder<AppendRows>>,
+    /// Where nobody waits any more (`no_sync`), it only holds the room in the mailbox: what is on
+    /// its way to the shards counts until they have it.
+    pub(super) reply: Responder<AppendRows>,
 }
 
 /// The writes that go to the log together.
@@ -110,8 +115,8 @@ impl Wal {
         if self.fenced {
             // Not one byte more into a log that is another's.
             self.open_bytes = 0;
-            for reply in self.open_group.drain(..).filter_map(|w| w.reply) {
-                reply.answer(Err(WalError::Fenced));
+            for waiting in self.open_group.drain(..) {
+                waiting.reply.answer(Err(WalError::Fenced));
             }
         }
         let Some(mut log) = self.log.take() else { return };
@@ -124,7 +129,7 @@ impl Wal {
                 log.end_period();
             }
             self.log = Some(log);
-            self.finish_drain();
+            self.rest();
             return;
         }
         let sequence = self.next_sequence;
@@ -132,6 +137,7 @@ impl Wal {
         let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
         entries.extend(begins.map(|begins| mark::encode(&begins).into()));
         let written = Group { sequence, entries };
+        self.config.pulse.begins();
         faults::fails("wal-before-put");
         cx.then(append(log, written), move |wal, (mut log, result), cx| {
             faults::fails("wal-after-put");
@@ -142,6 +148,8 @@ impl Wal {
                 wal.close_period();
                 log.end_period();
             }
+            // What it held is lost with it. Opened anew, the log is what is stored.
+            assert!(result != Err(LogError::Lost), "{}", LogError::Lost);
             wal.log = Some(log);
             wal.synced(sequence, group.waiting, begins, result, cx);
             wal.sync(cx);
@@ -156,8 +164,16 @@ impl Wal {
             && self.open_bytes < PERIOD_BYTES_MAX;
         let mut group = OpenGroup { waiting: Vec::new(), span: Period::empty(log.next_file()) };
         if !gathers {
-            self.open_bytes = 0;
-            group.waiting = std::mem::take(&mut self.open_group);
+            let mut entry_bytes = 0;
+            let mut fits = |waiting: &Waiting| {
+                entry_bytes += waiting.rows.entry.len();
+                entry_bytes <= GROUP_BYTES_MAX
+            };
+            // One that does not fit into any group goes alone.
+            let count = self.open_group.iter().take_while(|w| fits(w)).count().max(1);
+            let rest = self.open_group.split_off(count.min(self.open_group.len()));
+            group.waiting = std::mem::replace(&mut self.open_group, rest);
+            self.open_bytes = self.open_group.iter().map(|w| w.rows.cost_bytes()).sum();
         }
         for batch in group.waiting.iter().flat_map(|w| &w.rows.batches) {
             group.span.add(batch.min_time_ns, batch.max_time_ns);
@@ -224,10 +240,13 @@ impl Wal {
                     self.config.fatal.raise(EXIT_UNSAFE, text.to_owned());
                     WalError::Fenced
                 }
-                LogError::Io(cause) => WalError::Io(format!("{cause}; {OUTCOME_UNKNOWN}")),
+                LogError::Io(_) | LogError::Lost => {
+                    WalError::Io(format!("{error}; {OUTCOME_UNKNOWN}"))
+                }
             };
-            for reply in waiting.into_iter().filter_map(|w| w.reply) {
-                reply.answer(Err(error.clone()));
+            self.config.pulse.fails();
+            for waiting in waiting {
+                waiting.reply.answer(Err(error.clone()));
             }
             return;
         }
@@ -240,9 +259,13 @@ impl Wal {
         self.apply(sequence, waiting, begins, cx);
     }
 
-    pub(super) fn finish_drain(&mut self) {
-        let idle = self.open_group.is_empty() && self.log.is_some() && self.applying == 0;
-        if idle {
+    /// Notes it when nothing is under way, and lets those go on who wait for that.
+    pub(super) fn rest(&mut self) {
+        let rests = self.log.is_some() && self.applying == 0;
+        if rests {
+            self.config.pulse.rests();
+        }
+        if rests && self.open_group.is_empty() {
             for reply in self.draining.drain(..) {
                 reply.answer(if self.fenced { Err(WalError::Fenced) } else { Ok(()) });
             }
@@ -259,19 +282,20 @@ impl Service for Wal {
 }
 
 impl Receive<AppendRows> for Wal {
-    fn receive(&mut self, rows: AppendRows, reply: Responder<AppendRows>, cx: &mut Cx<'_, Self>) {
-        let bytes = rows.entry.len() + rows.batches.iter().map(|b| b.size_bytes).sum::<usize>();
+    fn receive(
+        &mut self,
+        rows: AppendRows,
+        mut reply: Responder<AppendRows>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        let bytes = rows.cost_bytes();
         if let Some(error) = self.refusal(bytes) {
             reply.answer(Err(error));
             return;
         }
-        let reply = match rows.sync {
-            SyncMode::Durable if !canary::is("ack-before-sync") => Some(reply),
-            SyncMode::Durable | SyncMode::Buffered => {
-                reply.answer(Ok(Receipt::Buffered));
-                None
-            }
-        };
+        if rows.sync == SyncMode::Buffered || canary::is("ack-before-sync") {
+            reply.answer_early(Ok(Receipt::Buffered));
+        }
         self.open_bytes += bytes;
         self.open_group.push(Waiting { rows, reply });
         self.sync(cx);

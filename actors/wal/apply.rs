@@ -28,7 +28,7 @@ impl Wal {
             for batch in rows.batches {
                 batches[self.config.stores.index_of(batch.table)].push(batch);
             }
-            replies.extend(reply);
+            replies.push(reply);
         }
         let visible = self.deliver(sequence, batches, begins);
         self.applying += 1;
@@ -45,11 +45,12 @@ impl Wal {
         };
         cx.then(answered, move |wal, held, _| {
             wal.applying -= 1;
+            wal.config.pulse.goes_on();
             if begins.is_some() && held.is_some() {
                 wal.offer_snapshot();
             }
             wal.note_held(held);
-            wal.finish_drain();
+            wal.rest();
         });
     }
 

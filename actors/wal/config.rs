@@ -4,6 +4,7 @@ use super::owner::Owner;
 use crate::persist::Persist;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::pulse::Pulse;
 use crate::store::StoreShards;
 
 /// How a [`Wal`](super::Wal) is set up.
@@ -35,4 +36,6 @@ pub struct WalConfig {
     pub held_bytes_max: usize,
     /// Raised when the log was taken over by another process.
     pub fatal: Fatal,
+    /// Whether groups become durable and visible.
+    pub pulse: Pulse,
 }

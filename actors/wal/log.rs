@@ -9,6 +9,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use protocols::paths;
+use protocols::wal_frame::FrameError;
 use tokio::time::Instant;
 
 /// One group of requests on its way to the log.
@@ -29,6 +30,15 @@ pub(super) enum LogError {
     /// The write failed; trying again (under a new file number) may help.
     #[error("{0}")]
     Io(String),
+    /// What writes the log has panicked: nothing can be tried with it any more.
+    #[error("the log's disk thread failed")]
+    Lost,
+}
+
+impl From<FrameError> for LogError {
+    fn from(error: FrameError) -> Self {
+        Self::Io(error.to_string())
+    }
 }
 
 /// A log that belongs to one process at a time.

@@ -53,7 +53,7 @@ impl ObjectLog {
                 }
                 // Another process was faster: one of the two is not the owner any more.
                 Err(LogError::Fenced) => {}
-                Err(LogError::Io(text)) => anyhow::bail!("error writing wal file: {text}"),
+                Err(error) => anyhow::bail!("error writing wal file: {error}"),
             }
         }
     }
@@ -79,7 +79,7 @@ impl ObjectLog {
         let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
         if let Some(group) = group {
             let synced = bytes.len() as u64;
-            encode_frame(&mut bytes, group.sequence, synced, &group.entries);
+            encode_frame(&mut bytes, group.sequence, synced, &group.entries)?;
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.clone());

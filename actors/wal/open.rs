@@ -59,6 +59,7 @@ impl Wal {
         let last_sequence = stats.last_sequence.max(range);
         config.owner.confirm(last_sequence);
         let own_file = log.first_own_file();
+        config.pulse.rests(); // whatever a former life had to do
         let mut wal = Self::with_log(config, log, last_sequence);
         wal.held_bytes = held_bytes;
         wal.last_snapshot = index.last_snapshot();

@@ -73,16 +73,13 @@ impl SegmentLog {
         &mut self,
         job: impl FnOnce(&mut Files) -> R + Send + 'static,
     ) -> Result<R, LogError> {
-        let lost = || LogError::Io("the log's disk thread failed".to_owned());
-        let mut files = self.files.take().ok_or_else(lost)?;
-        let (files, result) = self
-            .disk
-            .run(move || {
-                let result = job(&mut files);
-                (files, result)
-            })
-            .await
-            .map_err(|_| lost())?;
+        let mut files = self.files.take().ok_or(LogError::Lost)?;
+        let ran = self.disk.run(move || {
+            faults::fails("wal-disk");
+            let result = job(&mut files);
+            (files, result)
+        });
+        let (files, result) = ran.await.map_err(|_| LogError::Lost)?;
         self.files = Some(files);
         Ok(result)
     }
@@ -182,7 +179,7 @@ impl Files {
             let previous_bytes = self.counted_bytes;
             let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
             if let Some(Frame { sequence, entries }) = first {
-                encode_frame(&mut bytes, *sequence, HEADER_BYTES as u64, entries);
+                encode_frame(&mut bytes, *sequence, HEADER_BYTES as u64, entries)?;
             }
             match AppendFile::create(&path, &bytes, self.fsync) {
                 Ok(file) => {
@@ -230,7 +227,7 @@ impl Files {
             return Err(LogError::Io("no open file".to_owned()));
         };
         self.frame.clear();
-        encode_frame(&mut self.frame, group.sequence, file.synced_bytes(), &group.entries);
+        encode_frame(&mut self.frame, group.sequence, file.synced_bytes(), &group.entries)?;
         let mut written = if faults::fails("wal-put") {
             Err(io::Error::other("planted failure"))
         } else {

@@ -50,6 +50,7 @@ pub struct PeriodDue;
 impl Command for PeriodDue {
     type Reply = ();
     const NAME: &'static str = "PeriodDue";
+    const IS_CONTROL: bool = true;
 }
 
 /// Refuses further writes and answers once everything queued is durable. Sent at shutdown.
@@ -59,6 +60,7 @@ pub struct Drain;
 impl Command for Drain {
     type Reply = Result<(), WalError>;
     const NAME: &'static str = "Drain";
+    const IS_CONTROL: bool = true;
 }
 
 /// Asks for the snapshot that is to be taken. The answer stays the same until [`SnapshotDone`].
@@ -70,6 +72,7 @@ impl Command for TakeSnapshot {
     /// `None` when no snapshot is due. The shards have its chunks when it is answered.
     type Reply = Option<PlacedMark>;
     const NAME: &'static str = "TakeSnapshot";
+    const IS_CONTROL: bool = true;
 }
 
 /// Says that the index with the files of a snapshot is durable and every shard has them: the next
@@ -83,6 +86,7 @@ pub struct SnapshotDone {
 impl Command for SnapshotDone {
     type Reply = ();
     const NAME: &'static str = "SnapshotDone";
+    const IS_CONTROL: bool = true;
 }
 
 /// Proof that rows were taken.

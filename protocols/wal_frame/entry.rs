@@ -8,9 +8,9 @@ use super::wire::{Reader, narrow, put_narrow, width_of};
 use crate::columns::{Bits, ColumnData, StoredColumn, StoredRows, Strings};
 use crate::ids::{ColumnId, DbId, TableId};
 
-/// Entries that decompress to more than this are refused as damaged: a request body is far
-/// smaller, even when a server was configured with a generous limit.
-const ENTRY_BYTES_MAX: usize = 4 << 30;
+/// Entries with more bytes than this, before they are compressed, are not written: texts of a column
+/// are addressed by 32 bits with a sign.
+const ENTRY_BYTES_MAX: usize = i32::MAX as usize;
 
 const TAG: u8 = 0;
 const FLOAT: u8 = 1;
@@ -20,7 +20,10 @@ const STRING: u8 = 4;
 const BOOLEAN: u8 = 5;
 
 /// The bytes of one request.
-pub fn encode(db: DbId, tables: &[StoredRows]) -> Vec<u8> {
+///
+/// # Errors
+/// [`FrameError::TooLarge`] when [`decode`] could not read them.
+pub fn encode(db: DbId, tables: &[StoredRows]) -> Result<Vec<u8>, FrameError> {
     let mut plain = Vec::with_capacity(4096);
     put_u32(&mut plain, db.0);
     put_u32(&mut plain, tables.len() as u32);
@@ -33,7 +36,10 @@ pub fn encode(db: DbId, tables: &[StoredRows]) -> Vec<u8> {
             put_column(&mut plain, column);
         }
     }
-    lz4_flex::block::compress_prepend_size(&plain)
+    if plain.len() > ENTRY_BYTES_MAX {
+        return Err(FrameError::TooLarge(plain.len()));
+    }
+    Ok(lz4_flex::block::compress_prepend_size(&plain))
 }
 
 /// The request that [`encode`] stored.
@@ -43,7 +49,7 @@ pub fn encode(db: DbId, tables: &[StoredRows]) -> Vec<u8> {
 pub fn decode(bytes: &[u8]) -> Result<(DbId, Vec<StoredRows>), FrameError> {
     let size = Reader(bytes).u32()? as usize;
     // LZ4 cannot compress better than 255 to 1, so a larger claim is damage, not data.
-    if size > ENTRY_BYTES_MAX || size / 255 > bytes.len() {
+    if size / 255 > bytes.len() {
         return Err(FrameError::Malformed("impossible size"));
     }
     let plain = lz4_flex::block::decompress_size_prepended(bytes)
@@ -265,14 +271,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stored_comes_back(tables in proptest::collection::vec(rows(), 0..4)) {
-            let bytes = encode(DbId(7), &tables);
+            let bytes = encode(DbId(7), &tables).unwrap();
             prop_assert_eq!(decode(&bytes), Ok((DbId(7), tables)));
         }
 
         #[test]
         fn damage_never_panics(tables in proptest::collection::vec(rows(), 1..3),
                                at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
-            let mut bytes = encode(DbId(7), &tables);
+            let mut bytes = encode(DbId(7), &tables).unwrap();
             let i = at.index(bytes.len());
             bytes[i] ^= flip;
             drop(decode(&bytes));

@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn rows_are_told_from_marks() {
-        let bytes = entry::encode(DbId(7), &[]);
+        let bytes = entry::encode(DbId(7), &[]).unwrap();
         assert_eq!(content(&bytes), Ok(Content::Rows(DbId(7), vec![])));
         let mut bytes = encode(&SnapshotMark::default());
         bytes[4] = 2;

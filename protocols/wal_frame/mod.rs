@@ -31,6 +31,9 @@ pub enum FrameError {
     /// A checksum does not match.
     #[error("crc32 checksum mismatch")]
     Checksum,
+    /// What is to be written could not be read back: its length has no place in the format.
+    #[error("{0} bytes are too many for one entry or group of the WAL")]
+    TooLarge(usize),
     /// The checksum matches, but the content makes no sense.
     #[error("malformed WAL entry: {0}")]
     Malformed(&'static str),

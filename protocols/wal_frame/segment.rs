@@ -12,8 +12,7 @@ use super::FrameError;
 use super::wire::Reader;
 use bytes::Bytes;
 
-/// Marks the file and its version.
-/// Ends in the version. The header is the same in every version.
+/// Marks the file, and ends in its version. The header is the same in every version.
 const TAG: &[u8; 8] = b"ix3.wal1";
 /// Bytes of a file's header.
 pub const HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 4;
@@ -82,8 +81,20 @@ pub fn decode_header(file: &[u8]) -> Result<Header, FrameError> {
 }
 
 /// Appends the frame of one group. `synced_bytes` is the synced length of the file before it.
-pub fn encode_frame(out: &mut Vec<u8>, sequence: u64, synced_bytes: u64, entries: &[Bytes]) {
+///
+/// # Errors
+/// [`FrameError::TooLarge`] when the group has more bytes than the format can say. Nothing was
+/// appended then.
+pub fn encode_frame(
+    out: &mut Vec<u8>,
+    sequence: u64,
+    synced_bytes: u64,
+    entries: &[Bytes],
+) -> Result<(), FrameError> {
     let payload_bytes: usize = entries.iter().map(|e| 4 + e.len()).sum();
+    if u32::try_from(payload_bytes).is_err() {
+        return Err(FrameError::TooLarge(payload_bytes));
+    }
     out.reserve(FRAME_HEADER_BYTES + payload_bytes);
     let start = out.len();
     out.extend_from_slice(FRAME_MAGIC);
@@ -103,6 +114,7 @@ pub fn encode_frame(out: &mut Vec<u8>, sequence: u64, synced_bytes: u64, entries
         out.extend_from_slice(&(entry.len() as u32).to_le_bytes());
         out.extend_from_slice(entry);
     }
+    Ok(())
 }
 
 /// One group of requests.
@@ -219,9 +231,18 @@ mod tests {
         for (i, group) in groups.iter().enumerate() {
             let entries: Vec<_> = group.iter().map(|e| Bytes::from(e.to_string())).collect();
             let synced = out.len() as u64;
-            encode_frame(&mut out, i as u64 + 1, synced, &entries);
+            encode_frame(&mut out, i as u64 + 1, synced, &entries).unwrap();
         }
         out
+    }
+
+    #[test]
+    fn a_group_that_could_not_be_read_back_is_not_written() {
+        let entry = Bytes::from(vec![0; 1 << 20]);
+        let mut out = Vec::new();
+        let refused = encode_frame(&mut out, 1, 0, &vec![entry; 4096]);
+        assert_eq!(refused, Err(FrameError::TooLarge(4096 * ((1 << 20) + 4))));
+        assert!(out.is_empty());
     }
 
     fn check(bytes: &[u8], counted: Option<u64>) -> (Vec<u64>, usize, bool) {

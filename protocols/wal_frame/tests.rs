@@ -41,9 +41,9 @@ fn rows() -> StoredRows {
 fn file() -> Vec<u8> {
     let mut out =
         encode_header(Header { writer: 0x0123_4567_89ab_cdef, sequence: 9, previous_bytes: 77 });
-    let entries = [Bytes::from(entry::encode(DbId(2), &[rows()]))];
+    let entries = [Bytes::from(entry::encode(DbId(2), &[rows()]).unwrap())];
     let synced = out.len() as u64;
-    encode_frame(&mut out, 5, synced, &entries);
+    encode_frame(&mut out, 5, synced, &entries).unwrap();
     out
 }
 

@@ -100,6 +100,19 @@ fn wal() {
     check("wal", "AppendRows", |client| client.write("d", "m n=0i 0").status);
 }
 
+/// Not the log panics, but what it has the disk do.
+#[test]
+fn the_disk_thread_of_the_log() {
+    let setup = prefilled();
+    let points = "wal-disk=panic(1)";
+    let mut server = setup.clone().with_variable("INFLUXDB3_FAILPOINTS", points).start();
+    assert_eq!(server.client.write("d", "m n=0i 0").status, 503);
+    recovered(&server, "wal");
+    assert_eq!(server.client.count("d", "m"), ROWS);
+    server.kill();
+    assert_eq!(setup.start().client.count("d", "m"), ROWS);
+}
+
 #[test]
 fn query() {
     check("query", "RunStatement", |client| client.sql("d", "SELECT * FROM m").status);

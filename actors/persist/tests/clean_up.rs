@@ -18,7 +18,7 @@ fn wal_file(sequence: u64) -> Vec<u8> {
     let mut bytes = encode_header(header);
     for group in 0..2 {
         let synced = bytes.len() as u64;
-        encode_frame(&mut bytes, sequence * 10 + group, synced, &[Bytes::from("rows")]);
+        encode_frame(&mut bytes, sequence * 10 + group, synced, &[Bytes::from("rows")]).unwrap();
     }
     bytes
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::persist::{Persist, PersistConfig};
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::pulse::Pulse;
 use crate::store::{ShardFiles, Store, StoreShards};
 use crate::wal::{Owner, Replay, Wal, WalConfig, table_batch};
 use arrow::array::AsArray;
@@ -67,6 +68,7 @@ impl Node {
             waiting_bytes_max: 1 << 20,
             held_bytes_max: usize::MAX,
             fatal: fatal.clone(),
+            pulse: Pulse::default(),
         };
         let what = Replay {
             objects: objects.clone(),
@@ -119,7 +121,7 @@ impl Node {
         let data = ColumnData::Integer(times.clone());
         let columns = vec![StoredColumn { id: ColumnId(1), data, validity: None }];
         let rows = StoredRows { table: TableId(1), times, columns };
-        let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).into();
+        let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).unwrap().into();
         let batches = vec![table_batch(DbId(1), rows, &table(1)).unwrap()];
         let append = AppendRows { entry, batches, sync: SyncMode::Durable };
         self.wal.ask_from_edge(append, soon()).await.unwrap().unwrap();

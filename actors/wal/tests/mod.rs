@@ -1,5 +1,6 @@
 //! The log with a real store behind it, over memory, over a directory, and over logs that fail.
 
+mod bounds;
 mod snapshots;
 
 use super::log::{Group, Log, LogError};
@@ -7,8 +8,9 @@ use super::replay::{Replay, replay, table_batch};
 use super::{Owner, Wal, WalConfig};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
-use crate::runtime::mailbox::Mailbox;
+use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::objects::Objects;
+use crate::runtime::pulse::Pulse;
 use crate::store::{ShardFiles, Store, StoreShards};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampNanosecondType;
@@ -18,6 +20,7 @@ use futures::future::join_all;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
 use protocols::file_index::FileIndex;
 use protocols::ids::{ColumnId, DbId, TableId};
+use protocols::messages::rank;
 use protocols::messages::store::{DropTables, TableView, ViewTable};
 use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
 use protocols::schema::{
@@ -58,10 +61,10 @@ fn catalog() -> Arc<CatalogSnapshot> {
         gen1_duration_ns: 600_000_000_000,
         next_db_id: 2,
         next_table_id: 2,
+        index: Default::default(),
     })
 }
 
-        index: Default::default(),
 fn write(time: i64, sync: SyncMode) -> AppendRows {
     let rows = StoredRows {
         table: TABLE,
@@ -72,7 +75,7 @@ fn write(time: i64, sync: SyncMode) -> AppendRows {
             validity: None,
         }],
     };
-    let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).into();
+    let entry = entry::encode(DbId(1), std::slice::from_ref(&rows)).unwrap().into();
     let batch = table_batch(DbId(1), rows, &table()).unwrap();
     AppendRows { entry, batches: vec![batch], sync }
 }
@@ -81,6 +84,7 @@ fn write(time: i64, sync: SyncMode) -> AppendRows {
 struct Node {
     objects: Objects,
     shard: Mailbox<Store>,
+    store: Factory<Store>,
     wal: Mailbox<Wal>,
     fatal: Fatal,
     config: WalConfig,
@@ -101,6 +105,12 @@ struct Setup {
     snapshot_size: usize,
     force_snapshot_bytes: usize,
     index: FileIndex,
+    /// The shard is not there yet.
+    shard_is_away: bool,
+    /// Messages that the mailbox of the log takes.
+    messages_max: usize,
+    /// Bytes that may wait for the log.
+    waiting_bytes_max: usize,
 }
 
 impl Default for Setup {
@@ -112,6 +122,9 @@ impl Default for Setup {
             snapshot_size: 600,
             force_snapshot_bytes: usize::MAX,
             index: FileIndex::default(),
+            shard_is_away: false,
+            messages_max: 1000,
+            waiting_bytes_max: 1 << 20,
         }
     }
 }
@@ -133,7 +146,10 @@ impl Node {
             let files = files.clone();
             async move { Ok(Store::new(0, gen1, vec![], files)) }.boxed_local()
         });
-        guardian.birth(bounds("store"), shard.clone(), factory).await.unwrap();
+        let store = Arc::clone(&factory);
+        if !setup.shard_is_away {
+            guardian.birth(bounds("store"), shard.clone(), factory).await.unwrap();
+        }
         let config = WalConfig {
             owner: Owner::take(objects, "n").await.unwrap(),
             above_file: index.wal_through(),
@@ -144,9 +160,10 @@ impl Node {
             gen1_duration_ns: gen1,
             force_snapshot_bytes: setup.force_snapshot_bytes,
             waiting_writes_max: 3,
-            waiting_bytes_max: 1 << 20,
+            waiting_bytes_max: setup.waiting_bytes_max,
             held_bytes_max: setup.held_bytes_max,
             fatal: fatal.clone(),
+            pulse: Pulse::default(),
         };
         let what = replay_of(objects, catalog(), index, false);
         let log = Arc::new(Mutex::new(setup.log));
@@ -162,9 +179,10 @@ impl Node {
             }
             .boxed_local()
         });
-        let wal = Guardian::mailbox(&bounds("wal"));
-        guardian.birth(bounds("wal"), wal.clone(), factory).await.unwrap();
-        Self { objects: objects.clone(), shard, wal, fatal, config }
+        let bounds = ActorConfig { messages_max: setup.messages_max, ..bounds("wal") };
+        let wal = Guardian::mailbox(&bounds);
+        guardian.birth(bounds, wal.clone(), factory).await.unwrap();
+        Self { objects: objects.clone(), shard, store, wal, fatal, config }
     }
 
     /// Has another life of the log take the place of the one there is, as after a panic. Now the
@@ -179,6 +197,13 @@ impl Node {
         self.wal = Guardian::mailbox(&bounds("wal"));
         let guardian = Guardian::new(self.fatal.clone());
         guardian.birth(bounds("wal"), self.wal.clone(), factory).await.unwrap();
+    }
+
+    /// Starts the shard, if the node was started without one.
+    async fn start_shard(&self) {
+        let guardian = Guardian::new(self.fatal.clone());
+        let factory = Arc::clone(&self.store);
+        guardian.birth(bounds("store"), self.shard.clone(), factory).await.unwrap();
     }
 
     async fn write(&self, time: i64) -> Result<Receipt, WalError> {
