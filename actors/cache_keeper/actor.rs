@@ -3,7 +3,8 @@
 use super::fill::fill;
 use super::wanted::{Def, Wanted, wanted};
 use crate::cache_kit::{
-    Cache, CacheAddress, CacheBudget, CacheEntry, CacheParts, CacheState, Content, Directory,
+    Cache, CacheAddress, CacheBudget, CacheEntry, CacheParts, CacheState, CacheStatus, Content,
+    Directory,
 };
 use crate::distinct_cache::DistinctValues;
 use crate::last_cache::LastValues;
@@ -62,9 +63,23 @@ pub struct CacheKeeper {
     again: bool,
     waiting: Vec<Responder<SyncCaches>>,
     fillings: usize,
+    /// Numbers of the fillings that were begun last.
+    begun: HashMap<CacheRef, u64>,
     starting_over: HashSet<CacheRef>,
     /// Caches that were given up, and since when that is known.
     failed: HashMap<CacheRef, Instant>,
+}
+
+/// A cache that is not in the directory yet. It ends when nobody takes it there.
+struct Newborn {
+    entry: Arc<CacheEntry>,
+    birth: Option<Birth>,
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        self.birth.iter().for_each(Birth::stop);
+    }
 }
 
 /// The running caches, for those who end them.
@@ -84,6 +99,7 @@ impl CacheKeeper {
                 again: false,
                 waiting: Vec::new(),
                 fillings: 0,
+                begun: HashMap::new(),
                 starting_over: HashSet::new(),
                 failed: HashMap::new(),
             };
@@ -107,6 +123,7 @@ impl CacheKeeper {
             } else {
                 let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
                 ending.extend(births.remove(&entry.cache));
+                self.begun.remove(&entry.cache);
             }
         }
         let kept = Directory::new(kept.into_iter());
@@ -139,7 +156,8 @@ impl CacheKeeper {
         let is_due = now.duration_since(since) >= RETRY_PAUSE;
         if is_due {
             self.failed.remove(&entry.cache);
-            tracing::warn!(table = %entry.table_name, cache = %entry.name, "trying a failed cache anew");
+            let [_, table, cache] = &entry.names;
+            tracing::warn!(%table, %cache, "trying a failed cache anew");
         }
         is_due
     }
@@ -150,7 +168,7 @@ impl CacheKeeper {
         cache: CacheRef,
         wanted: &Wanted,
         cx: &mut Cx<'_, Self>,
-    ) -> impl Future<Output = Option<(Arc<CacheEntry>, Birth)>> + use<> {
+    ) -> impl Future<Output = Option<Newborn>> + use<> {
         let (kind, birth) = match &wanted.def {
             Def::Last(def) => {
                 let def = Arc::clone(def);
@@ -186,7 +204,7 @@ impl CacheKeeper {
         address: fn(Mailbox<Cache<C>>) -> CacheAddress,
         content: F,
         cx: &mut Cx<'_, Self>,
-    ) -> impl Future<Output = anyhow::Result<(Arc<CacheEntry>, Birth)>> + use<C, F> {
+    ) -> impl Future<Output = anyhow::Result<Newborn>> + use<C, F> {
         let config = ActorConfig {
             kind,
             name: format!("{kind}-{}-{}", cache.table, cache.cache),
@@ -195,8 +213,8 @@ impl CacheKeeper {
             vital: false,
         };
         let mailbox = Guardian::mailbox(&config);
-        let (table, name) = (Arc::clone(&wanted.table.name), Arc::clone(wanted.def.name()));
-        let entry = Arc::new(CacheEntry::new(cache, table, name, address(mailbox.clone())));
+        let names = [&wanted.db, &wanted.table.name, wanted.def.name()].map(Arc::clone);
+        let entry = Arc::new(CacheEntry::new(cache, names, address(mailbox.clone())));
         let parts = CacheParts {
             entry: Arc::clone(&entry),
             budget: self.config.budget.clone(),
@@ -211,19 +229,19 @@ impl CacheKeeper {
         let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
         async move {
             let birth = guardian.birth_among(&threads, config, mailbox, factory).await?;
-            Ok((entry, birth))
+            Ok(Newborn { entry, birth: Some(birth) })
         }
     }
 
     /// Takes new caches into the directory.
-    fn born(&mut self, born: Vec<(Arc<CacheEntry>, Birth)>, cx: &mut Cx<'_, Self>) {
+    fn born(&mut self, born: Vec<Newborn>, cx: &mut Cx<'_, Self>) {
         self.busy = false;
         let running = self.directory.load();
         let mut entries: Vec<_> = running.all().cloned().collect();
-        for (entry, birth) in born {
+        for mut newborn in born {
             let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
-            births.insert(entry.cache, birth);
-            entries.push(entry);
+            births.extend(newborn.birth.take().map(|birth| (newborn.entry.cache, birth)));
+            entries.push(Arc::clone(&newborn.entry));
         }
         self.directory.publish(Arc::new(Directory::new(entries.into_iter())));
         self.look_after(cx);
@@ -240,9 +258,13 @@ impl CacheKeeper {
             if entry.is_behind() && self.starting_over.insert(entry.cache) {
                 self.start_over(entry, cx);
             }
-            if self.fillings < FILLINGS_MAX
-                && let Some(filling) = entry.take_filling()
+            let CacheStatus { state, filling, .. } = entry.status();
+            let is_due = state == CacheState::Filling && filling > 0;
+            if is_due
+                && self.fillings < FILLINGS_MAX
+                && self.begun.get(&entry.cache) != Some(&filling)
             {
+                self.begun.insert(entry.cache, filling);
                 self.fill(entry, filling, cx);
             }
         }
@@ -273,20 +295,27 @@ impl CacheKeeper {
         let work = async move {
             let begun = Instant::now();
             let filled = fill(query, &entry, &wanted, filling, now_ns).await;
-            let (table, cache) = (&entry.table_name, &entry.name);
-            match filled {
+            let [_, table, cache] = &entry.names;
+            match &filled {
                 Ok(()) => {
-                    let [keys, rows, bytes] = entry.sizes();
+                    let CacheStatus { keys, rows, bytes, .. } = entry.status();
                     let seconds = begun.elapsed().as_secs_f64();
                     tracing::info!(%table, %cache, keys, rows, bytes, seconds, "cache filled");
                 }
                 Err(error) => {
                     tracing::warn!(%table, %cache, %error, "cache not filled, trying again");
-                    entry.ask_for_filling();
                 }
             }
+            filled.is_err().then_some(entry.cache)
         };
-        cx.then(work, |keeper, (), _| keeper.fillings -= 1);
+        cx.then(work, move |keeper, failed, _| {
+            keeper.fillings -= 1;
+            if let Some(cache) = failed
+                && keeper.begun.get(&cache) == Some(&filling)
+            {
+                keeper.begun.remove(&cache);
+            }
+        });
     }
 }
 
@@ -294,10 +323,7 @@ impl Service for CacheKeeper {
     const RANK: u8 = rank::CACHE_KEEPER;
 
     fn started(&mut self, cx: &mut Cx<'_, Self>) {
-        // A former life may have taken a filling and not have begun it.
-        for entry in self.directory.load().all().filter(|e| e.state() == CacheState::Filling) {
-            entry.ask_for_filling();
-        }
+        // Fillings that a former life has begun are begun anew: it may not have come far.
         self.look_after(cx);
     }
 }

@@ -3,7 +3,8 @@
 use hashbrown::HashMap;
 use protocols::caches::{DistinctCacheDef, LastCacheDef};
 use protocols::messages::caches::CacheRef;
-use protocols::schema::{CatalogSnapshot, TIME_COLUMN, TableSchema};
+use protocols::schema::{CatalogSnapshot, ColumnKind, TIME_COLUMN, TableSchema};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What a cache is made of.
@@ -40,8 +41,13 @@ impl Def {
     pub(super) fn columns(&self, table: &TableSchema) -> Vec<Arc<str>> {
         match self {
             Self::Last(def) => {
-                let values = def.value_names(table);
-                def.keys.iter().cloned().chain(values.into_iter().map(Arc::from)).collect()
+                // The tags tell which rows of one time are different ones.
+                let tags = table.columns.iter().filter(|column| column.kind == ColumnKind::Tag);
+                let tags = tags.map(|column| column.name.as_ref());
+                let keys = def.keys.iter().map(AsRef::as_ref);
+                let names: BTreeSet<&str> =
+                    keys.chain(def.value_names(table)).chain(tags).collect();
+                names.into_iter().map(Arc::from).collect()
             }
             Self::Distinct(def) => {
                 def.columns.iter().cloned().chain([Arc::from(TIME_COLUMN)]).collect()

@@ -2,13 +2,13 @@
 
 use super::budget::{CacheBudget, Share};
 use super::content::Content;
-use super::directory::{CacheEntry, CacheState};
+use super::directory::{CacheEntry, CacheState, CacheStatus};
 use crate::cache_keeper::CacheKeeper;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use arrow::array::RecordBatch;
-use metrics::{Counter, Gauge};
+use arrow::error::ArrowError;
 use protocols::messages::caches::{
     CacheError, CacheRows, EvictDue, FillEnded, FillRows, LookAfterCaches, LookUpCache, StartOver,
 };
@@ -41,98 +41,62 @@ pub struct Cache<C: Content> {
     waiting: Vec<(LookUpCache, Responder<LookUpCache>)>,
     /// Keys were removed for lack of memory since the last regular eviction.
     was_full: bool,
-    meters: Meters,
+    /// What it says of itself.
+    status: CacheStatus,
 }
 
-struct Meters {
-    keys: Gauge,
-    rows: Gauge,
-    bytes: Gauge,
-    filling: Gauge,
-    evicted: Counter,
-    squeezed: Counter,
-}
-
-impl Meters {
-    fn new(entry: &CacheEntry) -> Self {
-        let labels = [
-            ("kind", entry.kind().to_owned()),
-            ("table", entry.table_name.to_string()),
-            ("cache", entry.name.to_string()),
-        ];
-        let labels = &labels;
-        let evicted = |reason: &str| {
-            let [kind, table, cache] = labels.clone();
-            let all = [kind, table, cache, ("reason", reason.to_owned())];
-            metrics::counter!("cache_evicted_keys_total", &all)
-        };
-        Self {
-            keys: metrics::gauge!("cache_keys", labels),
-            rows: metrics::gauge!("cache_rows", labels),
-            bytes: metrics::gauge!("cache_bytes", labels),
-            filling: metrics::gauge!("cache_filling", labels),
-            evicted: evicted("age_or_count"),
-            squeezed: evicted("memory"),
-        }
-    }
-}
-
-impl Drop for Meters {
-    /// Nothing is held by a cache that has ended, or is about to begin anew.
-    fn drop(&mut self) {
-        [&self.keys, &self.rows, &self.bytes, &self.filling].into_iter().for_each(|g| g.set(0.0));
-    }
-}
+/// What comes of rows.
+type Applied = Result<(), ArrowError>;
 
 impl<C: Content> Cache<C> {
     /// A cache that waits to be filled, unless `parts` say otherwise.
     pub fn new(content: C, parts: CacheParts) -> Self {
-        let (share, meters) = (parts.budget.open(), Meters::new(&parts.entry));
+        // Numbers of fillings and counts go on from a former life.
+        let (share, status) = (parts.budget.open(), parts.entry.status());
         let (filling, waiting) = (None, Vec::new());
-        Self { content, parts, share, filling, waiting, was_full: false, meters }
+        Self { content, parts, share, filling, waiting, was_full: false, status }
     }
 
-    fn take(&mut self, rows: &RecordBatch) {
-        let now_ns = self.parts.clock.now_ns();
-        if let Err(error) = self.content.apply(rows, now_ns) {
-            let entry = &self.parts.entry;
-            tracing::error!(table = %entry.table_name, cache = %entry.name, %error, "rows were not cached");
+    fn take(&mut self, rows: &RecordBatch, by: fn(&mut C, &RecordBatch, i64) -> Applied) {
+        if let Err(error) = by(&mut self.content, rows, self.parts.clock.now_ns()) {
+            let [_, table, cache] = &self.parts.entry.names;
+            tracing::error!(%table, %cache, %error, "rows were not cached");
         }
         self.share.set(self.content.bytes());
         if let Some(max_bytes) = self.share.shrink_to() {
             let evicted = self.content.shrink(max_bytes);
-            self.meters.squeezed.increment(evicted as u64);
+            self.status.squeezed += evicted as u64;
             self.share.set(self.content.bytes());
             self.is_full(evicted);
         }
-        self.measure();
+        self.publish();
     }
 
     fn is_full(&mut self, evicted: usize) {
-        let entry = &self.parts.entry;
         if !self.was_full {
+            let [_, table, cache] = &self.parts.entry.names;
             tracing::warn!(
-                table = %entry.table_name,
-                cache = %entry.name,
+                %table,
+                %cache,
                 evicted,
                 budget_bytes = self.parts.budget.max_bytes(),
                 "the memory for caches is used up: the cache loses its oldest keys"
             );
         }
         self.was_full = true;
-        if self.filling.is_none() {
-            entry.set_state(CacheState::Full);
-        }
     }
 
-    fn measure(&self) {
-        let (keys, rows) = (self.content.keys(), self.content.rows());
-        let bytes = self.content.bytes();
-        self.parts.entry.set_sizes(keys, rows, bytes);
-        self.meters.keys.set(keys as f64);
-        self.meters.rows.set(rows as f64);
-        self.meters.bytes.set(bytes as f64);
-        self.meters.filling.set(f64::from(u8::from(self.filling.is_some())));
+    /// Tells how it is.
+    fn publish(&mut self) {
+        self.status.state = match (self.filling, self.was_full) {
+            (Some(_), _) => CacheState::Filling,
+            (None, true) => CacheState::Full,
+            (None, false) => CacheState::Running,
+        };
+        let content = &self.content;
+        let sizes = (content.keys(), content.rows(), content.bytes());
+        (self.status.keys, self.status.rows, self.status.bytes) = sizes;
+        self.parts.entry.publish(self.status);
     }
 
     fn answer(&self, question: &LookUpCache, reply: Responder<LookUpCache>) {
@@ -145,15 +109,16 @@ impl<C: Content> Cache<C> {
         if !self.parts.fill {
             return self.runs();
         }
-        self.filling = Some(self.parts.entry.begin());
+        self.status.filling += 1;
+        self.filling = Some(self.status.filling);
+        self.publish();
         // Should there be no room, the keeper's ticker has it look all the same.
         self.parts.keeper.tell(LookAfterCaches);
     }
 
     fn runs(&mut self) {
         self.filling = None;
-        let state = if self.was_full { CacheState::Full } else { CacheState::Running };
-        self.parts.entry.set_state(state);
+        self.publish();
         for (question, reply) in std::mem::take(&mut self.waiting) {
             self.answer(&question, reply);
         }
@@ -165,25 +130,22 @@ impl<C: Content> Service for Cache<C> {
 
     fn started(&mut self, _: &mut Cx<'_, Self>) {
         self.begin();
-        self.measure();
     }
 }
 
 impl<C: Content> Receive<CacheRows> for Cache<C> {
     fn receive(&mut self, rows: CacheRows, reply: Responder<CacheRows>, _: &mut Cx<'_, Self>) {
-        // Whoever asks after this waits behind these rows, so the writers need not. Should the cache
-        // die of them, it is filled with what the store has, and the store has them already.
-        reply.answer(());
         for batch in rows.batches.iter() {
-            self.take(batch);
+            self.take(batch, C::apply);
         }
+        reply.answer(()); // not before: what has yet to be taken counts as waiting
     }
 }
 
 impl<C: Content> Receive<FillRows> for Cache<C> {
     fn receive(&mut self, fill: FillRows, reply: Responder<FillRows>, _: &mut Cx<'_, Self>) {
         if self.filling == Some(fill.filling) {
-            self.take(&fill.rows);
+            self.take(&fill.rows, C::fill);
         }
         reply.answer(());
     }
@@ -193,7 +155,6 @@ impl<C: Content> Receive<FillEnded> for Cache<C> {
     fn receive(&mut self, end: FillEnded, reply: Responder<FillEnded>, _: &mut Cx<'_, Self>) {
         if self.filling == Some(end.filling) {
             self.runs();
-            self.measure();
         }
         reply.answer(());
     }
@@ -206,7 +167,6 @@ impl<C: Content> Receive<StartOver> for Cache<C> {
         // In this order: rows that are missed after this are noted anew.
         self.parts.entry.catches_up();
         self.begin();
-        self.measure();
         reply.answer(());
     }
 }
@@ -214,12 +174,10 @@ impl<C: Content> Receive<StartOver> for Cache<C> {
 impl<C: Content> Receive<EvictDue> for Cache<C> {
     fn receive(&mut self, _: EvictDue, reply: Responder<EvictDue>, _: &mut Cx<'_, Self>) {
         let evicted = self.content.evict(self.parts.clock.now_ns());
-        self.meters.evicted.increment(evicted as u64);
+        self.status.evicted += evicted as u64;
         self.share.set(self.content.bytes());
-        if !std::mem::take(&mut self.was_full) && self.filling.is_none() {
-            self.parts.entry.set_state(CacheState::Running);
-        }
-        self.measure();
+        self.was_full = false;
+        self.publish();
         reply.answer(());
     }
 }

@@ -25,6 +25,14 @@ pub trait Content: Send + Unpin + 'static {
     /// When a column has a type that it cannot have.
     fn apply(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError>;
 
+    /// Takes rows that were written before all that came by [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    fn fill(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError> {
+        self.apply(rows, now_ns)
+    }
+
     /// The rows that a question asks for.
     ///
     /// # Errors

@@ -7,19 +7,14 @@ use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::published::Published;
 use crate::runtime::vitals::Vitals;
 use arrow::array::RecordBatch;
-use futures::future::join_all;
 use hashbrown::HashMap;
 use protocols::ids::TableId;
 use protocols::messages::caches::{CacheRef, CacheRows, LookUpCache};
 use protocols::messages::store::TableBatch;
 use protocols::messages::{Command, rank};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
-
-/// How long a shard waits for a cache to take rows, before it goes on without it.
-const TAKE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How a cache is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,50 +78,55 @@ impl CacheAddress {
     }
 }
 
-/// A running cache and what it says of itself.
+/// What a cache says of itself. Only its actor changes it.
+#[derive(Clone, Copy, Debug)]
+pub struct CacheStatus {
+    /// How it is, unless it died.
+    pub state: CacheState,
+    /// Number of its filling; it goes up each time that it begins anew.
+    pub filling: u64,
+    /// Keys that it holds.
+    pub keys: usize,
+    /// Rows that it holds.
+    pub rows: usize,
+    /// Bytes that it holds.
+    pub bytes: usize,
+    /// Keys that went for their age or number.
+    pub evicted: u64,
+    /// Keys that went for lack of memory.
+    pub squeezed: u64,
+}
+
+/// A running cache and what is known of it.
 #[derive(Debug)]
 pub struct CacheEntry {
     /// Which cache.
     pub cache: CacheRef,
-    /// Its table, for texts.
-    pub table_name: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
+    /// Its database, table and own name, for texts.
+    pub names: [Arc<str>; 3],
     /// Where it takes messages.
     pub address: CacheAddress,
-    state: AtomicU8,
+    status: Mutex<CacheStatus>,
     /// It has missed rows.
     behind: AtomicBool,
-    /// Number of its filling; it goes up each time that it begins anew.
-    filling: AtomicU64,
-    /// Nobody has begun that filling.
-    wants_filling: AtomicBool,
-    keys: AtomicU64,
-    rows: AtomicU64,
-    bytes: AtomicU64,
+    /// How often that happened.
+    overruns: AtomicU64,
 }
 
 impl CacheEntry {
-    /// A cache that is about to be born.
-    pub fn new(
-        cache: CacheRef,
-        table_name: Arc<str>,
-        name: Arc<str>,
-        address: CacheAddress,
-    ) -> Self {
-        Self {
-            cache,
-            table_name,
-            name,
-            address,
-            state: AtomicU8::new(CacheState::Filling as u8),
-            behind: AtomicBool::new(false),
-            filling: AtomicU64::new(0),
-            wants_filling: AtomicBool::new(false),
-            keys: AtomicU64::new(0),
-            rows: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-        }
+    /// A cache that is about to be born. Its names are those of the database, the table and itself.
+    pub fn new(cache: CacheRef, names: [Arc<str>; 3], address: CacheAddress) -> Self {
+        let status = CacheStatus {
+            state: CacheState::Filling,
+            filling: 0,
+            keys: 0,
+            rows: 0,
+            bytes: 0,
+            evicted: 0,
+            squeezed: 0,
+        };
+        let (behind, overruns) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { cache, names, address, status: Mutex::new(status), behind, overruns }
     }
 
     /// What sort of cache it is.
@@ -139,14 +139,21 @@ impl CacheEntry {
 
     /// How it is.
     pub fn state(&self) -> CacheState {
-        if self.address.vitals().state() == "failed" {
-            return CacheState::Failed;
+        match self.address.vitals().state() {
+            "failed" => CacheState::Failed,
+            "rebuilding" => CacheState::Filling,
+            _ => self.status().state,
         }
-        match self.state.load(Ordering::Acquire) {
-            state if state == CacheState::Running as u8 => CacheState::Running,
-            state if state == CacheState::Full as u8 => CacheState::Full,
-            _ => CacheState::Filling,
-        }
+    }
+
+    /// What it says of itself.
+    pub fn status(&self) -> CacheStatus {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces what it says of itself.
+    pub(super) fn publish(&self, status: CacheStatus) {
+        *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
     /// True when it has missed rows and is about to begin anew.
@@ -154,38 +161,9 @@ impl CacheEntry {
         self.behind.load(Ordering::Acquire)
     }
 
-    /// Keys, rows and bytes that it holds.
-    pub fn sizes(&self) -> [u64; 3] {
-        [&self.keys, &self.rows, &self.bytes].map(|size| size.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn set_state(&self, state: CacheState) {
-        self.state.store(state as u8, Ordering::Release);
-    }
-
-    pub(super) fn set_sizes(&self, keys: usize, rows: usize, bytes: usize) {
-        for (size, value) in [(&self.keys, keys), (&self.rows, rows), (&self.bytes, bytes)] {
-            size.store(value as u64, Ordering::Relaxed);
-        }
-    }
-
-    /// Notes that the cache begins anew. Returns the number of its filling.
-    pub(super) fn begin(&self) -> u64 {
-        self.set_state(CacheState::Filling);
-        let filling = self.filling.fetch_add(1, Ordering::AcqRel) + 1;
-        self.ask_for_filling();
-        filling
-    }
-
-    /// Has the keeper fill the cache, or fill it again.
-    pub fn ask_for_filling(&self) {
-        self.wants_filling.store(true, Ordering::Release);
-    }
-
-    /// The filling to begin now, if there is one.
-    pub fn take_filling(&self) -> Option<u64> {
-        let wanted = self.wants_filling.swap(false, Ordering::AcqRel);
-        wanted.then(|| self.filling.load(Ordering::Acquire))
+    /// How often it has missed rows.
+    pub fn overruns(&self) -> u64 {
+        self.overruns.load(Ordering::Relaxed)
     }
 
     /// Notes that the cache misses nothing that the rows which it will be filled with do not have.
@@ -193,40 +171,19 @@ impl CacheEntry {
         self.behind.store(false, Ordering::Release);
     }
 
-    fn falls_behind(&self, why: AskError) {
-        if !self.behind.swap(true, Ordering::AcqRel) {
-            let (table, name) = (&self.table_name, &self.name);
-            tracing::warn!(%table, cache = %name, %why, "cache cannot keep up and is rebuilt");
-            metrics::counter!(
-                "cache_overruns_total", "table" => table.to_string(), "cache" => name.to_string()
-            )
-            .increment(1);
-        }
-    }
-
-    /// Brings rows. They are on their way when this returns; it resolves when the cache has them
-    /// or is known to miss them.
-    fn bring(self: &Arc<Self>, rows: CacheRows) -> impl Future<Output = ()> + use<> {
-        let deadline = Instant::now() + TAKE_DEADLINE;
-        let sent = match &self.address {
-            CacheAddress::Last(cache) => cache
-                .ask_at_once::<{ rank::STORE }, _>(rows, deadline)
-                .map(futures::future::Either::Left),
-            CacheAddress::Distinct(cache) => cache
-                .ask_at_once::<{ rank::STORE }, _>(rows, deadline)
-                .map(futures::future::Either::Right),
+    /// Brings rows. They are in the mailbox when this returns, before any later question, or the
+    /// cache is known to miss them.
+    fn bring(&self, rows: CacheRows) {
+        let (taken, vitals) = match &self.address {
+            CacheAddress::Last(cache) => (cache.tell(rows), cache.vitals()),
+            CacheAddress::Distinct(cache) => (cache.tell(rows), cache.vitals()),
         };
-        let entry = Arc::clone(self);
-        async move {
-            let taken = match sent {
-                Ok(reply) => reply.await,
-                Err(error) => Err(error),
-            };
-            match taken {
-                // In its next life it is filled with all that the store has.
-                Ok(()) | Err(AskError::Died(_)) => {}
-                Err(error) => entry.falls_behind(error),
-            }
+        // One that has died is filled with all that the store has in its next life.
+        let is_dead = matches!(vitals.state(), "rebuilding" | "failed");
+        if !taken && !is_dead && !self.behind.swap(true, Ordering::AcqRel) {
+            self.overruns.fetch_add(1, Ordering::Relaxed);
+            let [_, table, name] = &self.names;
+            tracing::warn!(%table, cache = %name, "cache cannot keep up and is rebuilt");
         }
     }
 
@@ -273,22 +230,27 @@ impl Directory {
 /// The newest directory.
 pub type CacheDirectory = Published<Directory>;
 
-/// What a shard of the store brings rows to.
+/// What a shard of the store brings rows to, in all its lives.
 #[derive(Clone, Debug, Default)]
-pub struct CacheFeeds(Option<CacheDirectory>);
+pub struct CacheFeeds {
+    directory: Option<CacheDirectory>,
+    /// Number of the last group that was brought.
+    brought: Arc<AtomicU64>,
+}
 
 impl CacheFeeds {
     /// The caches of this directory.
     pub fn new(directory: CacheDirectory) -> Self {
-        Self(Some(directory))
+        Self { directory: Some(directory), brought: Arc::default() }
     }
 
-    /// Brings the rows to the caches of their tables, each cache one message. `None` when there
-    /// is no such cache; else it resolves when all caches have answered.
-    pub fn bring(&self, batches: &[TableBatch]) -> Option<impl Future<Output = ()> + use<>> {
-        let directory = self.0.as_ref()?.load();
-        if directory.by_table.is_empty() {
-            return None;
+    /// Brings the rows of a group to the caches of their tables, each cache one message, unless it
+    /// was brought before: a group comes again when the shard or the log was rebuilt, and older
+    /// values must not take the place of newer ones.
+    pub fn bring(&self, sequence: u64, batches: &[TableBatch]) {
+        let Some(directory) = self.directory.as_ref().map(CacheDirectory::load) else { return };
+        if sequence <= self.brought.load(Ordering::Acquire) {
+            return;
         }
         let mut tables: HashMap<TableId, (Vec<RecordBatch>, usize)> = HashMap::new();
         for batch in batches.iter().filter(|b| directory.by_table.contains_key(&b.table)) {
@@ -296,14 +258,11 @@ impl CacheFeeds {
             rows.push(batch.rows.clone());
             *size_bytes += batch.size_bytes;
         }
-        let mut taken = Vec::new();
         for (table, (batches, size_bytes)) in tables {
             let rows = CacheRows { batches: batches.into(), size_bytes };
             let entries = directory.by_table.get(&table).into_iter().flatten();
-            taken.extend(entries.map(|entry| entry.bring(rows.clone())));
+            entries.for_each(|entry| entry.bring(rows.clone()));
         }
-        (!taken.is_empty()).then_some(async move {
-            join_all(taken).await;
-        })
+        self.brought.fetch_max(sequence, Ordering::AcqRel);
     }
 }

@@ -16,5 +16,7 @@ pub use blocks::Blocks;
 pub use budget::{CacheBudget, Share};
 pub use content::{Content, times_of};
 pub use dictionary::Dictionary;
-pub use directory::{CacheAddress, CacheDirectory, CacheEntry, CacheFeeds, CacheState, Directory};
+pub use directory::{
+    CacheAddress, CacheDirectory, CacheEntry, CacheFeeds, CacheState, CacheStatus, Directory,
+};
 pub use keys::{KeyId, KeyTable, NONE, shown};

@@ -6,7 +6,7 @@
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
-//! | `CacheRows` | a `Store` shard | when its turn has come: later questions wait behind it |
+//! | `CacheRows` | a `Store` shard (tell) | nothing: later questions wait behind it |
 //! | `LookUpCache` | `Query` | the combinations, sorted column by column, each once |
 //! | `FillRows`, `FillEnded`, `StartOver` | `CacheKeeper` | when it is done |
 //! | `EvictDue` | `CacheKeeper` (tell) | nothing |

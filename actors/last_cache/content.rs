@@ -2,10 +2,11 @@
 //!
 //! Rows have places in columns. The places of one key are a list in order of time; a full key
 //! gives the place of its oldest row to the new one, so that with a count of 1 a key has the same
-//! place for ever.
+//! place for ever. A row that is there already gets the values of one with the same time and series.
 
 use super::moves::Moves;
 use super::order::EntryOrder;
+use super::series::Series;
 use super::values::ValueColumn;
 use crate::cache_kit::{Blocks, Content, KeyId, KeyTable, NONE, times_of};
 use arrow::array::{
@@ -16,6 +17,7 @@ use arrow::error::ArrowError;
 use protocols::caches::LastCacheDef;
 use protocols::messages::caches::LookUpCache;
 use protocols::schema::{TIME_COLUMN, time_field};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -29,9 +31,15 @@ struct Row {
     newer: u32,
     /// Number of the row in the batch that it came with.
     row: u32,
+    /// Which of the series of its key it is of.
+    series: u32,
 }
 
-const NO_ROW: Row = Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE, row: NONE };
+const NO_ROW: Row =
+    Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE, row: NONE, series: NONE };
+
+/// Keys with more rows than this have an index of them once a row comes late.
+const WALK_MAX: u64 = 64;
 
 /// The rows of a key: a list from the newest to the oldest.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +49,39 @@ struct Held {
     rows: u32,
     /// A row came in later than one with a newer time.
     is_mixed: bool,
+    /// Its rows are in the index.
+    is_indexed: bool,
+    /// No row came in before this.
+    entered_since_ns: i64,
 }
 
-const NOTHING: Held = Held { newest: NONE, oldest: NONE, rows: 0, is_mixed: false };
+const NOTHING: Held = Held {
+    newest: NONE,
+    oldest: NONE,
+    rows: 0,
+    is_mixed: false,
+    is_indexed: false,
+    entered_since_ns: i64::MIN,
+};
+
+/// What becomes of a row.
+enum Entry {
+    /// It is new, and goes to this place.
+    New(u32),
+    /// It is the row of this place, which gets its values.
+    Known(u32),
+    /// It is older than all that are kept, or has no key.
+    Out,
+}
+
+/// Which values count where a row is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Those of the row that comes now: it was written later.
+    Writer,
+    /// Those that are there: what the cache is filled with was written before.
+    Filling,
+}
 
 /// See the module's page.
 pub struct LastValues {
@@ -54,6 +92,9 @@ pub struct LastValues {
     key_kinds: Vec<DataType>,
     held: Blocks<Held>,
     order: EntryOrder,
+    series: Series,
+    /// The rows of large keys to which rows came late, by time.
+    index: BTreeSet<(KeyId, i64, u32)>,
     rows: Blocks<Row>,
     free: Vec<u32>,
     columns: Vec<ValueColumn>,
@@ -74,6 +115,8 @@ impl LastValues {
             key_kinds: vec![DataType::Utf8; def.keys.len()],
             held: Blocks::default(),
             order: EntryOrder::default(),
+            series: Series::new(Vec::new()),
+            index: BTreeSet::new(),
             rows: Blocks::default(),
             free: Vec::new(),
             columns: Vec::new(),
@@ -94,6 +137,14 @@ impl LastValues {
                 Some(values) => values.iter().any(|value| value.as_ref() == name),
                 None => !self.def.keys.iter().any(|key| key.as_ref() == name),
             }
+    }
+
+    fn take(&mut self, rows: &RecordBatch, now_ns: i64, source: Source) -> Result<(), ArrowError> {
+        if self.ttl_ns == 0 {
+            return Ok(()); // no row would ever be shown
+        }
+        self.now_ns = self.now_ns.max(now_ns);
+        self.enter(rows, self.now_ns, source).map(drop)
     }
 
     /// Finds the columns in a batch, and makes those for values that appear for the first time.
@@ -117,6 +168,9 @@ impl LastValues {
                 let (name, end) = (field.name().as_str().into(), self.rows.len());
                 self.columns.push(ValueColumn::new(name, field.data_type(), end)?);
             }
+            if matches!(field.data_type(), DataType::Dictionary(..)) {
+                self.find_tag(field.name())?;
+            }
         }
         let columns = self.columns.iter();
         self.at = columns.map(|column| fields.find(&column.name).map(|(at, _)| at)).collect();
@@ -124,60 +178,98 @@ impl LastValues {
         Ok(())
     }
 
+    /// Notes a tag that is no key column, if it appears for the first time.
+    fn find_tag(&mut self, name: &str) -> Result<(), ArrowError> {
+        let is_known = |names: &[Arc<str>]| names.iter().any(|known| known.as_ref() == name);
+        if is_known(&self.def.keys) || is_known(self.series.names()) {
+            return Ok(());
+        }
+        let moved = self.series.widen(name)?;
+        for (key, _) in self.order.iter() {
+            let mut place = self.held[key as usize].newest;
+            while place != NONE {
+                let row = &mut self.rows[place as usize];
+                row.series = moved[(row.series as usize).min(moved.len() - 1)];
+                self.series.retain(row.series);
+                place = row.older;
+            }
+        }
+        self.series.forget_unused();
+        Ok(())
+    }
+
     /// Takes rows that come in now. Returns the key and the place of each; rows that others of the
-    /// batch have pushed out have none.
+    /// batch have pushed out, or that were there already, have none.
     fn enter(
         &mut self,
         rows: &RecordBatch,
         now_ns: i64,
+        source: Source,
     ) -> Result<(Vec<KeyId>, Vec<u32>), ArrowError> {
         let times = times_of(rows)?;
         self.find_columns(rows.schema_ref().fields())?;
         let keys = self.keys.resolve(rows, &self.def.keys, |_| true)?;
         self.held.grow(self.keys.capacity(), &NOTHING);
         self.order.grow(self.keys.capacity());
+        let series = self.series.of(rows)?;
         let mut places: Vec<u32> = Vec::with_capacity(keys.len());
-        for (key, time_ns) in keys.iter().zip(times) {
-            let place = match *key {
-                NONE => NONE,
-                key => self.place(key, *time_ns, now_ns).unwrap_or(NONE),
-            };
-            if place != NONE {
-                // What the place had before matters only if it came with this batch.
-                let row = &mut self.rows[place as usize].row;
-                let before = std::mem::replace(row, places.len() as u32);
-                if let Some(pushed_out) = places.get_mut(before as usize)
-                    && *pushed_out == place
-                {
-                    *pushed_out = NONE;
+        // Rows whose values go to places that others have.
+        let mut known: Vec<(usize, usize)> = Vec::new();
+        for (at, (key, time_ns)) in keys.iter().zip(times).enumerate() {
+            let series = series.get(at).copied().unwrap_or(NONE);
+            let row = Row { time_ns: *time_ns, entered_ns: now_ns, series, ..NO_ROW };
+            let entry = if *key == NONE { Entry::Out } else { self.place(*key, row) };
+            places.push(NONE);
+            match entry {
+                Entry::Out => {}
+                Entry::Known(place) => known.push((at, place as usize)),
+                Entry::New(place) => {
+                    // What the place had before matters only if it came with this batch.
+                    let row = &mut self.rows[place as usize].row;
+                    let before = std::mem::replace(row, at as u32) as usize;
+                    if places.get(before) == Some(&place) {
+                        places[before] = NONE;
+                    }
+                    places[at] = place;
                 }
             }
-            places.push(place);
         }
+        let pushed_out = |(at, place): &(usize, usize)| {
+            let later = self.rows[*place].row as usize;
+            later > *at && places.get(later) == Some(&(*place as u32))
+        };
+        known.retain(|row| !pushed_out(row));
         let (moves, end) = (Moves::new(&places), self.rows.len());
         self.columns.iter_mut().for_each(|column| column.grow(end));
         for (column, at) in self.columns.iter_mut().zip(&self.at) {
-            column.put(&moves, at.map(|at| rows.column(at)))?;
+            let values = at.map(|at| rows.column(at));
+            column.put(&moves, values)?;
+            if let Some(values) = values {
+                column.merge(&known, values, source == Source::Writer)?;
+            }
         }
+        self.series.forget_unused();
         Ok((keys, places))
     }
 
-    /// The place that a row of `key` takes, if it enters.
-    fn place(&mut self, key: KeyId, time_ns: i64, now_ns: i64) -> Option<u32> {
+    /// Where a row of `key` goes that comes in now.
+    fn place(&mut self, key: KeyId, row: Row) -> Entry {
+        let Row { time_ns, entered_ns: now_ns, series, .. } = row;
         let mut held = self.held[key as usize];
         if held.rows == 0 {
             let place = self.free_place();
-            self.set(place, Row { time_ns, entered_ns: now_ns, ..NO_ROW });
+            self.set(place, row);
             self.held[key as usize] =
-                Held { newest: place, oldest: place, rows: 1, is_mixed: false };
+                Held { newest: place, oldest: place, rows: 1, entered_since_ns: now_ns, ..NOTHING };
             self.order.add(key, now_ns);
-            return Some(place);
+            return Entry::New(place);
         }
         let is_newest = !held.is_mixed && time_ns > self.rows[held.newest as usize].time_ns;
         if is_newest && self.def.count == 1 {
-            self.set(held.newest, Row { time_ns, entered_ns: now_ns, ..NO_ROW });
+            self.series.release(self.rows[held.newest as usize].series);
+            self.set(held.newest, row);
             self.order.touch(key, now_ns);
-            return Some(held.newest);
+            return Entry::New(held.newest);
         }
         if !is_newest {
             // What is over must not keep others out, nor push them out.
@@ -185,32 +277,34 @@ impl LastValues {
             held = self.held[key as usize];
             if held.rows == 0 {
                 self.order.remove(key);
-                return self.place(key, time_ns, now_ns);
+                return self.place(key, row);
             }
         }
-        // The neighbours of the new row: nearly always it is the newest.
-        let (mut newer, mut older) = (NONE, held.newest);
-        while older != NONE && self.rows[older as usize].time_ns > time_ns {
-            newer = older;
-            older = self.rows[older as usize].older;
-        }
-        if older != NONE && self.rows[older as usize].time_ns == time_ns {
-            return None;
+        let (newer, mut older) = self.neighbours(key, time_ns, series);
+        if older != NONE && self.rows[older as usize].is_of(time_ns, series) {
+            self.rows[older as usize].entered_ns = now_ns;
+            self.held[key as usize].is_mixed |= newer != NONE;
+            self.order.touch(key, now_ns);
+            return Entry::Known(older);
         }
         let place = if u64::from(held.rows) < self.def.count {
             self.held[key as usize].rows += 1;
             self.free_place()
         } else if older == NONE {
-            return None; // older than all that are kept
+            return Entry::Out; // older than all that are kept
         } else {
             let place = held.oldest;
             self.unlink(key, place);
+            self.series.release(self.rows[place as usize].series);
             if older == place {
                 older = NONE;
             }
             place
         };
-        self.set(place, Row { time_ns, entered_ns: now_ns, older, newer, ..NO_ROW });
+        self.set(place, Row { older, newer, ..row });
+        if held.is_indexed {
+            self.index.insert((key, time_ns, place));
+        }
         match newer {
             NONE => self.held[key as usize].newest = place,
             newer => {
@@ -223,18 +317,64 @@ impl LastValues {
             older => self.rows[older as usize].newer = place,
         }
         self.order.touch(key, now_ns);
-        Some(place)
+        Entry::New(place)
+    }
+
+    /// The rows of a key between which one of this time and series belongs. It may be the older
+    /// one of them itself.
+    fn neighbours(&mut self, key: KeyId, time_ns: i64, series: u32) -> (u32, u32) {
+        let held = self.held[key as usize];
+        if time_ns < self.rows[held.oldest as usize].time_ns {
+            return (held.oldest, NONE);
+        }
+        // Nearly always it is the newest.
+        let (mut newer, mut older) = (NONE, held.newest);
+        if u64::from(held.rows) > WALK_MAX && time_ns < self.rows[older as usize].time_ns {
+            if !held.is_indexed {
+                self.add_to_index(key);
+            }
+            let after = (key, time_ns.saturating_add(1), 0);
+            if let Some((_, _, place)) = self.index.range(after..).next() {
+                (newer, older) = (self.rows[*place as usize].newer, *place);
+            }
+        }
+        while older != NONE && self.is_before(older, time_ns, series) {
+            newer = older;
+            older = self.rows[older as usize].older;
+        }
+        (newer, older)
+    }
+
+    /// Whether the row of a place comes before one of this time and series, the newest first.
+    fn is_before(&self, place: u32, time_ns: i64, series: u32) -> bool {
+        let row = &self.rows[place as usize];
+        let by_series = || self.series.compare(row.series, series);
+        time_ns.cmp(&row.time_ns).then_with(by_series).is_lt()
+    }
+
+    fn add_to_index(&mut self, key: KeyId) {
+        self.held[key as usize].is_indexed = true;
+        let mut place = self.held[key as usize].newest;
+        while place != NONE {
+            let row = &self.rows[place as usize];
+            self.index.insert((key, row.time_ns, place));
+            place = row.older;
+        }
     }
 
     /// Puts a row at a place, which goes on knowing with what row of a batch it came before.
     fn set(&mut self, place: u32, row: Row) {
+        self.series.retain(row.series);
         let held = &mut self.rows[place as usize];
         *held = Row { row: held.row, ..row };
     }
 
     /// Takes a row out of the list of its key.
     fn unlink(&mut self, key: KeyId, place: u32) {
-        let Row { older, newer, .. } = self.rows[place as usize];
+        let Row { older, newer, time_ns, .. } = self.rows[place as usize];
+        if self.held[key as usize].is_indexed {
+            self.index.remove(&(key, time_ns, place));
+        }
         match newer {
             NONE => self.held[key as usize].newest = older,
             newer => self.rows[newer as usize].older = older,
@@ -247,16 +387,23 @@ impl LastValues {
 
     /// Removes the rows of a key whose time is over.
     fn drop_over(&mut self, key: KeyId, now_ns: i64) {
+        if !self.is_over(self.held[key as usize].entered_since_ns, now_ns) {
+            return;
+        }
         let mut place = self.held[key as usize].newest;
+        let mut entered_since_ns = now_ns;
         while place != NONE {
             let row = self.rows[place as usize];
             if self.is_over(row.entered_ns, now_ns) {
                 self.unlink(key, place);
                 self.held[key as usize].rows -= 1;
                 self.give_back(place);
+            } else {
+                entered_since_ns = entered_since_ns.min(row.entered_ns);
             }
             place = row.older;
         }
+        self.held[key as usize].entered_since_ns = entered_since_ns;
     }
 
     fn free_place(&mut self) -> u32 {
@@ -268,6 +415,7 @@ impl LastValues {
 
     fn give_back(&mut self, place: u32) {
         self.columns.iter_mut().for_each(|column| column.release(place as usize));
+        self.series.release(self.rows[place as usize].series);
         self.free.push(place);
     }
 
@@ -276,7 +424,10 @@ impl LastValues {
         let held = std::mem::replace(&mut self.held[key as usize], NOTHING);
         let mut place = held.newest;
         while place != NONE {
-            let older = self.rows[place as usize].older;
+            let Row { older, time_ns, .. } = self.rows[place as usize];
+            if held.is_indexed {
+                self.index.remove(&(key, time_ns, place));
+            }
             self.give_back(place);
             place = older;
         }
@@ -293,6 +444,7 @@ impl LastValues {
             self.remove(key);
             removed += 1;
         }
+        self.series.forget_unused();
         if removed > 0 && self.keys.count() == 0 {
             self.clear(); // gives the memory back
         } else if removed > 0 && self.keys.is_sparse() {
@@ -313,9 +465,10 @@ impl LastValues {
             }
         }
         let columns = self.columns.iter().map(ValueColumn::without_values).collect();
-        let now_ns = self.now_ns;
-        let mut fresh = Self { columns, now_ns, ..Self::new(Arc::clone(&self.def)) };
-        let moved = self.as_rows(&keys, &places).and_then(|rows| fresh.enter(&rows, self.now_ns));
+        let (now_ns, series) = (self.now_ns, Series::new(self.series.names().to_vec()));
+        let mut fresh = Self { columns, now_ns, series, ..Self::new(Arc::clone(&self.def)) };
+        let rows = self.as_rows(&keys, &places);
+        let moved = rows.and_then(|rows| fresh.enter(&rows, self.now_ns, Source::Writer));
         let Ok((new_keys, new_places)) = moved else { return };
         for (old, new) in places.iter().zip(&new_places) {
             fresh.rows[*new as usize].entered_ns = self.rows[*old as usize].entered_ns;
@@ -323,7 +476,9 @@ impl LastValues {
         let mut moved: Vec<(KeyId, KeyId)> = keys.into_iter().zip(new_keys).collect();
         moved.dedup();
         for ((old, new), (_, touched_ns)) in moved.into_iter().zip(self.order.iter()) {
-            fresh.held[new as usize].is_mixed = self.held[old as usize].is_mixed;
+            let (held, former) = (&mut fresh.held[new as usize], self.held[old as usize]);
+            held.is_mixed = former.is_mixed;
+            held.entered_since_ns = former.entered_since_ns;
             fresh.order.backdate(new, touched_ns);
         }
         *self = fresh;
@@ -341,6 +496,12 @@ impl LastValues {
         for column in &self.columns {
             let values = column.gather(places);
             fields.push(Field::new(column.name.as_ref(), values.data_type().clone(), true));
+            columns.push(values);
+        }
+        let is_hidden = |name: &str| self.columns.iter().all(|c| c.name.as_ref() != name);
+        let series: Vec<u32> = places.iter().map(|p| self.rows[*p as usize].series).collect();
+        for (name, values) in self.series.columns(&series, is_hidden) {
+            fields.push(Field::new(name.as_ref(), values.data_type().clone(), true));
             columns.push(values);
         }
         let times = places.iter().map(|place| self.rows[*place as usize].time_ns);
@@ -388,13 +549,19 @@ impl LastValues {
     }
 }
 
+impl Row {
+    fn is_of(&self, time_ns: i64, series: u32) -> bool {
+        (self.time_ns, self.series) == (time_ns, series)
+    }
+}
+
 impl Content for LastValues {
     fn apply(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError> {
-        if self.ttl_ns == 0 {
-            return Ok(()); // no row would ever be shown
-        }
-        self.now_ns = self.now_ns.max(now_ns);
-        self.enter(rows, self.now_ns).map(drop)
+        self.take(rows, now_ns, Source::Writer)
+    }
+
+    fn fill(&mut self, rows: &RecordBatch, now_ns: i64) -> Result<(), ArrowError> {
+        self.take(rows, now_ns, Source::Filling)
     }
 
     fn look_up(&self, question: &LookUpCache, now_ns: i64) -> Result<RecordBatch, ArrowError> {
@@ -431,8 +598,9 @@ impl Content for LastValues {
         let values: usize = self.columns.iter().map(ValueColumn::value_bytes).sum();
         let texts: usize = self.columns.iter().map(ValueColumn::text_bytes).sum();
         let key = self.keys.key_bytes() + size_of::<Held>() + 16;
-        let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values);
+        let index = self.index.len() * 2 * size_of::<(KeyId, i64, u32)>();
+        let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values) + index;
         // Lists and indexes that grow by doubling have room that is empty.
-        exact + exact / 6 + texts + self.keys.text_bytes()
+        exact + exact / 6 + texts + self.keys.text_bytes() + self.series.bytes()
     }
 }

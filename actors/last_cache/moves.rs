@@ -18,9 +18,14 @@ pub(super) struct Moves(Vec<Run>);
 impl Moves {
     /// The moves to the place of each row; rows without a place stay out.
     pub(super) fn new(places: &[u32]) -> Self {
+        let rows = places.iter().enumerate().filter(|(_, place)| **place != NONE);
+        Self::of(rows.map(|(row, place)| (row, *place as usize)))
+    }
+
+    /// The moves of these rows to these places.
+    pub(super) fn of(rows: impl Iterator<Item = (usize, usize)>) -> Self {
         let mut runs: Vec<Run> = Vec::new();
-        for (row, place) in places.iter().enumerate().filter(|(_, place)| **place != NONE) {
-            let place = *place as usize;
+        for (row, place) in rows {
             match runs.last_mut() {
                 Some(run) if row == run.row + run.length && place == run.place + run.length => {
                     run.length += 1;

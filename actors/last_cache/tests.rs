@@ -1,9 +1,10 @@
-//! The content against a naive model under random writes, evictions and questions.
+//! The content against a naive model under random writes, evictions and questions, and against a
+//! table from which it is filled again and again.
 
 use super::LastValues;
 use crate::cache_kit::Content;
 use arrow::array::{
-    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
+    Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampNanosecondArray,
 };
 use arrow::datatypes::{
@@ -14,15 +15,16 @@ use protocols::caches::LastCacheDef;
 use protocols::ids::CacheId;
 use protocols::messages::caches::{KeyTest, KeyValue, LookUpCache};
 use protocols::schema::time_field;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const SECOND_NS: i64 = 1_000_000_000;
 const TTL_SECONDS: u64 = 10;
 
-/// A written row: a tag and a number as key, a float and a text as values.
-type Written = (Option<u8>, Option<i64>, i64, Option<i64>, Option<u8>);
-/// A row as it is shown: tag, number, time, float, text.
-type Shown = (String, i64, i64, Option<i64>, Option<String>);
+/// A written row: a tag and a number as key, a float and a text as values, and a tag that is no key.
+type Written = (Option<u8>, Option<i64>, i64, Option<i64>, Option<u8>, Option<u8>);
+/// A row as it is shown: tag, number, time, float, text, and the tag that is no key.
+type Shown = (String, i64, i64, Option<i64>, Option<String>, Option<String>);
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -39,6 +41,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         0..12_i64,
         prop::option::of(0..5_i64),
         prop::option::of(0..3_u8),
+        prop::option::of(0..2_u8),
     );
     let test = (0..2_usize, any::<bool>(), prop::collection::vec(0..5_u8, 0..4));
     let step = prop_oneof![
@@ -60,15 +63,22 @@ fn batch(rows: &[Written], has_text: bool) -> RecordBatch {
         Field::new("number", DataType::Int64, true),
         Field::new("float", DataType::Float64, true),
     ];
+    if rows.iter().any(|row| row.5.is_some()) {
+        fields.push(Field::new("extra", tags.data_type().clone(), true));
+    }
     let floats = rows.iter().map(|r| r.3.map(|n| n as f64));
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(tags),
         Arc::new(rows.iter().map(|r| r.1).collect::<Int64Array>()),
         Arc::new(floats.collect::<Float64Array>()),
     ];
+    if rows.iter().any(|row| row.5.is_some()) {
+        let extra: Vec<Option<String>> = rows.iter().map(|r| r.5.map(text)).collect();
+        let extra: DictionaryArray<Int32Type> = extra.iter().map(Option::as_deref).collect();
+        columns.push(Arc::new(extra));
+    }
     if has_text {
-        let texts: Vec<Option<String>> = rows.iter().map(|r| r.4.map(text)).collect();
-        let texts: DictionaryArray<Int32Type> = texts.iter().map(Option::as_deref).collect();
+        let texts: StringArray = rows.iter().map(|r| r.4.map(text)).collect();
         fields.push(Field::new("text", texts.data_type().clone(), true));
         columns.push(Arc::new(texts));
     }
@@ -96,6 +106,7 @@ fn schema() -> SchemaRef {
         time_field(),
         Field::new("float", DataType::Float64, true),
         Field::new("text", DataType::Utf8, true),
+        Field::new("extra", DataType::Utf8, true),
     ]))
 }
 
@@ -110,6 +121,7 @@ fn shown(rows: &RecordBatch) -> Vec<Shown> {
                 rows.column(2).as_primitive::<TimestampNanosecondType>().value(row),
                 float.is_valid(row).then(|| float.value(row) as i64),
                 texts(4).is_valid(row).then(|| texts(4).value(row).to_owned()),
+                texts(5).is_valid(row).then(|| texts(5).value(row).to_owned()),
             )
         })
         .collect()
@@ -131,19 +143,25 @@ impl Model {
         let (Some(tag), Some(number)) = (row.0, row.1) else { return };
         self.rows.retain(|(_, entered_ns)| !Self::is_over(*entered_ns, now_ns));
         let text = row.4.filter(|_| has_text).map(|n| format!("v{n}"));
-        let row: Shown = (format!("v{tag}"), number, row.2, row.3, text);
+        let extra = row.5.map(|n| format!("v{n}"));
+        let row: Shown = (format!("v{tag}"), number, row.2, row.3, text, extra);
         let same_key = |other: &Shown| (&other.0, other.1) == (&row.0, row.1);
-        let mut times: Vec<i64> =
-            self.rows.iter().filter(|(r, _)| same_key(r)).map(|(r, _)| r.2).collect();
-        if times.contains(&row.2) {
+        let is_it = |other: &Shown| same_key(other) && (other.2, &other.5) == (row.2, &row.5);
+        if let Some((known, entered_ns)) = self.rows.iter_mut().find(|(r, _)| is_it(r)) {
+            known.3 = row.3.or(known.3);
+            known.4 = row.4.or(known.4.take());
+            *entered_ns = now_ns;
             return;
         }
-        times.push(row.2);
-        times.sort_unstable_by(|a, b| b.cmp(a));
-        times.truncate(self.count);
-        let oldest = times[times.len() - 1];
-        self.rows.retain(|(r, _)| !same_key(r) || r.2 >= oldest);
-        if row.2 >= oldest {
+        let rank = |row: &Shown| (std::cmp::Reverse(row.2), row.5.clone());
+        let mut ranks: Vec<_> =
+            self.rows.iter().map(|(r, _)| r).filter(|r| same_key(r)).map(rank).collect();
+        ranks.push(rank(&row));
+        ranks.sort();
+        ranks.truncate(self.count);
+        let last = &ranks[ranks.len() - 1];
+        self.rows.retain(|(r, _)| !same_key(r) || rank(r) <= *last);
+        if rank(&row) <= *last {
             self.rows.push((row, now_ns));
         }
     }
@@ -160,7 +178,7 @@ impl Model {
         };
         let live = self.rows.iter().filter(|(_, entered)| !Self::is_over(*entered, now_ns));
         let mut found: Vec<Shown> = live.map(|(row, _)| row.clone()).filter(holds).collect();
-        found.sort_by(|a, b| (&a.0, a.1, b.2).cmp(&(&b.0, b.1, a.2)));
+        found.sort_by(|a, b| (&a.0, a.1, b.2, &a.5).cmp(&(&b.0, b.1, a.2, &b.5)));
         found
     }
 }
@@ -234,7 +252,8 @@ fn many_keys_in_and_out_of_order() {
         let (first, stride) = (random(600) as i64, 1 + random(3) as i64);
         let row = |n: i64| {
             let number = (first + n * stride) % 600;
-            (Some(1), Some(number), time, (n % 50 > 0).then_some(n % 5), Some((n % 3) as u8))
+            let text = Some((n % 3) as u8);
+            (Some(1), Some(number), time, (n % 50 > 0).then_some(n % 5), text, None)
         };
         let rows = (0..250).map(row).chain((0..20).map(row)).collect();
         steps.push(Step::Write { rows, has_text: time % 3 > 0 });
@@ -248,7 +267,8 @@ fn many_keys_in_and_out_of_order() {
 #[test]
 fn texts_change_places() {
     let mut cache = LastValues::new(def(1));
-    let row = |number: i64, time: i64, text: u8| (Some(1), Some(number), time, None, Some(text));
+    let row =
+        |number: i64, time: i64, text: u8| (Some(1), Some(number), time, None, Some(text), None);
     let shown = |cache: &LastValues| -> Vec<_> {
         let rows = shown(&cache.look_up(&question(&[], None), 0).unwrap());
         rows.into_iter().map(|row| (row.1, row.4.unwrap())).collect()
@@ -271,10 +291,10 @@ fn texts_change_places() {
 fn a_shrinking_cache_keeps_what_came_last() {
     let mut cache = LastValues::new(def(2));
     for number in 0..1_000 {
-        let row = (Some(1), Some(number), number, Some(1), Some(1));
+        let row = (Some(1), Some(number), number, Some(1), Some(1), None);
         cache.apply(&batch(&[row], true), number).unwrap();
     }
-    cache.apply(&batch(&[(Some(1), Some(0), 5_000, None, None)], true), 2_000).unwrap();
+    cache.apply(&batch(&[(Some(1), Some(0), 5_000, None, None, None)], true), 2_000).unwrap();
     let half = cache.bytes() / 2;
     let removed = cache.shrink(half);
     assert!(cache.bytes() <= half && removed > 400, "{removed}");
@@ -292,7 +312,7 @@ fn a_shrinking_cache_keeps_what_came_last() {
 fn a_cache_that_lost_most_keys_is_as_if_it_never_had_them() {
     let mut cache = LastValues::new(def(2));
     let write = |cache: &mut LastValues, number: i64, time: i64| {
-        let row = (Some((number % 3) as u8), Some(number), time, Some(number), Some(2));
+        let row = (Some((number % 3) as u8), Some(number), time, Some(number), Some(2), None);
         cache.apply(&batch(&[row], number % 2 == 0), time * SECOND_NS).unwrap();
     };
     for number in 0..3_000 {
@@ -320,12 +340,8 @@ fn a_cache_that_lost_most_keys_is_as_if_it_never_had_them() {
 fn without_keys_the_table_is_one_series() {
     let one = LastCacheDef { keys: vec![], ..LastCacheDef::clone(&def(1)) };
     let mut cache = LastValues::new(Arc::new(one));
-    cache
-        .apply(
-            &batch(&[(None, None, 1, Some(1), None), (Some(1), Some(1), 2, Some(2), None)], false),
-            0,
-        )
-        .unwrap();
+    let rows = [(None, None, 1, Some(1), None, None), (Some(1), Some(1), 2, Some(2), None, None)];
+    cache.apply(&batch(&rows, false), 0).unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("float", DataType::Float64, true)]));
     let question = LookUpCache { tests: vec![], schema, limit: None };
     let rows = cache.look_up(&question, 0).unwrap();
@@ -333,6 +349,133 @@ fn without_keys_the_table_is_one_series() {
     assert_eq!(rows.column(0).as_primitive::<Float64Type>().value(0) as i64, 2);
     let nothing = LastCacheDef { ttl_seconds: 0, ..LastCacheDef::clone(&def(1)) };
     let mut cache = LastValues::new(Arc::new(nothing));
-    cache.apply(&batch(&[(Some(1), Some(1), 2, Some(2), None)], false), 0).unwrap();
+    cache.apply(&batch(&[(Some(1), Some(1), 2, Some(2), None, None)], false), 0).unwrap();
     assert_eq!(cache.rows(), 0);
+}
+
+/// What tells the rows of a table apart: tag, time, and the tag that is no key.
+type StoredKey = (u8, i64, Option<u8>);
+/// The float and the text of a row.
+type StoredValues = (Option<i64>, Option<u8>);
+
+/// Rows by series and time, as a table has them, and a cache of it by a part of the key.
+struct Filled {
+    table: BTreeMap<StoredKey, StoredValues>,
+    cache: LastValues,
+    /// What it has yet to be filled with.
+    to_fill: Vec<Written>,
+}
+
+impl Filled {
+    fn new(count: u64) -> Self {
+        let def = LastCacheDef {
+            keys: vec!["tag".into()],
+            values: Some(vec!["float".into(), "text".into()]),
+            ttl_seconds: 1 << 30,
+            ..LastCacheDef::clone(&def(count))
+        };
+        let cache = LastValues::new(Arc::new(def));
+        Self { table: BTreeMap::new(), cache, to_fill: Vec::new() }
+    }
+
+    fn write(&mut self, rows: &[Written], has_text: bool) {
+        for (tag, _, time, float, text, extra) in rows.iter().filter(|row| row.0.is_some()) {
+            let known = self.table.entry((tag.unwrap(), *time, *extra)).or_default();
+            known.0 = float.or(known.0);
+            known.1 = text.filter(|_| has_text).or(known.1);
+        }
+        self.cache.apply(&batch(rows, has_text), 0).unwrap();
+    }
+
+    /// Has it begin anew with what the table has now, in an order that changes.
+    fn begin(&mut self, by: usize) {
+        self.cache.clear();
+        let row = |(key, values): (&StoredKey, &StoredValues)| {
+            (Some(key.0), None, key.1, values.0, values.1, key.2)
+        };
+        self.to_fill = self.table.iter().map(row).collect();
+        let middle = by % self.to_fill.len().max(1);
+        self.to_fill.rotate_left(middle);
+    }
+
+    fn fill(&mut self, rows: usize) {
+        let rest = self.to_fill.split_off(rows.min(self.to_fill.len()));
+        let rows = std::mem::replace(&mut self.to_fill, rest);
+        if !rows.is_empty() {
+            self.cache.fill(&batch(&rows, true), 0).unwrap();
+        }
+    }
+
+    /// It shows what the table has.
+    fn check(&self, count: usize) {
+        let mut expected = Vec::new();
+        for tag in 0..4 {
+            let mut rows: Vec<_> = self.table.iter().filter(|(key, _)| key.0 == tag).collect();
+            rows.sort_by_key(|(key, _)| (std::cmp::Reverse(key.1), key.2));
+            let row = |(key, values): &(&StoredKey, &StoredValues)| {
+                let text = values.1.map(|n| format!("v{n}"));
+                (format!("v{}", key.0), key.1, values.0, text)
+            };
+            expected.extend(rows.iter().take(count).map(row));
+        }
+        // A row has no number here.
+        let all = schema();
+        let fields = all.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let question = LookUpCache { tests: vec![], schema, limit: None };
+        let rows = self.cache.look_up(&question, 0).unwrap();
+        let texts = |at: usize| rows.column(at).as_string::<i32>();
+        let times = rows.column(2).as_primitive::<TimestampNanosecondType>();
+        let floats = rows.column(3).as_primitive::<Float64Type>();
+        let row = |row: usize| {
+            let float = floats.is_valid(row).then(|| floats.value(row) as i64);
+            let text = texts(4).is_valid(row).then(|| texts(4).value(row).to_owned());
+            (texts(0).value(row).to_owned(), times.value(row), float, text)
+        };
+        let mut found: Vec<_> = (0..rows.num_rows()).map(row).collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0)); // stable
+        assert_eq!(found, expected);
+    }
+}
+
+proptest! {
+    /// Corrections, further fields, late rows, several series under one key, and fillings that go
+    /// on while rows come.
+    #[test]
+    fn a_cache_shows_what_its_table_has(steps in steps(), count in 1..4_u64, by in 0..9_usize) {
+        let mut filled = Filled::new(count);
+        for step in &steps {
+            match step {
+                Step::Write { rows, has_text } => filled.write(rows, *has_text),
+                Step::Wait(rows) => filled.fill(*rows as usize),
+                Step::Evict => filled.begin(by),
+                Step::Ask(_) => {
+                    filled.fill(usize::MAX);
+                    filled.check(count as usize);
+                }
+            }
+        }
+        filled.fill(usize::MAX);
+        filled.check(count as usize);
+    }
+}
+
+/// Far more rows than are walked through, and rows that come late at all places.
+#[test]
+fn late_rows_of_a_large_key_find_their_places() {
+    let mut filled = Filled::new(1_000);
+    let row =
+        |time: i64, float: i64| (Some(1), None, time, Some(float), None, Some((time % 2) as u8));
+    let rows: Vec<Written> = (0..900).map(|n| row(n * 10, n)).collect();
+    filled.write(&rows, false);
+    for late in 0..2_000 {
+        let time = late * 7_919 % 9_100;
+        filled.write(&[row(time, late), row(time - time % 10, late)], false);
+        if late % 100 == 0 {
+            filled.check(1_000);
+        }
+    }
+    filled.check(1_000);
+    filled.write(&[row(20_000, 1)], false);
+    filled.check(1_000);
 }

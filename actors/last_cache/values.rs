@@ -159,6 +159,32 @@ impl ValueColumn {
         Ok(())
     }
 
+    /// Gives places the values of rows that have some: those without a value leave what is there,
+    /// and so do all where there is a value, unless `replace`.
+    pub(super) fn merge(
+        &mut self,
+        rows: &[(usize, usize)],
+        column: &ArrayRef,
+        replace: bool,
+    ) -> Result<(), ArrowError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.iter().copied();
+        let moves = Moves::of(
+            rows.filter(|(row, place)| column.is_valid(*row) && (replace || self.is_null(*place))),
+        );
+        self.put(&moves, Some(column))
+    }
+
+    fn is_null(&self, place: usize) -> bool {
+        match &self.data {
+            Data::Tag { words, .. } => words[place] == NONE,
+            Data::Text { texts, .. } => texts[place].is_none(),
+            _ => self.valid.as_ref().is_some_and(|valid| !valid[place]),
+        }
+    }
+
     /// Notes which of the moved numbers are values: those that `nulls` say, or all or none.
     fn mark(&mut self, moves: &Moves, nulls: Option<&NullBuffer>, all: bool) {
         let are_texts = matches!(self.data, Data::Tag { .. } | Data::Text { .. });

@@ -285,28 +285,6 @@ impl<A: Service> Mailbox<A> {
         self.reply(message, permit, deadline).await
     }
 
-    /// Like [`Self::ask`], for senders that have to keep an order: the message is on its way when
-    /// this returns, and the reply is awaited later.
-    ///
-    /// # Errors
-    /// As [`Self::ask`], some at once and some later.
-    pub fn ask_at_once<const CALLER: u8, M: Command>(
-        &self,
-        message: M,
-        deadline: Instant,
-    ) -> Result<impl Future<Output = Result<M::Reply, AskError>> + use<A, M, CALLER>, AskError>
-    where
-        A: Receive<M>,
-    {
-        const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
-        let Some(permit) = self.permit(&message) else {
-            self.0.refused.increment(1);
-            return Err(AskError::Full(self.0.kind));
-        };
-        let receiver = self.send(message, permit, Some(deadline))?;
-        Ok(replied(self.0.kind, receiver, deadline))
-    }
-
     /// Like [`Self::ask`], for the edges: waits a bounded moment for room.
     ///
     /// # Errors

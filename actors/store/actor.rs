@@ -262,15 +262,11 @@ impl Service for Store {
 }
 
 impl Receive<ApplyRows> for Store {
-    fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, cx: &mut Cx<'_, Self>) {
-        // A group that comes again goes to the caches again: they may have missed it.
-        let taken = self.caches.bring(&group.batches);
+    fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, _: &mut Cx<'_, Self>) {
+        // The writers are answered when the next query of a cache waits behind their rows.
+        self.caches.bring(group.sequence, &group.batches);
         self.apply(group);
-        match taken {
-            None => reply.answer(self.held_bytes()),
-            // The writers are answered when the next query of a cache has their rows.
-            Some(taken) => cx.then(taken, |store, (), _| reply.answer(store.held_bytes())),
-        }
+        reply.answer(self.held_bytes());
     }
 }
 

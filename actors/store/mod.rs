@@ -17,8 +17,8 @@
 //! | `DropTables` | the deletion sweep | when rows and files are gone |
 //!
 //! ## Emits
-//! `CacheRows` to the caches of a table, when rows of it come in. `Wal` is answered when they have
-//! them, or are known to miss them.
+//! `CacheRows` to the caches of a table (tell), when rows of it come in, each group once. `Wal` is
+//! answered when they are in the mailboxes of these, or are known to be missed.
 //!
 //! ## Invariants
 //! Rows come in only through `ApplyRows`, so they are durable before they are visible. WAL groups

@@ -3,7 +3,9 @@
 use crate::edge::state::ServerState;
 use crate::version::{COMPAT_VERSION, REVISION};
 use actix_web::{HttpResponse, web};
+use actors::cache_kit::{CacheEntry, CacheState, CacheStatus, Directory};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::fmt::Write;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -53,10 +55,6 @@ fn describe() {
         "Time from a request's head to the last byte of its answer"
     );
     metrics::describe_histogram!("http_response_body_size_bytes", "Size of answers as sent");
-    metrics::describe_counter!("influxdb3_write_lines_total", "Accepted lines");
-    metrics::describe_counter!("influxdb3_write_bytes_total", "Bytes of accepted lines");
-    metrics::describe_counter!("influxdb3_write_lines_rejected_total", "Refused lines");
-    metrics::describe_gauge!("process_start_time_seconds", "When the process started");
     metrics::describe_gauge!("process_start_time_seconds", "When the process started");
 }
 
@@ -79,6 +77,62 @@ pub(super) async fn metrics(state: web::Data<ServerState>) -> HttpResponse {
     if !text.is_empty() {
         text.push('\n');
     }
+    write_counts(&mut text, &state);
+    write_caches(&mut text, &state.running_caches.load());
     text.push_str("# EOF\n");
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// A series of each cache: its name, what it is, a further label, and its value.
+type CacheSeries = (&'static str, &'static str, &'static str, fn(&CacheEntry, &CacheStatus) -> u64);
+
+const CACHE_SERIES: [CacheSeries; 7] = [
+    ("cache_keys", "gauge", "", |_, status| status.keys as u64),
+    ("cache_rows", "gauge", "", |_, status| status.rows as u64),
+    ("cache_bytes", "gauge", "", |_, status| status.bytes as u64),
+    ("cache_filling", "gauge", "", |_, status| (status.state == CacheState::Filling).into()),
+    ("cache_overruns_total", "counter", "", |entry, _| entry.overruns()),
+    ("cache_evicted_keys_total", "counter", ",reason=\"age_or_count\"", |_, s| s.evicted),
+    ("cache_evicted_keys_total", "counter", ",reason=\"memory\"", |_, s| s.squeezed),
+];
+
+/// What was written to the databases that there are. These series and those of caches are not the
+/// recorder's: it forgets none, and databases and caches come and go.
+fn write_counts(text: &mut String, state: &ServerState) {
+    let counts = state.writes.of_live(&state.snapshot.load());
+    let series = [
+        ("influxdb3_write_lines_total", "Accepted lines"),
+        ("influxdb3_write_bytes_total", "Bytes of accepted lines"),
+        ("influxdb3_write_lines_rejected_total", "Refused lines"),
+    ];
+    for (at, (name, what)) in series.into_iter().enumerate().filter(|_| !counts.is_empty()) {
+        writeln!(text, "# HELP {name} {what}\n# TYPE {name} counter").ok();
+        for (db, counts) in &counts {
+            writeln!(text, "{name}{{db=\"{}\"}} {}", escaped(db), counts[at]).ok();
+        }
+    }
+}
+
+/// The series of the caches that there are.
+fn write_caches(text: &mut String, caches: &Directory) {
+    let mut caches: Vec<_> = caches.all().map(|entry| (entry, entry.status())).collect();
+    caches.sort_by(|(a, _), (b, _)| (a.kind(), &a.names).cmp(&(b.kind(), &b.names)));
+    let mut last = "";
+    for (name, kind, label, value) in CACHE_SERIES {
+        if !caches.is_empty() && name != last {
+            writeln!(text, "# TYPE {name} {kind}").ok();
+        }
+        last = name;
+        for (entry, status) in &caches {
+            let [db, table, cache] = entry.names.each_ref().map(|name| escaped(name));
+            let labels = format!("db=\"{db}\",table=\"{table}\",cache=\"{cache}\"{label}");
+            let value = value(entry, status);
+            writeln!(text, "{name}{{kind=\"{}\",{labels}}} {value}", entry.kind()).ok();
+        }
+    }
+}
+
+/// The value of a label as the format has it.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

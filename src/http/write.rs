@@ -157,16 +157,7 @@ fn count(state: &ServerState, db: String, outcome: &Result<WriteReport, WriteErr
         Err(WriteError::Line(_)) => (0, 0, 1),
         Err(_) => return,
     };
-    // A refused request may name any database, and each label value is kept for ever.
-    if state.snapshot.load().database(&db).is_none() {
-        return;
-    }
-    metrics::counter!("influxdb3_write_lines_total", "db" => db.clone()).increment(lines as u64);
-    metrics::counter!("influxdb3_write_bytes_total", "db" => db.clone()).increment(bytes as u64);
-    if rejected > 0 {
-        metrics::counter!("influxdb3_write_lines_rejected_total", "db" => db)
-            .increment(rejected as u64);
-    }
+    state.writes.add(&state.snapshot.load(), &db, [lines, bytes, rejected]);
 }
 
 /// The answer to a request whose good lines are stored.

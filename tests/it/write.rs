@@ -216,6 +216,8 @@ fn lines_are_counted() {
     assert_eq!(metric("influxdb3_write_lines_total"), Some(1.0));
     assert_eq!(metric("influxdb3_write_lines_rejected_total"), Some(1.0));
     assert_eq!(metric("influxdb3_write_bytes_total").map(|bytes| bytes > 6.0), Some(true));
+    assert_eq!(server.client.delete("/api/v3/configure/database?db=d").status, 200);
+    assert_eq!(metric("influxdb3_write_lines_total"), None, "deleted names do not pile up");
 }
 
 #[test]

@@ -171,7 +171,16 @@ fn cache_states(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
                 Some(entry) if entry.is_behind() => "behind",
                 Some(entry) => entry.state().name(),
             };
-            rows.push((&table.name, name, kind, state, entry.map_or([0; 3], |e| e.sizes())));
+            rows.push((
+                &table.name,
+                name,
+                kind,
+                state,
+                entry.map_or([0; 3], |entry| {
+                    let status = entry.status();
+                    [status.keys, status.rows, status.bytes].map(|size| size as u64)
+                }),
+            ));
         }
     }
     let columns = vec![

@@ -109,8 +109,8 @@ fn deleting() {
         must_create(client, LAST, &json!({"table": table, "name": "l1"}));
         must_create(client, DISTINCT, &json!({"table": table, "name": "l1", "columns": ["host"]}));
     }
-    let actors = || client.get("/metrics").text().matches("actor_up{actor=\"last-cache").count();
-    assert_eq!(actors(), 2);
+    let up = |kind: &str| client.metric("actor_up", &[&format!("actor=\"{kind}\"")]);
+    assert_eq!([up("last-cache"), up("distinct-cache")], [Some(2.0); 2]);
     let path = format!("{LAST}?db=x&table=cpu&name=l1");
     let deleted = client.delete(&path);
     assert_eq!((deleted.status, deleted.text().as_str()), (200, ""));
@@ -120,8 +120,7 @@ fn deleting() {
     let gone = "could not find cache for the given arguments";
     refused(client, "SELECT * FROM last_cache('cpu','l1')", gone);
     assert_eq!(csv(client, "SELECT * FROM distinct_cache('cpu')"), ["a"], "another kind stays");
-    let up = client.metric("actor_up", &["actor=\"last-cache-0-0\""]);
-    assert_eq!(up, Some(0.0), "its actor has ended");
+    assert_eq!(up("last-cache"), Some(1.0), "its actor has ended");
     let body = json!({"db": "x", "table": "cpu", "name": "l1"});
     assert_eq!(client.json("DELETE", DISTINCT, &body).status, 200);
     let missing = client.delete(&format!("{LAST}?db=x&table=cpu"));
@@ -137,8 +136,7 @@ fn deleting() {
     let bad = "provided table name is invalid";
     refused(client, "SELECT * FROM last_cache('other')", bad);
     eventually("the actors have ended", || {
-        let up = client.metric("actor_up", &["-cache-"]).unwrap_or_default();
-        (up == 0.0).then_some(())
+        ([up("last-cache"), up("distinct-cache")] == [Some(0.0); 2]).then_some(())
     });
     write_at(client, "other,host=b load=1", 0);
     refused(client, "SELECT * FROM last_cache('other')", gone);

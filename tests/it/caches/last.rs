@@ -1,7 +1,7 @@
 //! What enters a last-value cache, and how long it stays.
 
 use super::{LAST, csv, must_create, refused, write_at};
-use crate::support::client::with_query;
+use crate::support::client::{Client, with_query};
 use crate::support::eventually;
 use crate::support::server::{Server, Setup};
 use serde_json::json;
@@ -21,7 +21,8 @@ fn a_row_enters_as_it_was_written() {
     assert_eq!(row, "us-east,a,2,10.0,x,2065-01-07T17:00:10,true");
     write_at(client, &format!("{line} load=99"), 5);
     write_at(client, &format!("{line} load=98"), 10);
-    assert_eq!(csv(client, all), [row], "older and equal times change nothing");
+    let corrected = row.replace("10.0", "98.0");
+    assert_eq!(csv(client, all), [corrected], "a late row changes nothing, a correction does");
     assert_eq!(csv(client, "SELECT load FROM cpu ORDER BY time"), ["99.0", "98.0"]);
     write_at(client, &format!("{line} st=\"z\""), 14);
     assert_eq!(csv(client, all), ["us-east,a,,,z,2065-01-07T17:00:14,"]);
@@ -31,6 +32,33 @@ fn a_row_enters_as_it_was_written() {
     assert_eq!(csv(client, sql), ["us-east,a,,,1,,2065-01-07T17:00:15,"]);
     let text = client.get(&path).text();
     assert!(text.starts_with("region,host,cores,load,newf,st,time,up\n"), "{text}");
+}
+
+/// What the newest row gets later, and rows of several series under one key, before a restart and
+/// after it.
+#[test]
+fn a_cache_answers_what_its_table_answers() {
+    let setup = Setup::disk();
+    let mut server = setup.start();
+    let client = &server.client;
+    client.must_write("x", "m,r=e,h=a v=1 10\nm,r=e,h=b v=1 10");
+    must_create(client, LAST, &json!({"table": "m", "name": "all"}));
+    let body = json!({"table": "m", "name": "r", "key_columns": ["r"], "value_columns": ["v"],
+                      "count": 3});
+    must_create(client, LAST, &body);
+    client.must_write("x", "m,r=e,h=b v=2 10\nm,r=e,h=a w=7 10\nm,r=e,h=a v=3 5\nm,r=e v=9 10");
+    let rows = |client: &Client| {
+        ["SELECT h, v, w FROM last_cache('m', 'all')", "SELECT v FROM last_cache('m', 'r')"]
+            .map(|sql| csv(client, sql))
+    };
+    for restart in 0..2 {
+        let [mut all, by_region] = rows(&server.client);
+        all.sort();
+        assert_eq!(all, ["a,1.0,7.0", "b,2.0,"], "{restart}");
+        assert_eq!(by_region, ["9.0", "1.0", "2.0"], "{restart}");
+        server.kill();
+        server = setup.start();
+    }
 }
 
 #[test]
