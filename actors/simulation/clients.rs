@@ -200,7 +200,12 @@ fn covers(ask: Ask, rows: &[Observed]) -> Result<(i64, i64), String> {
     }
 }
 
-async fn run(server: &Addresses, db: u8, text: String) -> Result<Vec<RecordBatch>, QueryError> {
+/// The rows that a statement yields.
+pub(super) async fn run(
+    server: &Addresses,
+    db: u8,
+    text: String,
+) -> Result<Vec<RecordBatch>, QueryError> {
     let failed = |kind, message: String| QueryError { kind, message };
     let deadline = Instant::now() + QUERY_DEADLINE;
     let statement = Statement { db: db_name(db), text, ..Statement::default() };

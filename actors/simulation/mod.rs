@@ -5,6 +5,7 @@
 //! what it answered, and finds what no server that keeps its promises could have answered. The
 //! same seed gives the same run, to the last bit of its digest.
 
+mod caches;
 mod canaries;
 mod changes;
 mod clients;

@@ -20,6 +20,12 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// True when rows of the database were never in danger of being past their time.
+    pub fn is_untouched(&self, db: u8) -> bool {
+        self.settings.get(&db).is_none_or(Vec::is_empty)
+            && !self.dropped_before_ns.contains_key(&db)
+    }
+
     /// Notes a setting that is sent now.
     pub fn set(&mut self, db: u8, period_ns: Option<i64>, now: Moment) {
         let settings = self.settings.entry(db).or_default();

@@ -3,6 +3,7 @@
 mod end;
 mod trouble;
 
+use super::caches;
 use super::clients::{query, write};
 use super::model::TableKey;
 use super::trace::Trace;
@@ -121,6 +122,9 @@ impl Driver {
                 return;
             }
             self.step(&mood);
+            if self.world.caches.is_some() && self.world.random().random_bool(0.2) {
+                self.create_cache();
+            }
             let span = self.hold.take().unwrap_or_else(|| self.span());
             self.settle(span).await;
         }
@@ -193,6 +197,15 @@ impl Driver {
         };
         let ask = Ask::choose(&mut self.world.random(), self.world.present());
         self.world.start(query(Rc::clone(&self.world), id, server, table, ask));
+    }
+
+    fn create_cache(&self) {
+        let Some((_, server)) = self.world.any_server() else { return };
+        let mut random = self.world.random();
+        let (db, table) = (random.random_range(0..DATABASES), random.random_range(0..TABLES));
+        drop(random);
+        let table = TableKey { db, table };
+        self.world.start(caches::create(Rc::clone(&self.world), server, table));
     }
 
     /// Lets everything go on for a while.

@@ -1,5 +1,6 @@
 //! The machine, the servers on it, and what the driver knows of both.
 
+use super::caches;
 use super::disk::SimDisk;
 use super::model::{Model, Moment};
 use super::objects::{SimObjects, Weather};
@@ -10,7 +11,7 @@ use crate::runtime::clock::{Clock, PausedClock};
 use crate::runtime::fatal::Fatal;
 use crate::runtime::objects::Objects;
 use crate::runtime::simulated::Machine;
-use crate::server::{Addresses, Server, ServerConfig};
+use crate::server::{Addresses, CacheOptions, Server, ServerConfig};
 use futures::future::LocalBoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -53,6 +54,8 @@ pub(super) struct World {
     pub(super) model: RefCell<Model>,
     pub(super) trace: RefCell<Trace>,
     pub(super) config: ServerConfig,
+    /// What caches run with, if there are to be some.
+    pub(super) caches: Option<CacheOptions>,
     /// Where the server keeps its state.
     pub(super) state: Objects,
     /// Requests under way, and whatever else the driver waits for.
@@ -94,6 +97,7 @@ impl World {
             model: RefCell::default(),
             trace: RefCell::new(trace),
             config,
+            caches: caches::options(seed),
             state,
             started: RefCell::default(),
             changing: Cell::new(false),
@@ -202,10 +206,16 @@ impl World {
         let set = LocalSet::new();
         let (sender, booted) = oneshot::channel();
         let fatal_of_process = fatal.clone();
-        let (config, state) = (self.config.clone(), self.state.clone());
+        let (config, caches, state) = (self.config.clone(), self.caches, self.state.clone());
         let clock = Clock::Paused(Arc::clone(&self.clock));
         set.spawn_local(async move {
-            let start = Server::start(&config, state, clock, fatal_of_process);
+            let start = async {
+                let mut server = Server::start(&config, state, clock, fatal_of_process).await?;
+                if let Some(caches) = caches {
+                    server.start_caches(caches).await?;
+                }
+                Ok(server)
+            };
             sender.send(Box::pin(start).await).ok();
         });
         self.sets.borrow_mut().insert(id, set);

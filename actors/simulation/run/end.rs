@@ -1,6 +1,7 @@
 //! The end of a run: everything is healed, and nothing may be missing, over several restarts.
 
 use super::Driver;
+use crate::simulation::caches;
 use crate::simulation::clients::query;
 use crate::simulation::workload::Ask;
 use crate::simulation::world::CALM;
@@ -74,6 +75,10 @@ impl Driver {
         for (number, table) in tables.into_iter().enumerate() {
             let (world, server) = (Rc::clone(&self.world), server.clone());
             self.world.start(query(world, id, server.clone(), table, Ask::All));
+            if self.world.caches.is_some() {
+                let (world, server) = (Rc::clone(&self.world), server.clone());
+                self.world.start(caches::check(world, id, server, table));
+            }
             if number == counted {
                 let (world, all) = (Rc::clone(&self.world), Ask::Count(i64::MIN, i64::MAX));
                 self.world.start(query(world, id, server, table, all));

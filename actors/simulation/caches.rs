@@ -1,0 +1,111 @@
+//! Last-value caches: they answer what their tables answer, whatever has happened.
+
+use super::clients::run;
+use super::model::{Observed, TableKey};
+use super::workload::{db_name, rows, table_name};
+use super::world::World;
+use crate::server::{Addresses, CacheOptions};
+use protocols::error::ErrorKind;
+use protocols::limits::ADMIN_DEADLINE_MS;
+use protocols::messages::catalog::CreateLastCache;
+use protocols::messages::query::QueryError;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One seed in so many has caches.
+const SEEDS_A_CACHE: u64 = 4;
+/// Rows kept for each host.
+const COUNT: usize = 3;
+/// How long a cache may take until it answers, when nothing is wrong.
+const PATIENCE: Duration = Duration::from_secs(200);
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the caches of a seed run with, if it has some.
+pub(super) fn options(seed: u64) -> Option<CacheOptions> {
+    (seed % SEEDS_A_CACHE == SEEDS_A_CACHE - 1).then_some(CacheOptions {
+        bytes_max: 1 << 26,
+        threads: 1,
+        last_eviction_interval: Duration::from_secs(10),
+        distinct_eviction_interval: Duration::from_secs(10),
+    })
+}
+
+/// Creates the cache of a table, whose key has one of the two tags. There may be one already.
+pub(super) async fn create(world: Rc<World>, server: Addresses, table: TableKey) {
+    let ask = CreateLastCache {
+        db: db_name(table.db),
+        table: table_name(table.table),
+        name: Some("c".to_owned()),
+        keys: Some(vec!["host".to_owned()]),
+        values: None,
+        count: Some(COUNT as u64),
+        ttl_seconds: Some(u64::from(u32::MAX)),
+        starts_empty: false,
+    };
+    let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
+    let created = server.catalog.ask_from_edge(ask, deadline).await;
+    let created = created.is_ok_and(|created| created.is_ok());
+    world.log(format_args!("cache of {table:?}: {created}"));
+}
+
+/// Compares the cache of a table with the table, when nothing is wrong and nobody writes.
+pub(super) async fn check(world: Rc<World>, id: u64, server: Addresses, table: TableKey) {
+    // What is past its time goes from both, but not at the same moment.
+    if !world.model.borrow().retention.is_untouched(table.db) {
+        return;
+    }
+    let name = table_name(table.table);
+    let until = Instant::now() + PATIENCE;
+    let cached = loop {
+        let found =
+            run(&server, table.db, format!("SELECT * FROM last_cache('{name}', 'c')")).await;
+        match found {
+            Ok(batches) => break batches,
+            // There is no such cache, or no such table any more.
+            Err(QueryError { kind: ErrorKind::NotFound | ErrorKind::InvalidInput, .. }) => return,
+            Err(error) if !world.is_alive(id) => {
+                return world.log(format_args!("cache of {table:?}: {}", error.message));
+            }
+            Err(error) if Instant::now() > until => {
+                let what = format!("the cache of {table:?} does not answer: {}", error.message);
+                return world.violated(what);
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    };
+    let Ok(stored) = run(&server, table.db, format!("SELECT * FROM {name}")).await else { return };
+    let (cached, stored) = match (rows(&cached), rows(&stored)) {
+        (Ok(cached), Ok(stored)) => (cached, stored),
+        (Err(what), _) | (_, Err(what)) => return world.violated(what),
+    };
+    world.log(format_args!("cache of {table:?}: {} of {} rows", cached.len(), stored.len()));
+    let (mut cached, mut expected) = (cached, newest(stored));
+    cached.sort();
+    expected.sort();
+    let differs = |rows: &[Observed], others: &[Observed]| {
+        rows.iter().find(|row| !others.contains(row)).cloned()
+    };
+    if let Some(row) = differs(&expected, &cached) {
+        world.violated(format_args!("the cache of {table:?} lacks {row:?}"));
+    } else if let Some(row) = differs(&cached, &expected) {
+        world.violated(format_args!("the cache of {table:?} has {row:?}"));
+    }
+}
+
+/// The rows of a table that its cache keeps.
+fn newest(rows: Vec<Observed>) -> Vec<Observed> {
+    let mut by_host: BTreeMap<u8, Vec<Observed>> = BTreeMap::new();
+    for row in rows {
+        by_host.entry(row.key.host).or_default().push(row);
+    }
+    let mut kept = Vec::new();
+    for mut rows in by_host.into_values() {
+        rows.sort_by_key(|row| (Reverse(row.key.time_ns), row.key.rack));
+        rows.truncate(COUNT);
+        kept.extend(rows);
+    }
+    kept
+}
