@@ -14,6 +14,8 @@ use object_store::{Error, GetOptions, ObjectStore, PutMode};
 use protocols::catalog_log::v1::LogRecord;
 use protocols::catalog_log::{Header, decode_checkpoint, decode_log, encode_log};
 use protocols::paths;
+use std::time::Duration;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// How many log records are read at once at the start.
@@ -23,6 +25,9 @@ const READS_AT_ONCE: usize = 64;
 const CHECKPOINTS_KEPT: usize = 2;
 /// How many records of others are taken in at once after a lost race.
 const CATCH_UP_RECORDS_MAX: u64 = 1_000;
+
+/// How long a record may take: those who ask for a change wait longer, and so are told.
+const APPEND_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Where the files are.
 #[derive(Clone, Debug)]
@@ -85,8 +90,17 @@ impl CatalogLog {
         Ok(state.map(|state| Loaded { state, checkpoint_sequence }))
     }
 
-    /// Stores `record` under `header.sequence` unless something is there.
+    /// Stores `record` under `header.sequence` unless something is there. A store that does not
+    /// answer is not waited for: what it may store all the same counts as the record of another.
     pub(super) async fn append(&self, header: Header, record: &LogRecord) -> Appended {
+        let appended = timeout(APPEND_TIME_MAX, self.append_now(header, record)).await;
+        appended.unwrap_or_else(|_| {
+            let text = "the object store has not answered in time; the outcome is unknown";
+            Appended::Failed(text.to_owned())
+        })
+    }
+
+    async fn append_now(&self, header: Header, record: &LogRecord) -> Appended {
         if canary::is("catalog-in-memory") {
             return Appended::Ours;
         }
@@ -258,4 +272,39 @@ fn check_header(path: &str, found: Header, expected: Header) -> anyhow::Result<(
         expected.sequence
     );
     Ok(())
+}
+
+#[cfg(all(test, feature = "simulation"))]
+mod tests {
+    use super::*;
+    use crate::runtime::objects::planned::{Plan, Planned};
+    use async_trait::async_trait;
+    use object_store::memory::InMemory;
+    use object_store::{PutOptions, PutPayload, PutResult};
+
+    /// Never answers a put.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait]
+    impl Plan for Silent {
+        async fn put(
+            &self,
+            _: &InMemory,
+            _: &Path,
+            _: PutPayload,
+            _: PutOptions,
+        ) -> object_store::Result<PutResult> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_does_not_answer_is_not_waited_for() {
+        let log = CatalogLog::new(Planned::new(Silent).1, "n".to_owned());
+        let record = LogRecord { nonce: Uuid::nil(), time_ns: 1, changes: vec![] };
+        let header = Header { uuid: Uuid::nil(), sequence: 1 };
+        let appended = log.append(header, &record).await;
+        assert!(matches!(appended, Appended::Failed(text) if text.contains("in time")));
+    }
 }
