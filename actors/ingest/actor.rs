@@ -12,6 +12,7 @@ use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How an [`Ingest`] is set up.
 #[derive(Clone, Debug)]
@@ -50,12 +51,13 @@ impl Receive<WriteLines> for Ingest {
         if reply.is_abandoned() {
             return; // the client went away before its request was looked at
         }
+        let deadline = reply.deadline().unwrap_or_else(Instant::now);
         let snapshot = self.0.snapshot.load();
         match request::parse(&self.0, &lines, &snapshot) {
             Err(error) => reply.answer(Err(error)),
             Ok(parsed) => {
                 let config = Arc::clone(&self.0);
-                let store = request::store(config, lines, parsed, snapshot);
+                let store = request::store(config, lines, parsed, snapshot, deadline);
                 cx.then(store, |_, report, _| reply.answer(report));
             }
         }

@@ -6,7 +6,6 @@ use crate::runtime::mailbox::AskError;
 use crate::wal::table_batch;
 use protocols::columns::{StoredColumn, StoredRows, TableRows};
 use protocols::error::ErrorKind;
-use protocols::limits::WRITE_DEADLINE_MS;
 use protocols::line_protocol::{ParseOptions, ParsedWrite, parse as parse_lines};
 use protocols::messages::catalog::{CatalogError, EnsureSchema, TableShape};
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
@@ -16,7 +15,6 @@ use protocols::messages::wal::AppendRows;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
 use protocols::wal_frame::entry;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often a request is parsed anew because somebody else changed the schema meanwhile.
@@ -63,14 +61,14 @@ pub(super) fn parse(
     }
 }
 
-/// Makes the schema, then the rows, durable.
+/// Makes the schema, then the rows, durable. `deadline` is that of the one who asked for it.
 pub(super) async fn store(
     config: Arc<IngestConfig>,
     lines: WriteLines,
     mut parsed: ParsedWrite,
     mut snapshot: Arc<CatalogSnapshot>,
+    deadline: Instant,
 ) -> Result<WriteReport, WriteError> {
-    let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
     let is_in_vain =
         |parsed: &ParsedWrite| parsed.accepted_lines == 0 && !lines.makes_empty_database;
     if is_in_vain(&parsed) {

@@ -78,6 +78,7 @@ impl<M: Command> Ask<M> {
 /// still counts as waiting in its mailbox.
 pub struct Responder<M: Command> {
     sender: Option<oneshot::Sender<M::Reply>>,
+    deadline: Option<Instant>,
     _permit: Permit,
 }
 
@@ -92,6 +93,11 @@ impl<M: Command> Responder<M> {
         if let Some(sender) = self.sender.take() {
             sender.send(reply).ok();
         }
+    }
+
+    /// Until when the asker waits, for those who ask others on its behalf.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// True when nobody waits for the answer any more.
@@ -176,7 +182,10 @@ impl<A: Service> Mailbox<A> {
             .set(messages_max as f64);
         // A semaphore counts in u32 for one acquire, so bytes are counted in KiB.
         let kib_max = kib(bytes_max) as usize;
-        let refused = |reason| metrics::counter!("actor_refused_total", "actor" => label.clone(), "reason" => reason);
+        let refused = |reason| {
+            let (name, label) = ("actor_refused_total", label.clone());
+            metrics::counter!(name, "actor" => label, "reason" => reason)
+        };
         Self(Arc::new(Inner {
             kind,
             address: ArcSwapOption::empty(),
@@ -258,7 +267,7 @@ impl<A: Service> Mailbox<A> {
     {
         let address = self.0.address.load_full().ok_or(AskError::Died(self.0.kind))?;
         let (sender, receiver) = oneshot::channel();
-        let reply = Responder { sender: Some(sender), _permit: permit };
+        let reply = Responder { sender: Some(sender), deadline, _permit: permit };
         self.0.handled.increment(1);
         address.do_send(Ask { message, reply, queued_at: Instant::now(), deadline });
         Ok(receiver)
