@@ -38,6 +38,10 @@ pub const INGEST_MAILBOX_BYTES: usize = 128 * 1024 * 1024;
 /// Part of the memory that the bodies in all ingest mailboxes may take.
 pub const INGEST_MEMORY_PART: f64 = 0.05;
 
+/// Part of the memory that the chunks take which a snapshot sorts, encodes and stores at a time,
+/// beside their rows: a chunk that is larger goes alone.
+pub const SNAPSHOT_MEMORY_PART: f64 = 0.1;
+
 /// Store mailbox of a shard: one message a WAL group and one a query.
 pub const STORE_MAILBOX_MESSAGES: usize = 4_096;
 /// Store mailbox of a shard, in bytes of rows on their way from the WAL.

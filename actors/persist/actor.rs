@@ -47,6 +47,8 @@ pub struct PersistConfig {
     pub fatal: Fatal,
     /// Chunks that are sorted, encoded and stored at once.
     pub concurrency: usize,
+    /// Memory that these may take beside their rows, in bytes.
+    pub bytes_max: usize,
     /// So many WAL files are kept although their rows are in Parquet files.
     pub wal_files_kept: u64,
     /// So long WAL files stay after the snapshot that made them unnecessary.

@@ -122,6 +122,7 @@ impl<P: Peers> Worker<P> {
 
     /// Writes one chunk and has its shard use the files.
     async fn write_chunk(&self, run: &Run, id: u64, chunk: FrozenChunk) -> Vec<Arc<ParquetFile>> {
+        let _room = self.room(&chunk).await;
         let mut files = Vec::new();
         for (part, encoded) in (0..).zip(self.encode_chunk(&chunk).await) {
             let id = if part == 0 { id } else { run.part_id() };

@@ -22,6 +22,7 @@ use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::ParquetFile;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Text that a column of one file may have. Arrow counts it with 31 bits, and whoever merges two
 /// files lays their columns end to end.
@@ -45,6 +46,7 @@ pub(super) struct Settings {
     pub(super) clock: Clock,
     pub(super) fatal: Fatal,
     pub(super) concurrency: usize,
+    pub(super) bytes_max: usize,
     pub(super) wal_files_kept: u64,
     pub(super) wal_delete_delay: Duration,
     pub(super) object_grace: Duration,
@@ -61,6 +63,7 @@ impl Settings {
             clock: config.clock.clone(),
             fatal: config.fatal.clone(),
             concurrency: config.concurrency.max(1),
+            bytes_max: config.bytes_max,
             wal_files_kept: config.wal_files_kept,
             wal_delete_delay: config.wal_delete_delay,
             object_grace: config.object_grace,
@@ -80,6 +83,9 @@ pub(super) struct Worker<P> {
     /// For the next manifest.
     pub(super) removed_since_manifest: Vec<Arc<ParquetFile>>,
     pool: Pool,
+    /// What is left of the memory for chunks under way, in KiB.
+    room: Semaphore,
+    room_kib: u32,
 }
 
 /// A Parquet file before it is stored.
@@ -95,6 +101,7 @@ impl<P: Peers> Worker<P> {
     pub(super) async fn open(settings: Settings, peers: P, log: IndexLog) -> anyhow::Result<Self> {
         let wal_files = WalFiles::open(&settings, log.index().wal_through()).await?;
         let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
+        let room_kib = u32::try_from(settings.bytes_max / 1024).unwrap_or(u32::MAX >> 3).max(1);
         measure_files(&log);
         Ok(Self {
             sweep: Sweep::new(),
@@ -104,6 +111,8 @@ impl<P: Peers> Worker<P> {
             log,
             wal_files,
             pool,
+            room: Semaphore::new(room_kib as usize),
+            room_kib,
         })
     }
 
@@ -141,6 +150,16 @@ impl<P: Peers> Worker<P> {
                 IndexLogError::Unfit(_) => panic!("{error}"),
             }
         }
+    }
+
+    /// Room for what is made of a chunk: its rows in order, and then its files. A chunk that is
+    /// larger than all of it goes alone.
+    pub(super) async fn room(&self, chunk: &FrozenChunk) -> Option<SemaphorePermit<'_>> {
+        let ChunkView { sorted, unsorted, .. } = &chunk.chunk;
+        let sorted = sorted.iter().map(|sorted| &sorted.rows);
+        let bytes: usize = unsorted.iter().chain(sorted).map(|r| r.get_array_memory_size()).sum();
+        let kib = u32::try_from(2 * bytes / 1024).unwrap_or(u32::MAX).clamp(1, self.room_kib);
+        self.room.acquire_many(kib).await.ok() // it is never closed
     }
 
     /// The files that a chunk becomes: none when its table is gone. Repeated until it succeeds:

@@ -36,6 +36,8 @@ pub struct ServerConfig {
     pub wal_delete_delay: Duration,
     /// Parquet files that a snapshot writes at once.
     pub snapshot_concurrency: usize,
+    /// Memory that these may take beside their rows, in bytes.
+    pub snapshot_bytes_max: usize,
     /// How long the object of a removed file stays for queries that still read it.
     pub object_grace: Duration,
     /// The cache of Parquet files, if there is to be one.

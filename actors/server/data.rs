@@ -169,6 +169,7 @@ impl Start<'_> {
             clock: self.clock.clone(),
             fatal: self.fatal.clone(),
             concurrency: self.config.snapshot_concurrency,
+            bytes_max: self.config.snapshot_bytes_max,
             wal_files_kept: self.config.wal_files_kept,
             wal_delete_delay: self.config.wal_delete_delay,
             object_grace: self.config.object_grace,

@@ -37,6 +37,7 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         wal_files_kept,
         wal_delete_delay,
         snapshot_concurrency: 2,
+        snapshot_bytes_max: BYTES_MAX,
         object_grace: OBJECT_GRACE_MIN,
         parquet_cache: cache_bytes.map(|bytes_max| ParquetCacheOptions {
             bytes_max,

@@ -116,6 +116,7 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         wal_files_kept: storage.snapshotted_wal_files_to_keep,
         wal_delete_delay: storage.wal_delete_delay,
         snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
+        snapshot_bytes_max: (memory as f64 * limits::SNAPSHOT_MEMORY_PART) as usize,
         object_grace: object_grace(),
         parquet_cache: parquet_cache(&args.parquet_cache, memory),
         last_cache_count_max: args.caches.max_last_cache_count,

@@ -140,6 +140,7 @@ impl World {
             clock: Clock::Fixed(Arc::clone(&now_ns)),
             fatal: Fatal::default(),
             concurrency: 2,
+            bytes_max: 1 << 30,
             wal_files_kept: 0,
             wal_delete_delay: LONG,
             object_grace: LONG,

@@ -7,6 +7,7 @@ use crate::persist::upload::{ONE_PIECE_BYTES_MAX, put_until_stored};
 use crate::persist::worker::Left;
 use crate::runtime::objects::planned::Planned;
 use bytes::Bytes;
+use futures::FutureExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use protocols::paths;
 use std::sync::atomic::Ordering;
@@ -41,6 +42,22 @@ async fn chunks_become_files_that_the_index_and_the_shards_know() {
     }
     assert!(world.exists(&paths::snapshot_manifest(NODE, 1)).await);
     assert_eq!(world.fake.state.lock().unwrap().done, [1]);
+}
+
+#[actix_rt::test]
+async fn chunks_under_way_take_no_more_memory_than_they_may() {
+    let mut world = World::in_memory();
+    world.settings.bytes_max = 1;
+    let worker = world.worker().await;
+    let (one, another) = (frozen(1, 0, 3), frozen(2, 0, 3));
+    let room = worker.room(&one).await;
+    assert!(worker.room(&another).now_or_never().is_none(), "it waits for the other");
+    drop(room);
+    assert!(worker.room(&another).now_or_never().is_some());
+    let world = World::in_memory();
+    let worker = world.worker().await;
+    let _room = worker.room(&one).await;
+    assert!(worker.room(&another).now_or_never().is_some());
 }
 
 #[actix_rt::test]

@@ -98,6 +98,7 @@ impl Node {
             clock: Clock::default(),
             fatal,
             concurrency: 2,
+            bytes_max: 1 << 30,
             wal_files_kept: 0,
             wal_delete_delay: Duration::ZERO,
             object_grace: LONG,
