@@ -71,9 +71,9 @@ pub struct CacheKeeper {
 }
 
 /// A cache that is not in the directory yet. It ends when nobody takes it there.
-struct Newborn {
-    entry: Arc<CacheEntry>,
-    birth: Option<Birth>,
+pub(super) struct Newborn {
+    pub(super) entry: Arc<CacheEntry>,
+    pub(super) birth: Option<Birth>,
 }
 
 impl Drop for Newborn {

@@ -1,19 +1,25 @@
-//! A cache that dies again and again, on a simulated machine.
+//! Caches that die again and again, or that nobody takes, on a simulated machine.
 
+use super::actor::Newborn;
 use super::{CacheKeeper, KeeperConfig};
-use crate::cache_kit::{CacheBudget, CacheDirectory, CacheState};
+use crate::cache_kit::{
+    CacheAddress, CacheBudget, CacheDirectory, CacheEntry, CacheParts, CacheState,
+};
+use crate::last_cache::{LastCache, LastValues};
 use crate::query::Query;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
-use crate::runtime::guardian::{ActorConfig, Guardian, SharedThreads};
+use crate::runtime::guardian::{ActorConfig, Factory, Guardian, SharedThreads};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::simulated::Machine;
+use futures::FutureExt;
 use protocols::caches::{LastCacheDef, TableCaches};
 use protocols::ids::{CacheId, DbId, TableId};
 use protocols::messages::caches::{CacheRef, EvictDue, LookUpCache, SyncCaches};
 use protocols::messages::rank;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -23,9 +29,9 @@ use uuid::Uuid;
 
 const CACHE: CacheRef = CacheRef { table: TableId(0), cache: CacheId(0) };
 
-/// A catalog of one table with a cache that nobody has to fill.
-fn catalog() -> CatalogSnapshot {
-    let cache = LastCacheDef {
+/// A cache that nobody has to fill.
+fn last_cache() -> LastCacheDef {
+    LastCacheDef {
         id: CACHE.cache,
         name: "c".into(),
         keys: vec![],
@@ -33,8 +39,13 @@ fn catalog() -> CatalogSnapshot {
         count: 1,
         ttl_seconds: 60,
         starts_empty: true,
-    };
-    let caches = TableCaches { next_id: 1, last: vec![Arc::new(cache)], distinct: vec![] };
+    }
+}
+
+/// A catalog of one table with that cache.
+fn catalog() -> CatalogSnapshot {
+    let last = vec![Arc::new(last_cache())];
+    let caches = TableCaches { next_id: 1, last, distinct: vec![] };
     let table = TableSchema::new(CACHE.table, "t".into(), vec![], None);
     let table = Arc::new(table.with_caches(Arc::new(caches)));
     let database = DatabaseSchema {
@@ -106,12 +117,47 @@ impl Fixture {
     }
 }
 
-#[test]
-fn a_cache_that_was_given_up_gets_another_life() {
+/// Runs `test` on a simulated machine.
+fn run(test: impl AsyncFnOnce(Rc<Machine>)) {
     let machine = Machine::new(1, None);
     let entered = machine.enter();
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, async {
+    LocalSet::new().block_on(&runtime, test(Rc::clone(&machine)));
+    drop(entered);
+}
+
+/// The keeper may die while it waits for a birth.
+#[test]
+fn a_cache_that_nobody_takes_into_the_directory_ends() {
+    run(async |_| {
+        let mailbox: Mailbox<LastCache> = Guardian::mailbox(&config("last-cache"));
+        let address = CacheAddress::Last(mailbox.clone());
+        let entry = Arc::new(CacheEntry::new(CACHE, ["x", "t", "c"].map(Arc::from), address));
+        let parts = CacheParts {
+            entry: Arc::clone(&entry),
+            budget: CacheBudget::new(1 << 20),
+            clock: Clock::System,
+            keeper: Guardian::mailbox(&config("cache-keeper")),
+            fill: false,
+        };
+        let factory: Factory<LastCache> = Arc::new(move || {
+            let content = LastValues::new(Arc::new(last_cache()));
+            let cache = LastCache::new(content, parts.clone());
+            async move { Ok(cache) }.boxed_local()
+        });
+        let guardian = Guardian::new(Fatal::default());
+        let born = guardian.birth(config("last-cache"), mailbox.clone(), factory).await.unwrap();
+        assert_eq!(guardian.roster().actors().len(), 1);
+        drop(Newborn { entry, birth: Some(born) });
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(mailbox.vitals().state(), "stopped");
+        assert_eq!(guardian.roster().actors().len(), 0);
+    });
+}
+
+#[test]
+fn a_cache_that_was_given_up_gets_another_life() {
+    run(async |machine| {
         let fixture = Fixture::new().await;
         assert!(fixture.evict().await);
         for death in 0..6 {
@@ -135,5 +181,4 @@ fn a_cache_that_was_given_up_gets_another_life() {
         let cache = directory.find(CACHE).unwrap();
         assert!(cache.look_up(question, Fixture::deadline()).await.is_ok_and(|rows| rows.is_ok()));
     });
-    drop(entered);
 }
