@@ -2,6 +2,7 @@
 
 mod bounds;
 mod snapshots;
+mod unread;
 
 use super::log::{Group, Log, LogError};
 use super::replay::{Replay, replay, table_batch};
