@@ -11,6 +11,7 @@ use super::order::EntryOrder;
 use super::series::Series;
 use super::values::ValueColumn;
 use crate::cache_kit::{Blocks, Content, KeyId, KeyTable, NONE, times_of};
+use crate::runtime::canary;
 use arrow::array::{
     ArrayRef, RecordBatch, RecordBatchOptions, TimestampNanosecondArray, new_null_array,
 };
@@ -235,7 +236,8 @@ impl LastValues {
             let values = at.map(|at| rows.column(at));
             column.put(&moves, values)?;
             if let Some(values) = values {
-                column.merge(&known, values, source == Source::Writer)?;
+                let replace = source == Source::Writer && !canary::is("cache-keeps-first");
+                column.merge(&known, values, replace)?;
             }
         }
         self.series.forget_unused();

@@ -20,4 +20,5 @@ pub const CANARIES: &[&str] = &[
     "own-put-is-rival",
     "catalog-read-is-durable",
     "unread-header-is-none",
+    "cache-keeps-first",
 ];

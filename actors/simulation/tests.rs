@@ -24,6 +24,7 @@ fn first_seed(canary: &str) -> u64 {
         "unread-header-is-none" => 108_040,
         "no-append-sync" => 2,
         "own-put-is-rival" => 64,
+        "cache-keeps-first" => 200,
         _ => 1,
     }
 }
@@ -39,7 +40,7 @@ fn check_found(canaries: &[&'static str]) {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    for seed in 1..16 {
+    for seed in (1..12).chain(200..206) {
         let report = simulate(seed, None);
         let again = format!("again: simulate --seed {seed} --verbose");
         assert_eq!(report.violation, None, "{again}");
@@ -48,7 +49,7 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn a_seed_always_gives_the_same_run() {
-    for seed in [2, 3, 5] {
+    for seed in [2, 3, 201] {
         let digests = [(); 2].map(|()| simulate(seed, None).digest);
         assert_eq!(digests[0], digests[1], "seed {seed}");
     }
