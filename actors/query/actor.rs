@@ -27,8 +27,7 @@ use protocols::error::ErrorKind;
 use protocols::messages::caches::ScanTable;
 use protocols::messages::query::{
     AnswerProbe, CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError,
-    QueryResult,
-    RunStatement, Statement,
+    QueryResult, RunStatement, Statement,
 };
 use protocols::messages::{Command, rank};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
