@@ -5,6 +5,10 @@
 pub enum ErrorKind {
     /// The request itself is at fault: 400.
     InvalidInput,
+    /// Who asks is not known: 401.
+    Unauthenticated,
+    /// Who asks may not do this: 403.
+    Forbidden,
     /// The named thing does not exist: 404.
     NotFound,
     /// The named thing exists already or was deleted already: 409.
@@ -29,6 +33,8 @@ impl ErrorKind {
     pub fn http_status(self) -> u16 {
         match self {
             Self::InvalidInput => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::NotImplemented => 405,
             Self::Conflict => 409,

@@ -24,6 +24,11 @@ id!(
     u32
 );
 id!(
+    /// A token.
+    TokenId,
+    u64
+);
+id!(
     /// A table, unique over all databases.
     TableId,
     u32

@@ -4,6 +4,7 @@
 //! Invariants: no I/O, no clock, no async runtime, no actix and no DataFusion in this crate.
 //! It builds in seconds, so that parsers and codecs can be fuzzed and property-tested cheaply.
 
+pub mod access;
 pub mod caches;
 pub mod catalog_log;
 pub mod columns;

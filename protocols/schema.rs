@@ -1,6 +1,7 @@
 //! What the catalog knows about databases, tables and columns: immutable values that are shared
 //! by `Arc` and replaced as a whole.
 
+use crate::access::tokens::Tokens;
 use crate::caches::TableCaches;
 use crate::ids::{ColumnId, DbId, TableId};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
@@ -263,6 +264,8 @@ pub struct CatalogSnapshot {
     pub next_db_id: u32,
     /// The id that the next new table gets.
     pub next_table_id: u32,
+    /// The tokens by which requests are told apart.
+    pub tokens: Arc<Tokens>,
     /// What is looked up by id, made when it is first needed.
     pub index: CatalogIndex,
 }

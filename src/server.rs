@@ -4,11 +4,13 @@ use crate::boot::{Booted, boot};
 use crate::cli::serve::ServeArgs;
 use crate::config::Config;
 use crate::port::tls::Tls;
-use crate::port::{self, PortOptions};
+use crate::port::{self, PortOptions, Purpose};
 use crate::{http, logging, version};
 use actix_server::ServerHandle;
 use actors::runtime::fatal::FatalReason;
 use anyhow::Context;
+use protocols::access::tokens::OPERATOR;
+use protocols::schema::CatalogSnapshot;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -62,18 +64,21 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let metrics = http::metrics::install()?;
     let booted = boot(&config, metrics).await?;
     http::metrics::record_start(booted.state.process_id, booted.state.clock.now_ns());
-    let listener = listen(socket, &config)?;
+    let listener = listen(socket, config.http_bind, config.listener_file.as_deref())?;
     let address = listener.local_addr()?;
 
     let options = PortOptions {
+        purpose: Purpose::Everything,
         workers: config.server.io_threads,
         shutdown_timeout: config.shutdown_timeout,
         tls: tls.clone(),
     };
+    serve_recovery(&config, &booted, options.clone())?;
+    let catalog = booted.state.snapshot.load();
     let server = port::serve(listener, booted.state.clone(), options)?;
     let handle = server.handle();
     let http = actix_rt::spawn(server);
-    announce(&config, address);
+    announce(&config, &catalog, address);
     #[cfg(unix)]
     let _reloading = tls.map(reload_on_hangup).transpose()?; // ends with the process
 
@@ -111,12 +116,36 @@ fn reserve(address: SocketAddr) -> anyhow::Result<tokio::net::TcpSocket> {
     Ok(socket)
 }
 
-fn listen(socket: tokio::net::TcpSocket, config: &Config) -> anyhow::Result<TcpListener> {
+/// Serves the address where an operator without a token gets a new one, until that has happened.
+fn serve_recovery(config: &Config, booted: &Booted, options: PortOptions) -> anyhow::Result<()> {
+    let Some(bind) = config.access.recovery_bind else { return Ok(()) };
+    let file = config.access.recovery_listener_file.as_deref();
+    let listener = listen(reserve(bind)?, bind, file)?;
+    tracing::warn!(
+        address = %listener.local_addr()?,
+        "whoever reaches the recovery address can replace the operator's token, once"
+    );
+    let options = PortOptions { purpose: Purpose::Recovery, workers: 1, ..options };
+    let server = port::serve(listener, booted.state.clone(), options)?;
+    let (handle, ended) = (server.handle(), Arc::clone(&booted.state.recovery.ended));
+    drop(actix_rt::spawn(server)); // ends with the process
+    drop(actix_rt::spawn(async move {
+        ended.notified().await;
+        handle.stop(true).await;
+    }));
+    Ok(())
+}
+
+fn listen(
+    socket: tokio::net::TcpSocket,
+    bind: SocketAddr,
+    file: Option<&std::path::Path>,
+) -> anyhow::Result<TcpListener> {
     let listener = socket
         .listen(BACKLOG)
         .and_then(tokio::net::TcpListener::into_std)
-        .with_context(|| format!("Failed to bind address {}", config.http_bind))?;
-    if let Some(path) = &config.listener_file {
+        .with_context(|| format!("Failed to bind address {bind}"))?;
+    if let Some(path) = file {
         let address = listener.local_addr()?.to_string();
         let context = || format!("cannot write the listener's address to {}", path.display());
         // Readers wait for the file, so it must be complete when it appears.
@@ -147,14 +176,22 @@ fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<actix_rt::task::JoinHandle<
 }
 
 /// Tells a newcomer where data goes and how to go on.
-fn announce(config: &Config, address: SocketAddr) {
+fn announce(config: &Config, catalog: &CatalogSnapshot, address: SocketAddr) {
     let data = config.storage.to_string();
     let host = match address.ip() {
         ip if ip.is_unspecified() => format!("127.0.0.1:{}", address.port()),
         _ => address.to_string(),
     };
-    if config.without_auth {
+    let tokens = &catalog.tokens;
+    if config.access.without_auth {
         tracing::warn!("started without authentication: everybody who can connect may do anything");
+    } else if !tokens.are_required() {
+        tracing::info!(
+            "only programs on this machine are answered, without a token; from the first token on \
+             everybody has to have one: influxdb3 create token --admin"
+        );
+    } else if tokens.named(OPERATOR).is_none() {
+        tracing::info!("the operator has no token yet: influxdb3 create token --admin");
     }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let host = format!("{scheme}://{host}");

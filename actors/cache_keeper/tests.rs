@@ -63,6 +63,7 @@ fn catalog() -> CatalogSnapshot {
         next_db_id: 1,
         next_table_id: 1,
         index: Default::default(),
+        tokens: Arc::default(),
     }
 }
 

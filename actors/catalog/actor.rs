@@ -13,11 +13,12 @@ use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::catalog::{
-    CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable,
-    DeleteCache, DeleteDatabase, DeleteTable, EnsureSchema, NodeStopped, SetRetention,
-    SweepDeleted, UndeleteDatabase, UndeleteTable,
+    By, CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable,
+    CreateToken, DeleteCache, DeleteDatabase, DeleteTable, DeleteToken, EnsureSchema, NodeStopped,
+    RegenerateToken, SetRetention, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::{Command, rank};
+use protocols::principal::Principal;
 use protocols::schema::CatalogSnapshot;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub struct Opened {
 /// A request and where its answer goes.
 struct Waiting {
     request: Request,
+    principal: Principal,
     answer: Box<dyn FnOnce(Reply) + Send>,
 }
 
@@ -119,12 +121,17 @@ impl Catalog {
         Ok(Opened { catalog, snapshot, publisher_again })
     }
 
-    fn take<M>(&mut self, request: Request, reply: Responder<M>, cx: &mut Cx<'_, Self>)
-    where
+    fn take<M>(
+        &mut self,
+        request: Request,
+        principal: Principal,
+        reply: Responder<M>,
+        cx: &mut Cx<'_, Self>,
+    ) where
         M: Command<Reply = Reply>,
     {
         let answer = Box::new(move |result| reply.answer(result));
-        self.waiting.push(Waiting { request, answer });
+        self.waiting.push(Waiting { request, principal, answer });
         self.commit_waiting(cx);
     }
 
@@ -175,7 +182,8 @@ impl Catalog {
         let mut changes: Vec<Change> = Vec::new();
         let mut outcomes = Vec::with_capacity(requests.len());
         for waiting in &requests {
-            let planned = plan::plan(&next, &waiting.request, &self.config, now_ns);
+            let planned =
+                plan::plan(&next, &waiting.request, &waiting.principal, &self.config, now_ns);
             outcomes.push(planned.map(|planned| {
                 for change in &planned {
                     next.to_mut()
@@ -345,34 +353,44 @@ impl Receive<CatchUp> for Catalog {
     }
 }
 
+/// What somebody asks for.
 macro_rules! receive {
-    ($($message:ident => $request:expr;)*) => {$(
-        impl Receive<$message> for Catalog {
+    ($($message:ident)*) => {$(
+        impl Receive<By<$message>> for Catalog {
             fn receive(
                 &mut self,
-                message: $message,
-                reply: Responder<$message>,
+                By { principal, change }: By<$message>,
+                reply: Responder<By<$message>>,
                 cx: &mut Cx<'_, Self>,
             ) {
-                let request: fn($message) -> Request = $request;
-                self.take(request(message), reply, cx);
+                self.take(Request::$message(change), principal, reply, cx);
             }
         }
     )*};
 }
 
 receive! {
-    EnsureSchema => Request::EnsureSchema;
-    CreateDatabase => Request::CreateDatabase;
-    SetRetention => Request::SetRetention;
-    DeleteDatabase => Request::DeleteDatabase;
-    CreateTable => Request::CreateTable;
-    DeleteTable => Request::DeleteTable;
-    UndeleteDatabase => Request::UndeleteDatabase;
-    UndeleteTable => Request::UndeleteTable;
-    CreateLastCache => Request::CreateLastCache;
-    CreateDistinctCache => Request::CreateDistinctCache;
-    DeleteCache => Request::DeleteCache;
-    SweepDeleted => |_| Request::SweepDeleted;
-    NodeStopped => |_| Request::NodeStopped;
+    EnsureSchema
+    CreateDatabase SetRetention DeleteDatabase UndeleteDatabase
+    CreateTable DeleteTable UndeleteTable
+    CreateLastCache CreateDistinctCache DeleteCache
+    CreateToken RegenerateToken DeleteToken
 }
+
+/// What the server does by itself.
+macro_rules! receive_own {
+    ($($message:ident)*) => {$(
+        impl Receive<$message> for Catalog {
+            fn receive(
+                &mut self,
+                _: $message,
+                reply: Responder<$message>,
+                cx: &mut Cx<'_, Self>,
+            ) {
+                self.take(Request::$message, Principal::Server, reply, cx);
+            }
+        }
+    )*};
+}
+
+receive_own! { SweepDeleted NodeStopped }

@@ -1,7 +1,7 @@
 //! The `Catalog` actor: the one writer of the names of databases, tables and columns.
 //!
 //! ## Owns
-//! Databases, tables, columns, caches, deletions and nodes, and their files in the object store: a log of
+//! Databases, tables, columns, caches, deletions, tokens and nodes, and their files in the object store: a log of
 //! create-only objects, one a group of changes, and checkpoints of the whole. The log is never
 //! trimmed, so that no process can put a number that another has used before.
 //!
@@ -12,6 +12,7 @@
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `UndeleteDatabase`, `UndeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `CreateLastCache`, `CreateDistinctCache`, `DeleteCache` | HTTP handlers | the snapshot after it, or why not |
+//! | `CreateToken`, `RegenerateToken`, `DeleteToken` | HTTP handlers, the start | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
 //! | `CatchUp` | `Wal` | the snapshot with what another process has added |
@@ -21,6 +22,8 @@
 //!
 //! ## Invariants
 //! - What readers see is durable.
+//! - Whoever asks for a change is named with it (`By`), and has the right to it in the very state
+//!   of the catalog that it changes.
 //! - A request takes effect whole or not at all, and is answered after its change is durable and
 //!   published. Requests that arrive during a put gather and go together as the next record.
 //! - A snapshot that answers `EnsureSchema` has all that was asked for: a deletion never shares a
@@ -35,9 +38,11 @@
 mod actor;
 mod cache_plan;
 mod log;
+mod permission;
 mod plan;
 mod schema_plan;
 mod state;
+mod token_plan;
 mod undelete;
 
 #[cfg(test)]

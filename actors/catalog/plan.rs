@@ -2,16 +2,19 @@
 //! is an argument.
 
 use super::state::CatalogState;
-use super::{CatalogConfig, CatalogLimits, cache_plan, schema_plan, undelete};
+use super::{
+    CatalogConfig, CatalogLimits, cache_plan, permission, schema_plan, token_plan, undelete,
+};
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable, DeleteCache,
-    DeleteDatabase, DeleteTable, EnsureSchema, HardDelete, SetRetention, UndeleteDatabase,
-    UndeleteTable,
+    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable, CreateToken,
+    DeleteCache, DeleteDatabase, DeleteTable, DeleteToken, EnsureSchema, HardDelete,
+    RegenerateToken, SetRetention, UndeleteDatabase, UndeleteTable,
 };
 use protocols::names::check_database_name;
+use protocols::principal::Principal;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
 use std::sync::Arc;
 
@@ -32,6 +35,9 @@ pub(super) enum Request {
     CreateLastCache(CreateLastCache),
     CreateDistinctCache(CreateDistinctCache),
     DeleteCache(DeleteCache),
+    CreateToken(CreateToken),
+    RegenerateToken(RegenerateToken),
+    DeleteToken(DeleteToken),
     SweepDeleted,
     NodeStopped,
 }
@@ -43,14 +49,16 @@ impl Request {
     }
 }
 
-/// The changes that `request` takes, in order; none if all is as it wants.
+/// The changes that `request` of `principal` takes, in order; none if all is as it wants.
 pub(super) fn plan(
     state: &CatalogState,
     request: &Request,
+    principal: &Principal,
     config: &CatalogConfig,
     now_ns: i64,
 ) -> Result<Vec<Change>, CatalogError> {
     let catalog = &state.snapshot;
+    permission::check(catalog, request, principal)?;
     match request {
         Request::EnsureSchema(wanted) => {
             schema_plan::ensure_schema(catalog, wanted, &config.limits)
@@ -67,6 +75,11 @@ pub(super) fn plan(
         }
         Request::CreateDistinctCache(wanted) => cache_plan::create_distinct(catalog, wanted),
         Request::DeleteCache(unwanted) => cache_plan::delete(catalog, unwanted),
+        Request::CreateToken(wanted) => token_plan::create(catalog, wanted, principal, now_ns),
+        Request::RegenerateToken(wanted) => {
+            token_plan::regenerate(catalog, wanted, principal, now_ns)
+        }
+        Request::DeleteToken(unwanted) => token_plan::delete(catalog, unwanted),
         Request::SweepDeleted => Ok(sweep(catalog, config.delete_grace_ns, now_ns)),
         Request::NodeStopped => Ok(set_node(state, &config.node_id, false, now_ns)),
     }

@@ -1,10 +1,12 @@
 //! What the catalog knows, and how a change of the log alters it. Pure: no clock, no I/O.
 
 use hashbrown::HashMap;
+use protocols::access::tokens::{Token, Tokens};
 use protocols::caches::TableCaches;
 use protocols::catalog_log::Header;
 use protocols::catalog_log::v1::{
     Change, Checkpoint, LogRecord, StoredColumn, StoredDatabase, StoredNode, StoredTable,
+    StoredTokens,
 };
 use protocols::ids::{DbId, TableId};
 use protocols::schema::{CatalogSnapshot, ColumnSchema, DatabaseSchema, Deletion, TableSchema};
@@ -41,6 +43,7 @@ impl CatalogState {
             next_db_id: 0,
             next_table_id: 0,
             index: Default::default(),
+            tokens: Arc::default(),
         };
         Self { snapshot: Arc::new(snapshot), nodes: Arc::default() }
     }
@@ -134,6 +137,18 @@ impl CatalogState {
                     return unfit(format!("table {table} of {db} has no cache {cache}"));
                 }
             }
+            Change::CreateToken(token) => {
+                let token = Token::clone(token);
+                Arc::make_mut(&mut catalog.tokens).add(token).map_err(Unfit)?;
+            }
+            Change::ReplaceToken { id, secret, updated_at_ns, updated_by } => {
+                let tokens = Arc::make_mut(&mut catalog.tokens);
+                let replaced = tokens.replace(*id, secret.clone(), *updated_at_ns, *updated_by);
+                replaced.map_err(Unfit)?;
+            }
+            Change::DeleteToken { id } => {
+                Arc::make_mut(&mut catalog.tokens).remove(*id).map_err(Unfit)?;
+            }
             Change::SetNode(_) => {} // handled above
         }
         Ok(())
@@ -151,6 +166,7 @@ impl CatalogState {
             next_table_id: snapshot.next_table_id,
             databases,
             nodes: self.nodes.values().cloned().collect(),
+            tokens: StoredTokens::of(&snapshot.tokens),
         };
         (Header { uuid: snapshot.uuid, sequence: snapshot.sequence }, checkpoint)
     }
@@ -181,6 +197,9 @@ impl CatalogState {
             next_db_id: stored.next_db_id,
             next_table_id: stored.next_table_id,
             index: Default::default(),
+            tokens: Arc::new(
+                stored.tokens.map(|t| Tokens::new(t.next_id, t.tokens)).unwrap_or_default(),
+            ),
         };
         let nodes = stored.nodes.into_iter().map(|n| (n.node.clone(), n)).collect();
         Self { snapshot: Arc::new(snapshot), nodes: Arc::new(nodes) }
@@ -216,6 +235,9 @@ fn create_database(
     retention_ns: Option<i64>,
 ) -> Result<(), Unfit> {
     take_id(&mut catalog.next_db_id, id.0)?;
+    if catalog.tokens.expect(name) {
+        Arc::make_mut(&mut catalog.tokens).database_created(name, id);
+    }
     let name = Arc::clone(name);
     let database = DatabaseSchema {
         id,

@@ -78,11 +78,11 @@ impl Named for TableSchema {
     }
 }
 
-/// The deleted thing that `wanted` names, and the name that it gets back. `None` if there is none.
-fn find<'a, T: Named>(
+/// The deleted thing that `wanted` names, and the name that it had.
+fn named<'a, T: Named>(
     all: &'a HashMap<Arc<str>, Arc<T>>,
     wanted: &str,
-) -> Result<Option<(&'a Arc<T>, &'a str)>, CatalogError> {
+) -> Option<(&'a Arc<T>, &'a str)> {
     let exact = all.get(wanted).and_then(|one| Some((one, one.before()?.1)));
     let newest = || {
         let was_called = all.values().filter_map(|one| {
@@ -91,7 +91,20 @@ fn find<'a, T: Named>(
         });
         was_called.max_by_key(|(age, _)| *age).map(|(_, found)| found)
     };
-    let Some((found, name)) = exact.or_else(newest) else { return Ok(None) };
+    exact.or_else(newest)
+}
+
+/// What the deleted database is called now that `wanted` names; `wanted` itself if there is none.
+pub(super) fn present_name<'a>(catalog: &'a CatalogSnapshot, wanted: &'a str) -> &'a str {
+    named(&catalog.databases, wanted).map_or(wanted, |(db, _)| &db.name)
+}
+
+/// The deleted thing that `wanted` names, and the name that it gets back. `None` if there is none.
+fn find<'a, T: Named>(
+    all: &'a HashMap<Arc<str>, Arc<T>>,
+    wanted: &str,
+) -> Result<Option<(&'a Arc<T>, &'a str)>, CatalogError> {
+    let Some((found, name)) = named(all, wanted) else { return Ok(None) };
     let deleted = found.name().to_string();
     if found.deletion().is_some_and(|deletion| deletion.rows_removed) {
         return Err(CatalogError::RowsRemoved(deleted));

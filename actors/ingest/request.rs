@@ -4,14 +4,16 @@ use super::actor::IngestConfig;
 use crate::runtime::clock;
 use crate::runtime::mailbox::AskError;
 use crate::wal::table_batch;
+use protocols::access::rights::Right;
 use protocols::columns::{StoredColumn, StoredRows, TableRows};
 use protocols::error::ErrorKind;
 use protocols::line_protocol::{ParseOptions, ParsedWrite, parse as parse_lines};
-use protocols::messages::catalog::{CatalogError, EnsureSchema, TableShape};
+use protocols::messages::catalog::{By, CatalogError, EnsureSchema, TableShape};
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
 use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
 use protocols::messages::wal::AppendRows;
+use protocols::principal::Action;
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
 use protocols::wal_frame::entry;
 use std::sync::Arc;
@@ -32,6 +34,8 @@ pub(super) fn parse(
     lines: &WriteLines,
     snapshot: &CatalogSnapshot,
 ) -> Result<ParsedWrite, WriteError> {
+    let write = Action::In(Right::Write, &lines.db);
+    lines.principal.authorize(write, snapshot).map_err(CatalogError::from)?;
     let known = snapshot.databases.get(lines.db.as_str());
     if known.is_some_and(|db| db.deletion.is_some()) {
         return Err(CatalogError::SoftDeleted(lines.db.clone()).into());
@@ -76,7 +80,7 @@ pub(super) async fn store(
     }
     let mut conflicts = 0;
     let database = loop {
-        match ensure(&config, &lines.db, &parsed.tables, &snapshot, deadline).await {
+        match ensure(&config, &lines, &parsed.tables, &snapshot, deadline).await {
             Ok(database) => break database,
             // Somebody else gave a column another type, or took the last free place: the lines
             // are looked at again and get the errors that they deserve now.
@@ -118,7 +122,7 @@ fn snapshot_moved(config: &IngestConfig, seen: &CatalogSnapshot) -> bool {
 /// The database with every table and column that the rows need.
 async fn ensure(
     config: &IngestConfig,
-    db: &str,
+    WriteLines { db, principal, .. }: &WriteLines,
     tables: &[TableRows],
     snapshot: &CatalogSnapshot,
     deadline: Instant,
@@ -137,12 +141,13 @@ async fn ensure(
         columns: rows.columns.iter().map(|c| (Arc::clone(&c.name), c.data.kind())).collect(),
     };
     let shapes = tables.iter().filter(missing).map(shape).collect();
-    let ask = EnsureSchema { db: db.to_owned(), tables: shapes };
+    let change = EnsureSchema { db: db.clone(), tables: shapes };
+    let ask = By { principal: principal.clone(), change };
     let snapshot = config.catalog.ask::<{ rank::INGEST }, _>(ask, deadline).await??;
     snapshot
         .database(db)
         .map(Arc::clone)
-        .ok_or_else(|| CatalogError::DatabaseNotFound(db.to_owned()).into())
+        .ok_or_else(|| CatalogError::DatabaseNotFound(db.clone()).into())
 }
 
 /// The rows with the catalog's ids: as the log stores them, and as Arrow columns.

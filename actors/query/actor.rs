@@ -9,7 +9,7 @@ use super::lanes::{QueryRuntime, Width};
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::prepare;
 use super::provider::{Files, KeySets, ScanContext, Seen};
-use super::running::{Job, Stop};
+use super::running::{AskedBy, Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
 use super::shapes::Shapes;
@@ -23,14 +23,17 @@ use crate::runtime::mailbox::{Responder, SharedResponder};
 use anyhow::Context;
 use datafusion::error::Result;
 use futures::FutureExt;
+use protocols::access::rights::Right;
 use protocols::error::ErrorKind;
+use protocols::ids::DbId;
 use protocols::messages::caches::ScanTable;
 use protocols::messages::query::{
     AnswerProbe, CommandAnswered, Delivery, Language, ListTables, PlanStatement, QueryError,
     QueryResult, RunStatement, Statement,
 };
 use protocols::messages::{Command, rank};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use protocols::principal::{Action, Principal, Visible};
+use protocols::schema::DatabaseSchema;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -67,7 +70,7 @@ struct Admitted {
 
 /// A database as of a state of the catalog.
 struct Database {
-    snapshot: Arc<CatalogSnapshot>,
+    visible: Visible,
     schema: Arc<DatabaseSchema>,
 }
 
@@ -129,10 +132,15 @@ impl Query {
         }
     }
 
-    fn database(&self, name: &str) -> Result<Database, QueryError> {
+    /// The database of that name, if `principal` may read it.
+    fn database(&self, name: &str, principal: &Principal) -> Result<Database, QueryError> {
         let snapshot = self.config.catalog.load();
+        let read = Action::In(Right::Read, name);
+        principal.authorize(read, &snapshot).map_err(|denied| errors::denied(&denied))?;
         match snapshot.database(name).map(Arc::clone) {
-            Some(schema) => Ok(Database { snapshot, schema }),
+            Some(schema) => {
+                Ok(Database { visible: Visible::new(snapshot, principal.clone()), schema })
+            }
             None => Err(errors::database_not_found(name)),
         }
     }
@@ -145,17 +153,17 @@ impl Query {
         log: Vec<Arc<LogEntry>>,
         context: ScanContext,
     ) -> View {
-        let Database { snapshot, schema: db } = found;
+        let Database { visible, schema: db } = found;
         let (now_ns, server) = (context.now_ns, Arc::clone(&self.config.server));
-        let all = Arc::clone(&snapshot);
-        let system = SystemTables::new(snapshot, Arc::clone(&db), log, context.clone(), server);
+        let system =
+            SystemTables::new(visible.clone(), Arc::clone(&db), log, context.clone(), server);
         let system = system.with_caches(self.caches.clone());
         let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
         View {
             sessions: Arc::clone(&self.sessions),
             shapes: self.shapes.clone(),
             catalogs: Arc::new(catalogs),
-            snapshot: all,
+            visible,
             now_ns,
         }
     }
@@ -170,21 +178,36 @@ impl Query {
     }
 
     /// What a query needs to run.
-    fn admit(&self, db: &str) -> Result<Admitted, QueryError> {
-        let (found, place) = (self.database(db)?, self.place()?);
+    fn admit(&self, db: &str, principal: &Principal) -> Result<Admitted, QueryError> {
+        let (found, place) = (self.database(db, principal)?, self.place()?);
         let scope = self.memory.scope().ok_or_else(errors::too_many_accounts)?;
         Ok(Admitted { found, place, scope })
     }
 
     /// Begins to look after a query whose asker waits for `reply`.
-    fn watch<T, M>(&self, reply: Responder<M>, scope: Arc<Scope>) -> (SharedResponder<M>, Arc<Job>)
+    fn watch<T, M>(
+        &self,
+        reply: Responder<M>,
+        scope: Arc<Scope>,
+        principal: Principal,
+    ) -> (SharedResponder<M>, Arc<Job>)
     where
         T: Send,
         M: Command<Reply = Result<T, QueryError>>,
     {
         let reply = SharedResponder::from(reply);
-        let job = self.runtime.running().enter(reply.clone(), self.config.timeout, scope);
+        let job = self.runtime.running().enter(
+            reply.clone(),
+            self.config.timeout,
+            scope,
+            self.asked_by(principal),
+        );
         (reply, job)
+    }
+
+    fn asked_by(&self, principal: Principal) -> AskedBy {
+        let (catalog, clock) = (self.config.catalog.clone(), self.config.clock.clone());
+        AskedBy { principal, catalog, clock }
     }
 
     /// Runs `work` on a thread of its own.
@@ -198,12 +221,13 @@ impl Query {
         reply: Responder<RunStatement>,
     ) -> Result<(), (Responder<RunStatement>, QueryError)> {
         let RunStatement { statement, delivery } = message;
-        let Admitted { found, place, scope } = match self.admit(&statement.db) {
+        let Admitted { found, place, scope } = match self.admit(&statement.db, &statement.principal)
+        {
             Ok(admitted) => admitted,
             Err(error) => return Err((reply, error)),
         };
         let now_ns = self.config.clock.now_ns();
-        let reporter = self.enter(&statement, delivery, now_ns);
+        let reporter = self.enter(&statement, found.schema.id, delivery, now_ns);
         let caches = self.caches_of(&found.schema);
         if let Some(fast) = cache_tables::fast::plan(&statement, &caches) {
             self.runtime.control(cache_tables::fast::run(fast, reporter, reply, place));
@@ -213,7 +237,7 @@ impl Query {
         let names_log = statement.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };
         let view = self.view(found, caches, log, self.scan_context(now_ns));
-        let (reply, job) = self.watch(reply, scope);
+        let (reply, job) = self.watch(reply, scope, statement.principal.clone());
         let mut course = Course {
             reply,
             job: Arc::clone(&job),
@@ -234,7 +258,13 @@ impl Query {
     }
 
     /// Enters a statement in the log.
-    fn enter(&mut self, statement: &Statement, delivery: Delivery, now_ns: i64) -> Reporter {
+    fn enter(
+        &mut self,
+        statement: &Statement,
+        db: DbId,
+        delivery: Delivery,
+        now_ns: i64,
+    ) -> Reporter {
         let named;
         let (query_type, text) = match (delivery, statement.language) {
             (Delivery::WithColumns { command: Some(command) }, _) => {
@@ -245,13 +275,14 @@ impl Query {
             (_, Language::InfluxQl | Language::InfluxQlV1) => ("influxql", statement.text.as_str()),
         };
         let trace_id = statement.trace_id.clone();
-        self.log.enter(Entered { issue_time_ns: now_ns, query_type, text, trace_id })
+        let (issue_time_ns, db) = (now_ns, Some(db));
+        self.log.enter(Entered { issue_time_ns, query_type, text, db, trace_id })
     }
 
     /// Answers with what `work` finds out about the statements that the database could run.
     fn describe<T, M, W>(
         &self,
-        db: &str,
+        (db, principal): (&str, &Principal),
         reply: Responder<M>,
         work: impl FnOnce(View) -> W + Send + 'static,
     ) where
@@ -259,14 +290,14 @@ impl Query {
         M: Command<Reply = Result<T, QueryError>>,
         W: Future<Output = Result<T>> + Send,
     {
-        let Admitted { found, place, scope } = match self.admit(db) {
+        let Admitted { found, place, scope } = match self.admit(db, principal) {
             Ok(admitted) => admitted,
             Err(error) => return reply.answer(Err(error)),
         };
         let caches = self.caches_of(&found.schema);
         let context = self.scan_context(self.config.clock.now_ns());
         let view = self.view(found, caches, Vec::new(), context);
-        let (reply, job) = self.watch(reply, scope);
+        let (reply, job) = self.watch(reply, scope, principal.clone());
         let watched = Arc::clone(&job);
         self.run(&job, async move {
             tokio::select! {
@@ -334,14 +365,17 @@ impl Receive<PlanStatement> for Query {
         reply: Responder<PlanStatement>,
         _: &mut Cx<'_, Self>,
     ) {
-        let db = message.statement.db.clone();
-        self.describe(&db, reply, async move |view| prepare::describe(&view, message).await);
+        let Statement { db, principal, .. } = message.statement.clone();
+        self.describe((&db, &principal), reply, async move |view| {
+            prepare::describe(&view, message).await
+        });
     }
 }
 
 impl Receive<ListTables> for Query {
     fn receive(&mut self, message: ListTables, reply: Responder<ListTables>, _: &mut Cx<'_, Self>) {
-        self.describe(&message.db, reply, async move |view| prepare::tables(&view).await);
+        let ListTables { db, principal } = message;
+        self.describe((&db, &principal), reply, async move |view| prepare::tables(&view).await);
     }
 }
 
@@ -352,10 +386,12 @@ impl Receive<CommandAnswered> for Query {
         reply: Responder<CommandAnswered>,
         _: &mut Cx<'_, Self>,
     ) {
-        let CommandAnswered { text, trace_id, took, succeeded } = message;
+        let CommandAnswered { text, db, trace_id, took, succeeded } = message;
+        let db = self.config.catalog.load().database(&db).map(|db| db.id);
         let took_ns = clock::as_nanos(took);
         let issue_time_ns = self.config.clock.now_ns().saturating_sub(took_ns);
-        let entered = Entered { issue_time_ns, query_type: FLIGHT_SQL, text: &text, trace_id };
+        let query_type = FLIGHT_SQL;
+        let entered = Entered { issue_time_ns, query_type, text: &text, db, trace_id };
         let phase = if succeeded { Phase::Success } else { Phase::Fail };
         self.log.enter_ended(entered, took, phase);
         reply.answer(());
@@ -375,7 +411,7 @@ impl Receive<AnswerProbe> for Query {
 
 impl Receive<ScanTable> for Query {
     fn receive(&mut self, message: ScanTable, reply: Responder<ScanTable>, _: &mut Cx<'_, Self>) {
-        let found = match self.database(&message.db) {
+        let found = match self.database(&message.db, &Principal::Server) {
             Ok(found) => found,
             Err(error) => return reply.answer(Err(error)),
         };
@@ -394,7 +430,12 @@ impl Receive<ScanTable> for Query {
             return reply.answer(Err(errors::too_many_accounts()));
         };
         let reply = SharedResponder::from(reply);
-        let job = self.runtime.running().enter(reply.clone(), None, scope);
+        let job = self.runtime.running().enter(
+            reply.clone(),
+            None,
+            scope,
+            self.asked_by(Principal::Server),
+        );
         let mut course = Course {
             reply,
             job: Arc::clone(&job),

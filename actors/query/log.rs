@@ -2,6 +2,7 @@
 
 use crate::runtime::clock;
 use crate::runtime::random;
+use protocols::ids::DbId;
 use protocols::trace_id::TraceId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub(super) struct LogEntry {
     pub(super) issue_time_ns: i64,
     pub(super) query_type: &'static str,
     pub(super) text: String,
+    /// The database that it was about.
+    pub(super) db: Option<DbId>,
     pub(super) trace_id: Option<TraceId>,
     progress: watch::Receiver<Progress>,
 }
@@ -90,6 +93,7 @@ pub(super) struct Entered<'a> {
     pub(super) issue_time_ns: i64,
     pub(super) query_type: &'static str,
     pub(super) text: &'a str,
+    pub(super) db: Option<DbId>,
     pub(super) trace_id: Option<TraceId>,
 }
 
@@ -107,7 +111,7 @@ impl QueryLog {
 
     /// Enters a query. The reporter is for the task that runs it.
     pub(super) fn enter(&mut self, query: Entered<'_>) -> Reporter {
-        let Entered { issue_time_ns, query_type, text, trace_id } = query;
+        let Entered { issue_time_ns, query_type, text, db, trace_id } = query;
         let (sender, progress) = watch::channel(Progress::default());
         let text = text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
         self.entries.push_back(Arc::new(LogEntry {
@@ -115,6 +119,7 @@ impl QueryLog {
             issue_time_ns,
             query_type,
             text,
+            db,
             trace_id,
             progress,
         }));
@@ -174,7 +179,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Entered<'_> {
-        Entered { issue_time_ns: 1, query_type: "sql", text, trace_id: None }
+        Entered { issue_time_ns: 1, query_type: "sql", text, db: None, trace_id: None }
     }
 
     #[test]

@@ -5,9 +5,13 @@
 
 use super::errors;
 use super::scope::Scope;
+use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::SharedResponder;
+use crate::runtime::published::Published;
 use protocols::messages::Command;
 use protocols::messages::query::QueryError;
+use protocols::principal::Principal;
+use protocols::schema::CatalogSnapshot;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -53,6 +57,24 @@ pub(super) struct Job {
     stop: OnceLock<Stop>,
     stopped: CancellationToken,
     scope: Arc<Scope>,
+    asked_by: AskedBy,
+}
+
+/// On whose behalf a query runs, and where it is known what they may do.
+#[derive(Clone, Debug)]
+pub(super) struct AskedBy {
+    pub(super) principal: Principal,
+    pub(super) catalog: Published<CatalogSnapshot>,
+    pub(super) clock: Clock,
+}
+
+impl AskedBy {
+    /// False once the token was deleted or replaced, or has expired.
+    fn is_known(&self) -> bool {
+        self.principal
+            .token()
+            .is_none_or(|token| self.catalog.load().tokens.still_has(token, self.clock.now_ns()))
+    }
 }
 
 impl Job {
@@ -88,6 +110,8 @@ impl Job {
             && at <= now
         {
             self.stop(Stop::Failed(errors::timed_out(limit)));
+        } else if !self.asked_by.is_known() {
+            self.stop(Stop::Failed(errors::token_ended()));
         }
     }
 }
@@ -109,6 +133,7 @@ impl Running {
         asker: SharedResponder<M>,
         limit: Option<Duration>,
         scope: Arc<Scope>,
+        asked_by: AskedBy,
     ) -> Arc<Job>
     where
         T: Send,
@@ -122,6 +147,7 @@ impl Running {
             stop: OnceLock::new(),
             stopped: CancellationToken::new(),
             scope,
+            asked_by,
         });
         self.lock().push(Arc::downgrade(&job));
         job

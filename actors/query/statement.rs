@@ -15,7 +15,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use protocols::messages::query::{Language, Statement};
-use protocols::schema::CatalogSnapshot;
+use protocols::principal::Visible;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(super) struct View {
     /// Plans that may be used again.
     pub(super) shapes: Shapes,
     pub(super) catalogs: Arc<Catalogs>,
-    /// All databases.
-    pub(super) snapshot: Arc<CatalogSnapshot>,
+    /// All databases that may be read.
+    pub(super) visible: Visible,
     /// When it began, nanoseconds since 1970.
     pub(super) now_ns: i64,
 }

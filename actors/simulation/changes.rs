@@ -8,8 +8,9 @@ use crate::runtime::mailbox::AskError;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::Command;
 use protocols::messages::catalog::{
-    CatalogError, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
+    By, CatalogError, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
 };
+use protocols::principal::Principal;
 use protocols::schema::CatalogSnapshot;
 use rand::RngExt;
 use std::rc::Rc;
@@ -80,10 +81,15 @@ pub(super) async fn set_retention(world: Rc<World>, db: u8, period_ns: Option<i6
     world.changing.set(false);
 }
 
+/// Asked for by somebody who may do everything.
+fn by<M>(change: M) -> By<M> {
+    By { principal: Principal::Everybody, change }
+}
+
 async fn until_known<M>(world: &Rc<World>, ask: M) -> Ended
 where
     M: Command<Reply = Result<Arc<CatalogSnapshot>, CatalogError>> + Clone,
-    Catalog: Receive<M>,
+    Catalog: Receive<By<M>>,
 {
     let mut first = true;
     while world.violation().is_none() {
@@ -93,7 +99,7 @@ where
             continue;
         };
         let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-        let answer = server.catalog.ask_from_edge(ask.clone(), deadline).await;
+        let answer = server.catalog.ask_from_edge(by(ask.clone()), deadline).await;
         let alone = world.only_server().is_some_and(|(now, _)| now == id);
         match answer {
             Ok(Ok(_)) if alone => return Ended::Done,

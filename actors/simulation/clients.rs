@@ -13,6 +13,7 @@ use protocols::line_protocol::Precision;
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
 use protocols::messages::query::{Delivery, QueryError, RunStatement, Statement};
 use protocols::messages::wal::{SyncMode, WalError};
+use protocols::principal::Principal;
 use rand::RngExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) async fn write(world: Rc<World>, id: u64, server: Addresses) {
     let durable = world.random().random_bool(0.9);
     let request = WriteLines {
         db: db_name(lines[0].table.db),
+        principal: Principal::Everybody,
         body: body(&lines).into(),
         precision: Precision::Nanosecond,
         accept_partial,
@@ -208,7 +210,8 @@ pub(super) async fn run(
 ) -> Result<Vec<RecordBatch>, QueryError> {
     let failed = |kind, message: String| QueryError { kind, message };
     let deadline = Instant::now() + QUERY_DEADLINE;
-    let statement = Statement { db: db_name(db), text, ..Statement::default() };
+    let principal = Principal::Everybody;
+    let statement = Statement { db: db_name(db), text, principal, ..Statement::default() };
     let ask = RunStatement { statement, delivery: Delivery::WithRows };
     let answer = server.query.ask_from_edge(ask, deadline).await;
     let result = answer.map_err(|e| failed(e.kind(), e.to_string()))??;

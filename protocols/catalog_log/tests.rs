@@ -85,6 +85,7 @@ fn checkpoint() -> Checkpoint {
         next_table_id: 1,
         databases: vec![database],
         nodes: vec![node()],
+        tokens: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What version 1 of the catalog's files holds. These structs are the format: a field is never
 //! renamed, removed or given another meaning.
 
+use crate::access::tokens::{Secret, Token, Tokens};
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
-use crate::ids::{CacheId, ColumnId, DbId, TableId};
+use crate::ids::{CacheId, ColumnId, DbId, TableId, TokenId};
 use crate::schema::{ColumnKind, Deletion};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -143,6 +144,24 @@ pub enum Change {
         /// Which of its caches.
         cache: CacheId,
     },
+    /// A new token.
+    CreateToken(Arc<Token>),
+    /// Another text for a token. Its former one is refused, and it does not expire any more.
+    ReplaceToken {
+        /// Which token.
+        id: TokenId,
+        /// What is kept of the text.
+        secret: Secret,
+        /// When, nanoseconds since 1970.
+        updated_at_ns: i64,
+        /// By which token.
+        updated_by: Option<TokenId>,
+    },
+    /// A token goes.
+    DeleteToken {
+        /// Which token.
+        id: TokenId,
+    },
 }
 
 /// A tag or field column.
@@ -185,6 +204,27 @@ pub struct Checkpoint {
     pub databases: Vec<StoredDatabase>,
     /// All nodes by name.
     pub nodes: Vec<StoredNode>,
+    /// The tokens. Checkpoints of catalogs that never had one lack the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<StoredTokens>,
+}
+
+/// The tokens in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredTokens {
+    /// The id that the next one gets.
+    pub next_id: u64,
+    /// All of them by id.
+    pub tokens: Vec<Arc<Token>>,
+}
+
+impl StoredTokens {
+    /// The tokens as a checkpoint holds them; `None` if there never was one.
+    pub fn of(tokens: &Tokens) -> Option<Self> {
+        let all = tokens.all().map(Arc::clone).collect();
+        tokens.are_required().then(|| Self { next_id: tokens.next_id(), tokens: all })
+    }
 }
 
 /// A database in a checkpoint.

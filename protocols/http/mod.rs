@@ -8,4 +8,5 @@ pub mod health;
 pub mod management;
 pub mod ping;
 pub mod query;
+pub mod tokens;
 pub mod write;

@@ -2,9 +2,29 @@
 //! immutable [`CatalogSnapshot`] after each change.
 
 use super::Command;
+use crate::access::rights::Permission;
+use crate::access::tokens::Secret;
 use crate::error::ErrorKind;
+use crate::principal::{Denied, Principal};
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::sync::Arc;
+
+/// A change, and on whose behalf it is asked for.
+#[derive(Clone, Debug)]
+pub struct By<M> {
+    /// Who wants it.
+    pub principal: Principal,
+    /// What they want.
+    pub change: M,
+}
+
+impl<M: Command> Command for By<M> {
+    type Reply = M::Reply;
+    const NAME: &'static str = M::NAME;
+    fn cost_bytes(&self) -> usize {
+        self.change.cost_bytes()
+    }
+}
 
 /// A table as a write needs it.
 #[derive(Clone, Debug)]
@@ -170,6 +190,42 @@ pub struct DeleteCache {
     pub name: String,
 }
 
+/// What a new token may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Everything.
+    Admin,
+    /// This.
+    Permissions(Vec<Permission>),
+}
+
+/// Makes a token. That of the operator can be made once, and has a name that no other may have.
+#[derive(Clone, Debug)]
+pub struct CreateToken {
+    /// Its name.
+    pub name: String,
+    /// What is kept of its text.
+    pub secret: Secret,
+    /// What it may do.
+    pub wanted: Wanted,
+    /// From when on it is refused, nanoseconds since 1970; `None` for never.
+    pub expires_at_ns: Option<i64>,
+}
+
+/// Gives the operator's token another text; the former one is refused from then on.
+#[derive(Clone, Debug)]
+pub struct RegenerateToken {
+    /// What is kept of the text.
+    pub secret: Secret,
+}
+
+/// Takes a token away: it is refused from then on.
+#[derive(Clone, Debug)]
+pub struct DeleteToken {
+    /// Its name.
+    pub name: String,
+}
+
 /// Looks for deleted databases and tables whose time has come. Sent by a ticker.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepDeleted;
@@ -211,6 +267,9 @@ admin_command!(
     CreateLastCache,
     CreateDistinctCache,
     DeleteCache,
+    CreateToken,
+    RegenerateToken,
+    DeleteToken,
     SweepDeleted,
     NodeStopped,
     CatchUp
@@ -284,6 +343,21 @@ pub enum CatalogError {
     /// A column of a type that a cache cannot have as a key; the text says which it can.
     #[error("{0}")]
     CacheColumnType(&'static str),
+    /// Who asks may not.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A token of a name that another has.
+    #[error("token name already exists, {0}")]
+    TokenExists(String),
+    /// A token of that name is unknown.
+    #[error("token not found: {0}")]
+    TokenNotFound(String),
+    /// Another text for the operator's token before there is one.
+    #[error("missing admin token, cannot update")]
+    NoOperatorToken,
+    /// Deletion of the operator's token.
+    #[error("cannot delete operator token")]
+    OperatorToken,
     /// A configured limit would be exceeded; the text says which.
     #[error("{0}")]
     Limit(String),
@@ -296,13 +370,17 @@ impl CatalogError {
     /// What the caller has to do about it.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Denied(_) => ErrorKind::Forbidden,
+            Self::OperatorToken => ErrorKind::NotImplemented,
             Self::AlreadyExists
+            | Self::TokenExists(_)
             | Self::AlreadyDeleted(_)
             | Self::NameInUse { .. }
             | Self::RowsRemoved(_) => ErrorKind::Conflict,
-            Self::NotFound(_) | Self::DatabaseNotFound(_) | Self::TableNotFound { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NotFound(_)
+            | Self::DatabaseNotFound(_)
+            | Self::TableNotFound { .. }
+            | Self::TokenNotFound(_) => ErrorKind::NotFound,
             Self::SoftDeleted(_)
             | Self::SoftDeletedTable(_)
             | Self::InvalidName(_)
@@ -312,7 +390,7 @@ impl CatalogError {
             | Self::CacheColumnType(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
-            Self::Internal(_) => ErrorKind::Internal,
+            Self::Internal(_) | Self::NoOperatorToken => ErrorKind::Internal,
             Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

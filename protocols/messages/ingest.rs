@@ -5,6 +5,7 @@ use super::catalog::CatalogError;
 use super::wal::{SyncMode, WalError};
 use crate::error::ErrorKind;
 use crate::line_protocol::{LineError, Precision};
+use crate::principal::Principal;
 use bytes::Bytes;
 
 /// A request body of line protocol.
@@ -12,6 +13,8 @@ use bytes::Bytes;
 pub struct WriteLines {
     /// Name of the database, created if it is unknown.
     pub db: String,
+    /// On whose behalf they are written.
+    pub principal: Principal,
     /// The decompressed body.
     pub body: Bytes,
     /// Unit of its timestamps.

@@ -124,6 +124,8 @@ pub struct PlannedStatement {
 pub struct ListTables {
     /// Name of the database.
     pub db: String,
+    /// On whose behalf it is asked.
+    pub principal: Principal,
 }
 
 impl Command for ListTables {
@@ -150,6 +152,8 @@ pub struct ListedTable {
 pub struct CommandAnswered {
     /// The command with what it asks for.
     pub text: String,
+    /// Name of the database.
+    pub db: String,
     /// The trace that the request belongs to.
     pub trace_id: Option<TraceId>,
     /// How long the answer took.

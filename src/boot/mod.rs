@@ -2,12 +2,16 @@
 
 mod options;
 mod spill;
+pub mod token_files;
 
 pub use options::given;
 
 use crate::config::Config;
+use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
+use crate::edge::origins::Hosts;
 use crate::edge::state::ServerState;
+use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::web;
 use actors::runtime::clock::Clock;
@@ -73,10 +77,27 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
             config.bodies_bytes_max,
             Duration::from_millis(ADMISSION_WAIT_MS_MAX),
         ),
-        without_auth: config.without_auth,
+        access: access(config),
+        recovery: Recovery::default(),
         process_id: Uuid::new_v4(),
         clock,
         stopping: on_stop,
     });
+    token_files::take_in(&state, &config.access).await?;
     Ok(Booted { state, server, fatal, stopping, spilled })
+}
+
+/// How requests are let in.
+fn access(config: &Config) -> Access {
+    let bound = config.http_bind.ip();
+    Access {
+        without_auth: config.access.without_auth,
+        exempt: config.access.exempt.clone(),
+        hosts: Hosts {
+            bound: (!bound.is_unspecified()).then_some(bound),
+            allowed: config.access.allowed_hosts.clone(),
+        },
+        origins: config.access.origins.clone(),
+        ..Access::default()
+    }
 }

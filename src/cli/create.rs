@@ -12,6 +12,7 @@ use super::caches::{self, CreateDistinctCacheArgs, CreateLastCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
+use super::token::{self, CreateTokenArgs};
 
 /// Options of `create`.
 #[derive(Args, Debug)]
@@ -32,6 +33,8 @@ enum What {
     /// Create a cache of the distinct values that columns of a table have
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(CreateDistinctCacheArgs),
+    /// Create a token, or replace the operator's
+    Token(CreateTokenArgs),
 }
 
 #[derive(Args, Debug)]
@@ -88,6 +91,7 @@ pub(super) async fn run(args: CreateArgs) -> Result<()> {
         What::Table(args) => create_table(args).await,
         What::LastCache(args) => caches::create_last(args).await,
         What::DistinctCache(args) => caches::create_distinct(args).await,
+        What::Token(args) => token::create(args).await,
     }
 }
 

@@ -11,6 +11,7 @@ use super::caches::{self, DeleteCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
+use super::token::{self, DeleteTokenArgs};
 
 /// Options of `delete`.
 #[derive(Args, Debug)]
@@ -31,6 +32,8 @@ enum What {
     /// Delete a cache of distinct values
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(DeleteCacheArgs),
+    /// Delete a token
+    Token(DeleteTokenArgs),
 }
 
 #[derive(Args, Debug)]
@@ -77,17 +80,19 @@ struct Manner {
 impl Manner {
     /// Asks whether to delete what is called `name`, unless told not to.
     fn confirm(&self, name: &str) -> Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        eprintln!("Are you sure you want to delete {name}? Enter 'yes' or 'y' to confirm");
-        let mut answer = String::new();
-        stdin().read_line(&mut answer)?;
-        if !matches!(answer.trim(), "yes" | "y") {
-            bail!("Cannot proceed without confirmation");
-        }
-        Ok(())
+        if self.yes { Ok(()) } else { confirm(name) }
     }
+}
+
+/// Asks whether to delete what is called `name`.
+pub(super) fn confirm(name: &str) -> Result<()> {
+    eprintln!("Are you sure you want to delete {name}? Enter 'yes' or 'y' to confirm");
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    if !matches!(answer.trim(), "yes" | "y") {
+        bail!("Cannot proceed without confirmation");
+    }
+    Ok(())
 }
 
 pub(super) async fn run(args: DeleteArgs) -> Result<()> {
@@ -96,6 +101,7 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
         What::Table(args) => delete_table(args).await,
         What::LastCache(args) => caches::delete_last(args).await,
         What::DistinctCache(args) => caches::delete_distinct(args).await,
+        What::Token(args) => token::delete(args).await,
     }
 }
 

@@ -23,6 +23,7 @@ mod show;
 mod show_system;
 mod table;
 mod tally;
+mod token;
 mod transport;
 mod trust;
 mod undelete;
@@ -99,10 +100,10 @@ pub enum ClientCommand {
     #[command(visible_alias = "q")]
     Query(query::QueryArgs),
 
-    /// Create a database, a table or a cache
+    /// Create a database, a table, a cache or a token
     Create(create::CreateArgs),
 
-    /// Delete a database, a table or a cache
+    /// Delete a database, a table, a cache or a token
     Delete(delete::DeleteArgs),
 
     /// Bring a deleted database or table back
@@ -111,7 +112,7 @@ pub enum ClientCommand {
     /// Change a database
     Update(update::UpdateArgs),
 
-    /// List databases, their retention periods and the system tables
+    /// List databases, their retention periods, tokens and the system tables
     Show(show::ShowArgs),
 }
 

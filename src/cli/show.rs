@@ -25,6 +25,8 @@ enum What {
     Databases(ShowDatabasesArgs),
     /// List the databases with their retention periods
     Retention(ShowRetentionArgs),
+    /// List the tokens
+    Tokens(ShowTokensArgs),
     /// Print system tables
     #[command(visible_alias = "s")]
     System(Box<SystemArgs>),
@@ -38,6 +40,15 @@ struct ShowDatabasesArgs {
     /// List deleted databases too
     #[arg(long)]
     show_deleted: bool,
+
+    #[command(flatten)]
+    format: FormatArgs,
+}
+
+#[derive(Args, Debug)]
+struct ShowTokensArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
 
     #[command(flatten)]
     format: FormatArgs,
@@ -59,6 +70,11 @@ struct ShowRetentionArgs {
 pub(super) async fn run(args: ShowArgs) -> Result<()> {
     match args.what {
         What::Databases(args) => show_databases(args).await,
+        What::Tokens(args) => {
+            let client = Client::new(args.connection, None)?;
+            let sql = "SELECT * FROM system.tokens ORDER BY token_id";
+            print_sql(&client, "_internal", sql, args.format).await
+        }
         What::Retention(args) => show_retention(args).await,
         What::System(args) => show_system::run(*args).await,
     }

@@ -5,14 +5,17 @@ pub mod sizes;
 mod store;
 
 use crate::boot;
+use crate::cli::serve::access::AccessArgs;
 use crate::cli::serve::ignored::IgnoredArgs;
 use crate::cli::serve::query::ParquetCacheArgs;
 use crate::cli::serve::{ServeArgs, TlsArgs};
+use crate::edge::origins::Origins;
 use crate::port::tls::TlsOptions;
 use actors::runtime::clock::as_nanos;
 use actors::runtime::faults;
 use actors::runtime::objects::options::Storage;
 use actors::server::{CacheOptions, ParquetCacheOptions, ServerConfig};
+use protocols::access::rights::SystemResource;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
 use sizes::MemorySize;
@@ -41,8 +44,8 @@ pub struct Config {
     pub tls: Option<TlsOptions>,
     /// Where to write the address that was bound.
     pub listener_file: Option<PathBuf>,
-    /// Answer everybody, rather than requests from this machine only.
-    pub without_auth: bool,
+    /// Who may do what.
+    pub access: AccessConfig,
     /// Where data is kept.
     pub storage: Storage,
     /// Make every file survive a power loss before it counts as stored.
@@ -74,7 +77,7 @@ impl Config {
                 .max(args.max_http_request_size),
             tls: tls(&args.tls)?,
             listener_file: args.tcp_listener_file_path.clone(),
-            without_auth: args.without_auth,
+            access: access(&args.access)?,
             storage: store::storage(&args.object_store)?,
             file_store_fsync: args.object_store.file_store_fsync,
             allow_unfenced: args.object_store.allow_unfenced,
@@ -89,6 +92,48 @@ impl Config {
             warnings: warnings(args),
         })
     }
+}
+
+/// Who may do what.
+#[derive(Clone, Debug)]
+pub struct AccessConfig {
+    /// Answer everybody.
+    pub without_auth: bool,
+    /// What needs no token.
+    pub exempt: Vec<SystemResource>,
+    /// File with the operator's token.
+    pub admin_token_file: Option<PathBuf>,
+    /// File with further tokens.
+    pub permission_tokens_file: Option<PathBuf>,
+    /// Where the operator's token can be replaced.
+    pub recovery_bind: Option<SocketAddr>,
+    /// Where to write the address of that.
+    pub recovery_listener_file: Option<PathBuf>,
+    /// Further names of this server.
+    pub allowed_hosts: Vec<String>,
+    /// Pages that may read answers, if anything was said about them.
+    pub origins: Option<Origins>,
+}
+
+fn access(args: &AccessArgs) -> anyhow::Result<AccessConfig> {
+    let has_file = args.admin_token_file.is_some() || args.permission_tokens_file.is_some();
+    anyhow::ensure!(
+        !(args.without_auth && has_file),
+        "--without-auth does not go with files of tokens: nobody would be asked for them"
+    );
+    let recovery = args.admin_token_recovery_http_bind.as_deref();
+    Ok(AccessConfig {
+        without_auth: args.without_auth,
+        exempt: args.disable_authz.clone(),
+        admin_token_file: args.admin_token_file.clone(),
+        permission_tokens_file: args.permission_tokens_file.clone(),
+        recovery_bind: recovery
+            .map(|text| address("--admin-token-recovery-http-bind", text))
+            .transpose()?,
+        recovery_listener_file: args.admin_token_recovery_tcp_listener_file_path.clone(),
+        allowed_hosts: args.allowed_hosts.clone(),
+        origins: args.origins()?,
+    })
 }
 
 /// What the actors run with.
@@ -183,11 +228,15 @@ fn node_id(args: &ServeArgs) -> anyhow::Result<String> {
 
 /// The address to listen on; a name like `localhost` is looked up.
 fn http_bind(text: &str) -> anyhow::Result<SocketAddr> {
+    address("--http-bind", text)
+}
+
+fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {
     use std::net::ToSocketAddrs;
     text.to_socket_addrs()
         .ok()
         .and_then(|mut found| found.next())
-        .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for --http-bind: use host:port"))
+        .ok_or_else(|| anyhow::anyhow!("invalid address '{text}' for {option}: use host:port"))
 }
 
 fn tls(args: &TlsArgs) -> anyhow::Result<Option<TlsOptions>> {

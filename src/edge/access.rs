@@ -1,12 +1,165 @@
-//! Who is served.
+//! Who is served, and as whom: the one way from what a request brings to its [`Principal`].
+//!
+//! Until there is a token, programs on this machine are served and nobody else. From the first
+//! token on every request has to bring one, wherever it comes from. `--without-auth` serves all.
 
+use super::credentials::Credential;
+use super::origins::{Hosts, Origins};
+use super::slowdown::Slowdown;
+use super::state::ServerState;
+use protocols::access::rights::SystemResource;
+use protocols::access::tokens::{OPERATOR, PREFIX, TokenHash};
+use protocols::principal::{Principal, Visible};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Headers by which a proxy says that it speaks for somebody else.
-const FORWARDING_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
+pub const FORWARDING_HEADERS: [&str; 3] = ["x-forwarded-for", "forwarded", "x-real-ip"];
 
-/// True for a request that a program on this machine sent on its own behalf.
-pub fn is_this_machine(peer: Option<IpAddr>, has_header: impl Fn(&str) -> bool) -> bool {
-    let forwarded = FORWARDING_HEADERS.iter().any(|name| has_header(name));
-    !forwarded && peer.is_some_and(|ip| ip.to_canonical().is_loopback())
+/// How requests are let in.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// Serve everybody.
+    pub without_auth: bool,
+    /// What needs no token.
+    pub exempt: Vec<SystemResource>,
+    /// Names by which this server is called.
+    pub hosts: Hosts,
+    /// Pages that may read answers. `None` stands for the usual: all without authentication, else
+    /// none.
+    pub origins: Option<Origins>,
+    /// Makes those wait who try tokens.
+    pub slowdown: Slowdown,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It brings no token, or one that is unknown or has expired.
+    NotAuthenticated,
+    /// It brings something that is no token.
+    Malformed,
+    /// A page of somebody else's sent it, or it calls this server by a name that is not its own.
+    Foreign,
+}
+
+/// What a request brings.
+#[derive(Clone, Debug, Default)]
+pub struct Brought<'a> {
+    /// The other end of its connection.
+    pub peer: Option<IpAddr>,
+    /// A proxy says that it speaks for somebody else.
+    pub is_forwarded: bool,
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// A token among its parameters, which counts before the header.
+    pub parameter: Option<String>,
+}
+
+impl Brought<'_> {
+    /// True for a request that a program on this machine sent on its own behalf.
+    pub fn is_local(&self) -> bool {
+        !self.is_forwarded && self.peer.is_some_and(|ip| ip.to_canonical().is_loopback())
+    }
+
+    fn credential(&self) -> Credential<'_> {
+        match self.parameter.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => Credential::of_text(text.into()),
+            None => Credential::of_header(self.authorization),
+        }
+    }
+}
+
+impl ServerState {
+    /// Who sends a request.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn principal(&self, brought: &Brought<'_>) -> Result<Principal, Refusal> {
+        if self.access.without_auth {
+            return Ok(Principal::Everybody);
+        }
+        let catalog = self.snapshot.load();
+        if !catalog.tokens.are_required() {
+            // Libraries that know of tokens send one, whatever it is.
+            return match brought.is_local() {
+                true => Ok(Principal::Everybody),
+                false => Err(Refusal::NotAuthenticated),
+            };
+        }
+        match brought.credential() {
+            Credential::Missing => Err(Refusal::NotAuthenticated),
+            Credential::Malformed => Err(Refusal::Malformed),
+            Credential::Token(text) => {
+                let hash = TokenHash::of(catalog.uuid, &text);
+                match catalog.tokens.find(&hash, self.clock.now_ns()) {
+                    Some(token) => Ok(Principal::Token(Arc::clone(token))),
+                    None => Err(Refusal::NotAuthenticated),
+                }
+            }
+        }
+    }
+
+    /// Who makes the operator's token. Until there is one, whoever is on this machine may.
+    ///
+    /// # Errors
+    /// When it is not let in.
+    pub fn first_principal(&self, brought: &Brought<'_>) -> Result<Principal, Refusal> {
+        match self.snapshot.load().tokens.named(OPERATOR) {
+            Some(_) => Ok(Principal::Nobody),
+            None if brought.is_local() => Ok(Principal::Everybody),
+            None => Err(Refusal::NotAuthenticated),
+        }
+    }
+
+    /// Refuses what a page of another server sends while addresses are trusted.
+    ///
+    /// # Errors
+    /// When it is such a request.
+    pub fn check_origin(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refusal> {
+        if self.access.without_auth || self.snapshot.load().tokens.are_required() {
+            return Ok(());
+        }
+        let hosts = &self.access.hosts;
+        let is_own = origin.is_none_or(|origin| hosts.has_origin(origin))
+            && host.is_none_or(|host| hosts.has(host));
+        if is_own { Ok(()) } else { Err(Refusal::Foreign) }
+    }
+
+    /// What `Access-Control-Allow-Origin` says to a page of `origin`.
+    pub fn allowed_origin<'a>(&self, origin: Option<&'a str>) -> Option<&'a str> {
+        match &self.access.origins {
+            Some(origins) => origins.allow(origin),
+            None if self.access.without_auth => Some("*"),
+            None => None,
+        }
+    }
+
+    /// What somebody sees of the catalog.
+    pub fn visible(&self, principal: &Principal) -> Visible {
+        Visible::new(self.snapshot.load(), principal.clone())
+    }
+
+    /// A refused request waits for so long: nobody can try tokens fast.
+    pub fn delay_of(&self, refusal: Refusal, brought: &Brought<'_>) -> Duration {
+        let has_tried = !matches!(brought.credential(), Credential::Missing);
+        match (refusal, brought.peer) {
+            (Refusal::NotAuthenticated, Some(peer)) if has_tried => {
+                self.access.slowdown.failed(peer)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// The text of a new token: 512 random bits.
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn new_token() -> Result<String, getrandom::Error> {
+    use base64::Engine;
+    let mut bytes = [0; 64];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{PREFIX}{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)))
 }

@@ -2,7 +2,7 @@
 //! and which database each is about.
 
 use protocols::influxql::{self, Measurement, ParsedStatement, Show, ShowWhat, Source, Statement};
-use protocols::schema::CatalogSnapshot;
+use protocols::principal::Visible;
 
 /// No database was named anywhere.
 pub const NO_DATABASE: &str =
@@ -51,7 +51,7 @@ pub fn database(
     statement: &Statement,
     db: Option<&str>,
     rp: Option<&str>,
-    snapshot: &CatalogSnapshot,
+    visible: &Visible,
 ) -> Result<String, String> {
     let mut names = names(statement);
     if names.sources.is_empty() {
@@ -68,7 +68,7 @@ pub fn database(
             };
         };
         let is_in_text = named.database.or(names.on).is_some();
-        let this = of_policy(db, named.policy.or(rp), is_in_text, snapshot);
+        let this = of_policy(db, named.policy.or(rp), is_in_text, visible);
         if *found.get_or_insert_with(|| this.clone()) != this {
             return Err("can only perform queries on a single database".to_owned());
         }
@@ -78,15 +78,10 @@ pub fn database(
 
 /// The database that holds a retention policy of `db`. One that the text names goes with the
 /// policy; one that the request names need not.
-fn of_policy(
-    db: &str,
-    policy: Option<&str>,
-    is_in_text: bool,
-    snapshot: &CatalogSnapshot,
-) -> String {
+fn of_policy(db: &str, policy: Option<&str>, is_in_text: bool, visible: &Visible) -> String {
     let Some(policy) = policy.filter(|policy| !is_default(policy)) else { return db.to_owned() };
     let of_policy = format!("{db}/{policy}");
-    match is_in_text || snapshot.database(&of_policy).is_some() {
+    match is_in_text || visible.database(&of_policy).is_some() {
         true => of_policy,
         false => db.to_owned(),
     }
@@ -99,7 +94,7 @@ fn of_policy(
 pub fn database_of_v3(
     statement: &Statement,
     db: Option<&str>,
-    snapshot: &CatalogSnapshot,
+    visible: &Visible,
 ) -> Result<String, String> {
     let is_of_all = matches!(
         statement,
@@ -108,7 +103,7 @@ pub fn database_of_v3(
     if is_of_all && db.is_none() {
         return Ok(ANY_DATABASE.to_owned());
     }
-    let found = database(statement, db, None, snapshot)?;
+    let found = database(statement, db, None, visible)?;
     match (names(statement).database(), db) {
         (Some(_), Some(db)) if db != found => Err(format!(
             "provided a database in both the parameters ({db}) and query string ({found}) that do \
@@ -167,10 +162,11 @@ fn in_sources<'a>(sources: &'a [Source], found: &mut Vec<Named<'a>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocols::schema::DatabaseSchema;
+    use protocols::principal::Principal;
+    use protocols::schema::{CatalogSnapshot, DatabaseSchema};
     use std::sync::Arc;
 
-    fn snapshot() -> CatalogSnapshot {
+    fn visible() -> Visible {
         let name: Arc<str> = "foo/bar".into();
         let db = DatabaseSchema {
             id: protocols::ids::DbId(0),
@@ -179,7 +175,7 @@ mod tests {
             tables: Default::default(),
             deletion: None,
         };
-        CatalogSnapshot {
+        let snapshot = CatalogSnapshot {
             uuid: uuid::Uuid::from_u128(7),
             sequence: 1,
             databases: [(name, Arc::new(db))].into_iter().collect(),
@@ -187,14 +183,16 @@ mod tests {
             next_db_id: 1,
             next_table_id: 0,
             index: Default::default(),
-        }
+            tokens: Arc::default(),
+        };
+        Visible::new(Arc::new(snapshot), Principal::Everybody)
     }
 
     #[test]
     fn the_database_of_a_statement() {
         let check = |text: &str, db: Option<&str>, rp: Option<&str>, expected: Option<&str>| {
             let parsed = parse(text).unwrap();
-            let found = database(&parsed[0].statement, db, rp, &snapshot());
+            let found = database(&parsed[0].statement, db, rp, &visible());
             assert_eq!(found.ok().as_deref(), expected, "{text} {db:?} {rp:?}");
         };
         check("SELECT v FROM m", Some("d"), None, Some("d"));

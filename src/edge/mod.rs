@@ -3,7 +3,10 @@
 
 pub mod access;
 pub mod body_budget;
+pub mod credentials;
 pub mod influxql;
+pub mod origins;
 pub mod query;
+pub mod slowdown;
 pub mod state;
 pub mod write_counts;

@@ -1,5 +1,6 @@
 //! What every handler is given.
 
+use super::access::Access;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::write_counts::WriteCounts;
 use actors::cache_keeper::CacheKeeper;
@@ -15,8 +16,18 @@ use actors::server::Pulses;
 use actors::supervisor::Supervisor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::schema::CatalogSnapshot;
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{Mutex, Notify, watch};
 use uuid::Uuid;
+
+/// The operator's token can be replaced once without a token.
+#[derive(Clone, Debug, Default)]
+pub struct Recovery {
+    /// True once that has happened.
+    pub done: Arc<Mutex<bool>>,
+    /// Told of it.
+    pub ended: Arc<Notify>,
+}
 
 /// Mailboxes of the actors, and settings that never change.
 pub struct ServerState {
@@ -44,8 +55,10 @@ pub struct ServerState {
     pub max_body_bytes: usize,
     /// What all bodies may take together.
     pub bodies: BodyBudget,
-    /// Serve everybody.
-    pub without_auth: bool,
+    /// How requests are let in.
+    pub access: Access,
+    /// The operator's way back to a token.
+    pub recovery: Recovery,
     /// Changes with each start.
     pub process_id: Uuid,
     /// Wall-clock time.

@@ -1,27 +1,73 @@
-//! Who is served: the rule of the HTTP API, told as a gRPC status.
+//! Who is served: the rules of the HTTP API, told as a gRPC status. Every call is checked before it
+//! is given to its service.
 
 use super::{Messages, Peer};
-use crate::edge::access::is_this_machine;
+use crate::edge::access::{Brought, FORWARDING_HEADERS, Refusal};
+use crate::edge::credentials::Credential;
 use crate::edge::state::ServerState;
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::StreamExt;
 use futures::stream;
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{Extensions, HeaderMap, HeaderName};
+use protocols::access::rights::SystemResource;
+use protocols::principal::{Action, Principal};
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
-const AUTHORIZATION: &str = "authorization";
-
-/// Refuses a call that may not come in.
+/// Lets a call in, as somebody: the principal is among its extensions from then on.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` then.
-pub(super) fn check<T>(state: &ServerState, request: &Request<T>) -> Result<(), Status> {
+/// `UNAUTHENTICATED` or `PERMISSION_DENIED` when it may not come in.
+pub(super) async fn admit<B>(
+    state: &ServerState,
+    request: &mut http::Request<B>,
+    looks_at: Option<SystemResource>,
+) -> Result<(), Status> {
+    let headers = request.headers();
+    let host = header(headers, &HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
+    state.check_origin(header(headers, &ORIGIN), host).map_err(told)?;
     let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0);
-    let has_header = |name: &str| request.metadata().contains_key(name);
-    if state.without_auth || is_this_machine(peer.map(|peer| peer.ip()), has_header) {
-        return Ok(());
+    let brought = Brought {
+        peer: peer.map(|peer| peer.ip()),
+        is_forwarded: FORWARDING_HEADERS.iter().any(|name| headers.contains_key(*name)),
+        authorization: headers.get(AUTHORIZATION).map(|value| value.as_bytes()),
+        parameter: None,
+    };
+    let principal = match looks_at.filter(|what| state.access.exempt.contains(what)) {
+        Some(_) => Principal::Nobody,
+        None => match state.principal(&brought) {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                tokio::time::sleep(state.delay_of(refusal, &brought)).await;
+                return Err(told(refusal));
+            }
+        },
+    };
+    if let (Some(what), false) = (looks_at, principal == Principal::Nobody) {
+        let allowed = state.visible(&principal).authorize(Action::System(what));
+        allowed.map_err(|denied| Status::permission_denied(denied.to_string()))?;
     }
-    Err(Status::unauthenticated("Unauthenticated"))
+    request.extensions_mut().insert(principal);
+    Ok(())
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn told(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::NotAuthenticated | Refusal::Malformed => {
+            Status::unauthenticated("Unauthenticated")
+        }
+        Refusal::Foreign => Status::permission_denied("the call was sent by a foreign page"),
+    }
+}
+
+/// On whose behalf a call is answered. Nobody may do nothing, should it not have been checked.
+pub(super) fn principal(extensions: &Extensions) -> Principal {
+    extensions.get::<Principal>().cloned().unwrap_or_default()
 }
 
 /// Echoes what the client sends, and tells it the header that its calls are to carry: clients that
@@ -36,85 +82,16 @@ pub(super) async fn handshake(
     let answer = HandshakeResponse { protocol_version, payload };
     let mut response = Response::new(stream::iter([Ok(answer)]).boxed());
     if let Some(value) = token.and_then(|token| format!("Bearer {token}").parse().ok()) {
-        response.metadata_mut().insert(AUTHORIZATION, value);
+        response.metadata_mut().insert(AUTHORIZATION.as_str(), value);
     }
     Ok(response)
 }
 
 /// The token that the client has, however it says so.
 fn token(metadata: &MetadataMap) -> Option<String> {
-    let (scheme, credentials) = metadata.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let token = match scheme.to_ascii_lowercase().as_str() {
-        "bearer" | "token" => credentials.trim().to_owned(),
-        "basic" => {
-            let pair = String::from_utf8(base64_decode(credentials)?).ok()?;
-            pair.split_once(':').map(|(_, password)| password.to_owned())?
-        }
-        _ => return None,
-    };
-    (!token.is_empty()).then_some(token)
-}
-
-/// Standard base64 with its padding.
-fn base64_decode(text: &str) -> Option<Vec<u8>> {
-    let data = text.trim_end_matches('=');
-    let padding = text.len() - data.len();
-    if !text.len().is_multiple_of(4) || padding > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(data.len() * 3 / 4);
-    let mut bits = 0_u32;
-    let mut bit_count = 0;
-    for c in data.bytes() {
-        let value = match c {
-            b'A'..=b'Z' => c - b'A',
-            b'a'..=b'z' => c - b'a' + 26,
-            b'0'..=b'9' => c - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        bit_count += 6;
-        if bit_count >= 8 {
-            bit_count -= 8;
-            bytes.push((bits >> bit_count & 0xff) as u8);
-        }
-    }
-    Some(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn forms_of_a_token() {
-        let check = |value: &str, expected: Option<&str>| {
-            let mut metadata = MetadataMap::new();
-            metadata.insert(AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(token(&metadata).as_deref(), expected, "{value}");
-        };
-        check("Bearer T", Some("T"));
-        check("Token T", Some("T"));
-        check("bearer T", Some("T"));
-        check("TOKEN T", Some("T"));
-        check("Basic dXNlcjp0b2tlbg==", Some("token"));
-        check("Bearer ", None);
-        check("Token", None);
-        check("Basic Og==", None); // :
-        check("Basic ", None);
-        check("Basic !", None);
-        check("Digest T", None);
-        check("T", None);
-    }
-
-    #[test]
-    fn base64_of_each_length() {
-        for (text, bytes) in [("", ""), ("YQ==", "a"), ("YWI=", "ab"), ("YWJj", "abc")] {
-            assert_eq!(base64_decode(text).as_deref(), Some(bytes.as_bytes()));
-        }
-        assert_eq!(base64_decode("YQ="), None);
-        assert_eq!(base64_decode("Y==="), None);
+    let value = metadata.get(AUTHORIZATION.as_str())?;
+    match Credential::of_header(Some(value.as_bytes())) {
+        Credential::Token(token) => Some(token.into_owned()),
+        Credential::Missing | Credential::Malformed => None,
     }
 }

@@ -13,6 +13,7 @@ use arrow_flight::sql::metadata::{GetCatalogsBuilder, GetDbSchemasBuilder, GetTa
 use protocols::flight::command::Command;
 use protocols::flight::wire::{GetDbSchemas, GetTables};
 use protocols::messages::query::{ListTables, ListedTable};
+use protocols::principal::Principal;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -26,13 +27,14 @@ const VIEW: &str = "VIEW";
 /// The rows that a command asks for; `table_word` is the client's word for tables.
 pub(super) async fn rows(
     state: &ServerState,
+    principal: &Principal,
     db: String,
     command: Command,
     table_word: &str,
 ) -> Result<RecordBatch, Status> {
     let rows = match command {
         Command::Tables(asked) => {
-            let listed = ask(state, ListTables { db }, None).await;
+            let listed = ask(state, ListTables { db, principal: principal.clone() }, None).await;
             tables(asked, &listed.map_err(|e| of_query(&e))?, table_word)
         }
         Command::Catalogs => catalogs(),

@@ -23,6 +23,7 @@ use arrow_flight::{
 };
 use futures::stream::BoxStream;
 use http_body::Body;
+use protocols::access::rights::SystemResource;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::codec::CompressionEncoding;
@@ -74,7 +75,12 @@ impl GrpcServices {
         B: Body + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
     {
-        if request.uri().path().starts_with(health::PATH) {
+        let is_health = request.uri().path().starts_with(health::PATH);
+        let looks_at = is_health.then_some(SystemResource::Health);
+        if let Err(status) = access::admit(&self.state, &mut request, looks_at).await {
+            return status.into_http();
+        }
+        if is_health {
             return health::call(self.state, request).await;
         }
         headers::choose_compression(&mut request);
@@ -99,22 +105,18 @@ impl FlightService for Flight {
     type ListActionsStream = Messages<ActionType>;
 
     async fn do_get(&self, request: Request<Ticket>) -> Answer<Self::DoGetStream> {
-        access::check(&self.state, &request)?;
         query::read(&self.state, request).await.map(Response::new)
     }
 
     async fn get_flight_info(&self, request: Request<FlightDescriptor>) -> Answer<FlightInfo> {
-        access::check(&self.state, &request)?;
         query::info(&self.state, request).await.map(Response::new)
     }
 
     async fn do_action(&self, request: Request<Action>) -> Answer<Self::DoActionStream> {
-        access::check(&self.state, &request)?;
         prepared::act(&self.state, request).await.map(Response::new)
     }
 
     async fn do_put(&self, request: Request<Streaming<FlightData>>) -> Answer<Self::DoPutStream> {
-        access::check(&self.state, &request)?;
         prepared::bind(&self.state, request).await.map(Response::new)
     }
 
@@ -122,7 +124,6 @@ impl FlightService for Flight {
         &self,
         request: Request<Streaming<HandshakeRequest>>,
     ) -> Answer<Self::HandshakeStream> {
-        access::check(&self.state, &request)?;
         access::handshake(request).await
     }
 

@@ -4,7 +4,7 @@ use super::bind;
 use super::query::plan;
 use super::status::{invalid, of_arrow, of_command};
 use super::wire_types::{wire_schema, wire_type};
-use super::{Messages, headers};
+use super::{Messages, access, headers};
 use crate::edge::state::ServerState;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
@@ -19,6 +19,7 @@ use protocols::flight::command::{bound_statement, statement_to_prepare};
 use protocols::flight::prepared::Prepared;
 use protocols::flight::wire::{Any, CreatedPreparedStatement, FLIGHT_SQL, HandleOnly};
 use protocols::messages::query::Statement;
+use protocols::principal::Principal;
 use tonic::{Request, Status, Streaming};
 
 /// Prepares a statement, or closes one, which needs nothing to be done.
@@ -30,7 +31,8 @@ pub(super) async fn act(
         "CreatePreparedStatement" => {
             let db = headers::database(request.metadata())?;
             let text = statement_to_prepare(&request.get_ref().body);
-            let created = create(state, db, text.map_err(|e| of_command(&e))?).await?;
+            let principal = access::principal(request.extensions());
+            let created = create(state, principal, db, text.map_err(|e| of_command(&e))?).await?;
             let name = format!("{FLIGHT_SQL}ActionCreatePreparedStatementResult");
             let body = Any::pack(&name, &created).into();
             Ok(stream::iter([Ok(arrow_flight::Result { body })]).boxed())
@@ -42,10 +44,12 @@ pub(super) async fn act(
 
 async fn create(
     state: &ServerState,
+    principal: Principal,
     db: String,
     text: String,
 ) -> Result<CreatedPreparedStatement, Status> {
-    let planned = plan(state, Statement { db, text, ..Statement::default() }, true).await?;
+    let statement = Statement { db, text, principal, ..Statement::default() };
+    let planned = plan(state, statement, true).await?;
     let fields: Vec<Field> = planned
         .placeholders
         .into_iter()
@@ -75,7 +79,8 @@ pub(super) async fn bind(
     state: &ServerState,
     request: Request<Streaming<FlightData>>,
 ) -> Result<Messages<PutResult>, Status> {
-    let (metadata, _, mut messages) = request.into_parts();
+    let (metadata, extensions, mut messages) = request.into_parts();
+    let principal = access::principal(&extensions);
     let first = messages.message().await?.ok_or_else(|| invalid("the stream is empty"))?;
     let descriptor = first.flight_descriptor.as_ref();
     let descriptor = descriptor.ok_or_else(|| invalid("the stream has no descriptor"))?;
@@ -98,7 +103,8 @@ pub(super) async fn bind(
     }
 
     let text = prepared.text.clone();
-    let planned = plan(state, Statement { db, text, ..Statement::default() }, true).await?;
+    let statement = Statement { db, text, principal, ..Statement::default() };
+    let planned = plan(state, statement, true).await?;
     let names = planned.placeholders.iter().map(|(name, _)| name.trim_start_matches('$'));
     prepared.params = bind::values(&row, &names.collect::<Vec<_>>()).map_err(invalid)?;
     prepared.text = planned.text;

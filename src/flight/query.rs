@@ -2,7 +2,7 @@
 
 use super::status::{invalid, of_arrow, of_command, of_planning, of_ticket, status};
 use super::wire_types::wire_schema;
-use super::{Messages, encode, headers, metadata};
+use super::{Messages, access, encode, headers, metadata};
 use crate::edge::query::ask;
 use crate::edge::state::ServerState;
 use arrow::array::RecordBatch;
@@ -10,6 +10,7 @@ use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::{FlightData, FlightDescriptor, FlightEndpoint, FlightInfo};
 use futures::StreamExt;
 use futures::stream;
+use protocols::access::rights::Right;
 use protocols::flight::command::Command;
 use protocols::flight::prepared::Prepared;
 use protocols::flight::ticket::{Read, Ticket};
@@ -17,6 +18,7 @@ use protocols::messages::query::{
     CommandAnswered, Delivery, Language, PlanStatement, PlannedStatement, QueryResult,
     RunStatement, Statement,
 };
+use protocols::principal::{Action, Principal};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
@@ -31,27 +33,30 @@ pub(super) async fn read(
     request: Request<arrow_flight::Ticket>,
 ) -> Result<Messages<FlightData>, Status> {
     let deadline = headers::deadline(request.metadata());
+    let principal = access::principal(request.extensions());
     let ticket = Ticket::decode(&request.get_ref().ticket).map_err(|e| of_ticket(&e))?;
     let Ticket { db, read } = ticket;
     let result = match read {
         Read::Sql(text, params) => {
             let trace_id = headers::trace_id(request.metadata());
-            let statement = Statement { db, text, params, trace_id, ..Statement::default() };
+            let statement =
+                Statement { db, text, params, principal, trace_id, ..Statement::default() };
             run(state, statement, None, deadline).await?
         }
         Read::InfluxQl(text, params) => {
             let trace_id = headers::trace_id(request.metadata());
             let language = Language::InfluxQl;
-            let statement =
-                Statement { language, db, text, params, trace_id, ..Statement::default() };
+            let statement = Statement { language, text, params, db, principal, trace_id };
             run(state, statement, None, deadline).await?
         }
         Read::FlightSql(command) => {
             let name = command.name();
-            match statement(request.metadata(), db, command)? {
+            match statement(request.metadata(), &principal, db, command)? {
                 Ok(query) => run(state, query, Some(name), deadline).await?,
                 Err((db, command)) => {
-                    let batch = describe_and_log(state, request.metadata(), db, command).await?;
+                    let batch =
+                        describe_and_log(state, request.metadata(), &principal, db, command)
+                            .await?;
                     let (schema, batches) = (batch.schema(), stream::iter([Ok(batch)]).boxed());
                     QueryResult { schema, batches }
                 }
@@ -76,10 +81,13 @@ pub(super) async fn info(
         DescriptorType::Unknown => return Err(invalid("the descriptor has no type")),
     }
     let db = headers::database(request.metadata())?;
+    let principal = access::principal(request.extensions());
     let command = Command::decode(&descriptor.cmd).map_err(|e| of_command(&e))?;
-    let schema = match statement(request.metadata(), db.clone(), command)? {
+    let schema = match statement(request.metadata(), &principal, db.clone(), command)? {
         Ok(query) => plan(state, query, false).await?.schema,
-        Err((db, command)) => describe(state, request.metadata(), db, command).await?.schema(),
+        Err((db, command)) => {
+            describe(state, request.metadata(), &principal, db, command).await?.schema()
+        }
     };
     let ticket = Ticket::for_command(db, descriptor.cmd.to_vec());
     let endpoint = FlightEndpoint::new().with_ticket(arrow_flight::Ticket::new(ticket));
@@ -94,6 +102,7 @@ pub(super) async fn info(
 /// The statement of a command; or the command again, if it asks for something else.
 fn statement(
     metadata: &MetadataMap,
+    principal: &Principal,
     db: String,
     command: Command,
 ) -> Result<Result<Statement, (String, Command)>, Status> {
@@ -101,11 +110,16 @@ fn statement(
         Command::Statement(text) => {
             let language = headers::language(metadata);
             let trace_id = headers::trace_id(metadata);
-            Ok(Ok(Statement { language, db, text, trace_id, ..Statement::default() }))
+            let principal = principal.clone();
+            let statement = Statement { language, db, text, principal, trace_id, params: vec![] };
+            Ok(Ok(statement))
         }
         Command::Prepared(Prepared { text, params }) => {
             let trace_id = headers::trace_id(metadata);
-            Ok(Ok(Statement { db, text, params, trace_id, ..Statement::default() }))
+            let principal = principal.clone();
+            let statement =
+                Statement { db, text, params, principal, trace_id, ..Statement::default() };
+            Ok(Ok(statement))
         }
         other => Ok(Err((db, other))),
     }
@@ -115,14 +129,15 @@ fn statement(
 async fn describe_and_log(
     state: &ServerState,
     headers: &MetadataMap,
+    principal: &Principal,
     db: String,
     command: Command,
 ) -> Result<RecordBatch, Status> {
     let begun = Instant::now();
     let (text, trace_id) = (command.to_string(), headers::trace_id(headers));
-    let batch = describe(state, headers, db, command).await;
+    let batch = describe(state, headers, principal, db.clone(), command).await;
     let (took, succeeded) = (begun.elapsed(), batch.is_ok());
-    if !state.query.tell(CommandAnswered { text, trace_id, took, succeeded }) {
+    if !state.query.tell(CommandAnswered { text, db, trace_id, took, succeeded }) {
         tracing::debug!("the query log was too busy to hear of a command");
     }
     batch
@@ -132,15 +147,19 @@ async fn describe_and_log(
 async fn describe(
     state: &ServerState,
     headers: &MetadataMap,
+    principal: &Principal,
     db: String,
     command: Command,
 ) -> Result<RecordBatch, Status> {
     let table_word = headers::table_word(headers)?;
-    if state.snapshot.load().database(&db).is_none() {
+    let visible = state.visible(principal);
+    let allowed = visible.authorize(Action::In(Right::Read, &db));
+    allowed.map_err(|denied| Status::permission_denied(denied.to_string()))?;
+    if visible.database(&db).is_none() {
         let message = format!("database not found: {db}");
         return Err(status(Code::NotFound, message));
     }
-    metadata::rows(state, db, command, table_word).await
+    metadata::rows(state, principal, db, command, table_word).await
 }
 
 async fn run(

@@ -64,6 +64,8 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::InvalidInput | ErrorKind::NotImplemented | ErrorKind::Conflict => {
             Code::InvalidArgument
         }
+        ErrorKind::Unauthenticated => Code::Unauthenticated,
+        ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
         ErrorKind::LimitReached => Code::ResourceExhausted,
         // The same may succeed a moment later.

@@ -15,8 +15,6 @@ enum Reader {
 
 const FLUX: &str = "Flux is not offered; ask in SQL at /api/v3/query_sql";
 const PROCESSING: &str = "the processing engine (plugins and triggers) is not offered";
-const TOKENS: &str = "tokens are not offered: without --without-auth only programs on this machine \
-                      are served, with it everybody is";
 const BUCKETS: &str = "of version 2 only writing is offered, at /api/v2/write; databases are managed \
                        at /api/v3/configure/database";
 
@@ -29,8 +27,6 @@ const ABSENT: &[(&str, Reader, &str)] = &[
     ("/api/v3/plugins/", Reader::Json, PROCESSING),
     ("/api/v3/plugin_test/", Reader::Json, PROCESSING),
     ("/api/v3/engine/", Reader::Json, PROCESSING),
-    ("/api/v3/configure/token", Reader::Json, TOKENS),
-    ("/api/v3/configure/token/", Reader::Json, TOKENS),
     ("/api/v3/test/telemetry_snapshot", Reader::Json, "no telemetry is collected"),
     ("/debug/pprof/", Reader::Json, "profiles are not offered; see /metrics"),
     ("/api/v2/query", Reader::V2, FLUX),

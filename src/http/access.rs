@@ -1,31 +1,57 @@
-//! Who is served. No tokens exist: only programs on this machine are, unless the server was
-//! started without authentication. What a client says in `Authorization` is not looked at, because
-//! many cannot leave that header out and say "none" in ways of their own.
+//! Who is served: what each route needs, checked where the request was routed, so that no handler
+//! is reached by another way.
 
 use super::failure::Failure;
-use crate::edge::access::is_this_machine;
+use super::routes::Needs;
+use crate::edge::access::{Brought, FORWARDING_HEADERS, Refusal};
+use crate::edge::credentials::MALFORMED;
 use crate::edge::state::ServerState;
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse, ResponseError, web};
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use protocols::principal::{Action, Denied, Principal};
+use std::future::{Ready, ready};
+use url::form_urlencoded;
 
 const NOT_AUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const TOKENS_DISABLED: &str = r#"{"error": "endpoint disabled, started without auth"}"#;
+const FOREIGN: &str = "refused because a page of another server sent it, or because it calls this \
+                       server by a name that is not its own; --allowed-hosts lists further names";
 
-/// Answers preflight requests and refuses those that may not come in.
+/// Limit: bytes of a form that may hold the token by which it is let in.
+const FORM_BYTES_MAX: u64 = 64 * 1024;
+
+/// On whose behalf a handler works.
+#[derive(Clone, Debug)]
+pub(super) struct Who(pub(super) Principal);
+
+impl FromRequest for Who {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(req: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Nobody may do nothing, should a handler be reached without a check.
+        ready(Ok(Self(req.extensions().get::<Principal>().cloned().unwrap_or_default())))
+    }
+}
+
+/// Answers preflight requests, and refuses what pages of other servers send.
 pub(super) async fn check<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let answer = if req.method() == Method::OPTIONS {
-        Some(preflight())
+        Some(preflight(&req))
     } else {
-        refusal(&req).map(|failure| failure.error_response())
+        let (origin, host) = (header(req.request(), ORIGIN), header(req.request(), HOST));
+        let checked = state(req.request()).map(|state| state.check_origin(origin, host));
+        checked.and_then(Result::err).map(|refusal| failure(refusal).error_response())
     };
     match answer {
         Some(answer) => Ok(req.into_response(answer).map_into_right_body()),
@@ -33,54 +59,144 @@ pub(super) async fn check<B: MessageBody>(
     }
 }
 
-/// Any page of any origin may ask, as far as browsers are concerned.
-fn preflight() -> HttpResponse {
-    HttpResponse::NoContent()
-        .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "*"))
-        .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "*"))
-        .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"))
-        .finish()
-}
-
-fn refusal(req: &ServiceRequest) -> Option<Failure> {
-    let open = req.app_data::<web::Data<ServerState>>().is_some_and(|state| state.without_auth);
-    if open && req.path().starts_with("/api/v3/configure/token") {
-        return Some(Failure::text(StatusCode::METHOD_NOT_ALLOWED, TOKENS_DISABLED));
+/// What pages of other servers may do, as far as browsers are concerned.
+fn preflight(req: &ServiceRequest) -> HttpResponse {
+    let origin = header(req.request(), ORIGIN);
+    let mut answer = HttpResponse::NoContent();
+    if let Some(state) = state(req.request())
+        && state.allowed_origin(origin).is_some()
+    {
+        // `*` does not stand for this one.
+        let headers = if state.access.without_auth { "*" } else { "*, authorization" };
+        answer
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "*"))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, "86400"));
     }
-    if !open && !is_local(req) {
-        return Some(Failure::text(StatusCode::UNAUTHORIZED, NOT_AUTHENTICATED));
-    }
-    None
+    answer.finish()
 }
 
-fn is_local(req: &ServiceRequest) -> bool {
-    let peer = req.peer_addr().map(|peer| peer.ip());
-    is_this_machine(peer, |name| req.headers().contains_key(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use actix_web::test::TestRequest;
-
-    #[test]
-    fn only_this_machine_is_local() {
-        let check = |peer: &str, header: Option<&'static str>, expected: bool| {
-            let mut req = TestRequest::default().peer_addr(peer.parse().unwrap());
-            if let Some(header) = header {
-                req = req.insert_header((header, "127.0.0.1"));
-            }
-            assert_eq!(is_local(&req.to_srv_request()), expected, "{peer} {header:?}");
-        };
-        check("127.0.0.1:5000", None, true);
-        check("127.8.9.1:5000", None, true);
-        check("[::1]:5000", None, true);
-        check("[::ffff:127.0.0.1]:5000", None, true);
-        check("192.168.0.7:5000", None, false);
-        check("[2001:db8::1]:5000", None, false);
-        for header in ["x-forwarded-for", "forwarded", "x-real-ip"] {
-            check("127.0.0.1:5000", Some(header), false);
+/// Lets a routed request in, as somebody, or not.
+pub(super) async fn guard<B: MessageBody + 'static>(
+    needs: Needs,
+    req: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match admit(req.request(), needs).await {
+        Ok(principal) => {
+            req.extensions_mut().insert(principal);
+            Ok(next.call(req).await?.map_into_boxed_body())
         }
-        assert!(!is_local(&TestRequest::default().to_srv_request()));
+        Err(failure) => Ok(req.into_response(failure.error_response())),
+    }
+}
+
+/// Who sends the request, if it is let in.
+pub(super) async fn admit(req: &HttpRequest, needs: Needs) -> Result<Principal, Failure> {
+    let Some(state) = state(req) else { return Err(failure(Refusal::NotAuthenticated)) };
+    let path = req.path();
+    let is_about_tokens = path.starts_with("/api/v3/configure/token")
+        || path.starts_with("/api/v3/enterprise/configure/token");
+    if state.access.without_auth && is_about_tokens {
+        return Err(Failure::text(StatusCode::METHOD_NOT_ALLOWED, TOKENS_DISABLED));
+    }
+    let mut brought = brought(req);
+    let action = match needs {
+        Needs::FirstToken => return state.first_principal(&brought).map_err(failure),
+        Needs::System(what) if state.access.exempt.contains(&what) => return Ok(Principal::Nobody),
+        Needs::System(what) => Some(Action::System(what)),
+        Needs::Admin => Some(Action::Administrate),
+        Needs::Token => None,
+        Needs::TokenOrParameter | Needs::TokenOrForm => {
+            brought.parameter = parameter(req.query_string().as_bytes());
+            None
+        }
+    };
+    match state.principal(&brought) {
+        Ok(principal) => match action.map(|action| state.visible(&principal).authorize(action)) {
+            Some(Err(denied)) => Err(denied.into()),
+            _ => Ok(principal),
+        },
+        // The handler looks for the token where the request's body is read.
+        Err(Refusal::NotAuthenticated)
+            if needs == Needs::TokenOrForm
+                && brought.parameter.is_none()
+                && state.snapshot.load().tokens.are_required()
+                && is_small_form(req) =>
+        {
+            Ok(Principal::Nobody)
+        }
+        Err(refusal) => Err(refused(state, refusal, &brought).await),
+    }
+}
+
+/// Who sends a form: whoever sends its request, or has the token in it.
+pub(super) async fn of_form(
+    req: &HttpRequest,
+    who: Principal,
+    token: Option<&str>,
+) -> Result<Principal, Failure> {
+    if who != Principal::Nobody {
+        return Ok(who);
+    }
+    let Some(state) = state(req) else { return Err(failure(Refusal::NotAuthenticated)) };
+    let brought = Brought { parameter: token.map(str::to_owned), ..brought(req) };
+    match state.principal(&brought) {
+        Ok(principal) => Ok(principal),
+        Err(refusal) => Err(refused(state, refusal, &brought).await),
+    }
+}
+
+async fn refused(state: &ServerState, refusal: Refusal, brought: &Brought<'_>) -> Failure {
+    let delay = state.delay_of(refusal, brought);
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    failure(refusal)
+}
+
+fn state(req: &HttpRequest) -> Option<&ServerState> {
+    req.app_data::<web::Data<ServerState>>().map(|state| state.get_ref())
+}
+
+fn brought(req: &HttpRequest) -> Brought<'_> {
+    Brought {
+        peer: req.peer_addr().map(|peer| peer.ip()),
+        is_forwarded: FORWARDING_HEADERS.iter().any(|name| req.headers().contains_key(*name)),
+        authorization: req.headers().get(AUTHORIZATION).map(|value| value.as_bytes()),
+        parameter: None,
+    }
+}
+
+/// The token among parameters.
+fn parameter(query: &[u8]) -> Option<String> {
+    let found = form_urlencoded::parse(query).find(|(name, _)| name == "p");
+    found.map(|(_, token)| token.into_owned()).filter(|token| !token.is_empty())
+}
+
+fn is_small_form(req: &HttpRequest) -> bool {
+    let kind = header(req, CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    let is_form = kind.starts_with("application/x-www-form-urlencoded")
+        || kind.starts_with("multipart/form-data");
+    let length = header(req, CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    is_form && length.is_some_and(|length| length <= FORM_BYTES_MAX)
+}
+
+fn header(req: &HttpRequest, name: HeaderName) -> Option<&str> {
+    // What is no text is no name that this server has.
+    req.headers().get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn failure(refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::NotAuthenticated => Failure::text(StatusCode::UNAUTHORIZED, NOT_AUTHENTICATED),
+        Refusal::Malformed => Failure::text(StatusCode::BAD_REQUEST, MALFORMED),
+        Refusal::Foreign => Failure::json(StatusCode::FORBIDDEN, FOREIGN),
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self::json(StatusCode::FORBIDDEN, denied.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! Creating and deleting last-value and distinct-value caches.
 
-use super::databases::read_body;
+use super::access::Who;
+use super::databases::{self, read_body};
 use super::failure::Failure;
 use super::params;
 use crate::edge::state::ServerState;
@@ -18,7 +19,7 @@ use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::Command;
 use protocols::messages::caches::SyncCaches;
 use protocols::messages::catalog::{
-    CacheKind, CatalogError, CreateDistinctCache, CreateLastCache, DeleteCache,
+    By, CacheKind, CatalogError, CreateDistinctCache, CreateLastCache, DeleteCache,
 };
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 
 pub(super) async fn create_last(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -41,7 +43,7 @@ pub(super) async fn create_last(
         ttl_seconds: body.ttl,
         starts_empty: body.start_empty,
     };
-    let snapshot = change(&state, wanted).await?;
+    let snapshot = change(&state, who, wanted).await?;
     let time_ns = state.clock.now_ns();
     let created = snapshot.database(&body.db).and_then(|db| {
         let table = db.table(&body.table)?;
@@ -53,6 +55,7 @@ pub(super) async fn create_last(
 
 pub(super) async fn create_distinct(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -66,7 +69,7 @@ pub(super) async fn create_distinct(
         max_age_seconds: body.max_age,
         starts_empty: body.start_empty,
     };
-    let snapshot = change(&state, wanted).await?;
+    let snapshot = change(&state, who, wanted).await?;
     let time_ns = state.clock.now_ns();
     let created = snapshot.database(&body.db).and_then(|db| {
         let table = db.table(&body.table)?;
@@ -78,23 +81,26 @@ pub(super) async fn create_distinct(
 
 pub(super) async fn delete_last(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    delete(&state, &req, payload, CacheKind::Last).await
+    delete(&state, who, &req, payload, CacheKind::Last).await
 }
 
 pub(super) async fn delete_distinct(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    delete(&state, &req, payload, CacheKind::Distinct).await
+    delete(&state, who, &req, payload, CacheKind::Distinct).await
 }
 
 /// Named in the query string, or in a JSON body when there is none.
 async fn delete(
     state: &ServerState,
+    who: Who,
     req: &HttpRequest,
     payload: web::Payload,
     kind: CacheKind,
@@ -103,18 +109,22 @@ async fn delete(
         "" => read_body(state, req, payload).await?,
         _ => params::from_query(req)?,
     };
-    change(state, DeleteCache { db, table, kind, name }).await?;
+    change(state, who, DeleteCache { db, table, kind, name }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 /// Has the catalog make a change, and then the caches that run those of the catalog.
-async fn change<M>(state: &ServerState, change: M) -> Result<Arc<CatalogSnapshot>, Failure>
+async fn change<M>(
+    state: &ServerState,
+    who: Who,
+    change: M,
+) -> Result<Arc<CatalogSnapshot>, Failure>
 where
     M: Command<Reply = Result<Arc<CatalogSnapshot>, CatalogError>>,
-    Catalog: Receive<M>,
+    Catalog: Receive<By<M>>,
 {
+    let snapshot = databases::change(state, who, change).await?;
     let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-    let snapshot = state.catalog.ask_from_edge(change, deadline).await??;
     if let Err(error) = state.caches.ask_from_edge(SyncCaches, deadline).await {
         // The change is durable, and the keeper's ticker has it look again.
         tracing::warn!(%error, "the caches that run are not those of the catalog yet");

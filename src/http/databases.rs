@@ -1,5 +1,6 @@
 //! Listing, creating, changing and deleting databases.
 
+use super::access::Who;
 use super::failure::Failure;
 use super::{body, format, params};
 use crate::edge::state::ServerState;
@@ -17,23 +18,27 @@ use protocols::http::management::{
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::Command;
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, DeleteDatabase, SetRetention, UndeleteDatabase,
+    By, CatalogError, CreateDatabase, DeleteDatabase, SetRetention, UndeleteDatabase,
 };
 use protocols::names::check_database_name;
+use protocols::principal::Visible;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Has the catalog make a change, and waits until it is durable.
-pub(super) async fn change<M>(state: &ServerState, change: M) -> Result<(), Failure>
+pub(super) async fn change<M>(
+    state: &ServerState,
+    Who(principal): Who,
+    change: M,
+) -> Result<Arc<CatalogSnapshot>, Failure>
 where
     M: Command<Reply = Result<Arc<CatalogSnapshot>, CatalogError>>,
-    Catalog: Receive<M>,
+    Catalog: Receive<By<M>>,
 {
     let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-    state.catalog.ask_from_edge(change, deadline).await??;
-    Ok(())
+    Ok(state.catalog.ask_from_edge(By { principal, change }, deadline).await??)
 }
 
 /// Refuses a name that no database can have.
@@ -43,20 +48,20 @@ pub(super) fn check_name(name: &str) -> Result<(), Failure> {
 
 pub(super) async fn list(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: ListDatabasesParams = params::from_query(&req)?;
-    let rows = rows(&state.snapshot.load(), params.show_deleted)
+    let rows = rows(&state.visible(&who.0), params.show_deleted)
         .map_err(|e| Failure::text(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
     let schema = rows.schema();
     format::respond(params.format, schema, futures::stream::iter([Ok(rows)]).boxed()).await
 }
 
 /// Live databases by name, then deleted ones by name.
-fn rows(snapshot: &CatalogSnapshot, show_deleted: bool) -> arrow::error::Result<RecordBatch> {
-    let mut databases: Vec<(bool, &str)> = snapshot
-        .databases
-        .values()
+fn rows(visible: &Visible, show_deleted: bool) -> arrow::error::Result<RecordBatch> {
+    let mut databases: Vec<(bool, &str)> = visible
+        .databases()
         .map(|db| (db.deletion.is_some(), db.name.as_ref()))
         .filter(|(deleted, _)| show_deleted || !deleted)
         .collect();
@@ -74,64 +79,70 @@ fn rows(snapshot: &CatalogSnapshot, show_deleted: bool) -> arrow::error::Result<
 
 pub(super) async fn create(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let DatabaseBody { db, retention_period } = read_body(&state, &req, payload).await?;
     check_name(&db)?;
     let retention_ns = retention_period.map(|period| period.0);
-    change(&state, CreateDatabase { name: db, retention_ns }).await?;
+    change(&state, who, CreateDatabase { name: db, retention_ns }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn update(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let DatabaseBody { db, retention_period } = read_body(&state, &req, payload).await?;
     let retention_ns = retention_period.map(|period| period.0);
-    change(&state, SetRetention { name: db, retention_ns }).await?;
+    change(&state, who, SetRetention { name: db, retention_ns }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn delete(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: DeleteDatabaseParams = params::from_query(&req)?;
     let when = params::hard_delete(params.hard_delete_at.as_deref(), state.clock.now_ns())?;
-    change(&state, DeleteDatabase { name: params.db, when }).await?;
+    change(&state, who, DeleteDatabase { name: params.db, when }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn undelete(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: DatabaseParams = params::from_query(&req)?;
-    change(&state, UndeleteDatabase { name: params.db }).await?;
+    change(&state, who, UndeleteDatabase { name: params.db }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn set_retention(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: SetRetentionParams = params::from_query(&req)?;
     let period = RetentionPeriod::parse(&params.duration).map_err(|error| {
         Failure::bad_request(format!("Cannot parse the given human time: {error}"))
     })?;
-    change(&state, SetRetention { name: params.db, retention_ns: Some(period.0) }).await?;
+    change(&state, who, SetRetention { name: params.db, retention_ns: Some(period.0) }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 pub(super) async fn clear_retention(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: DatabaseParams = params::from_query(&req)?;
-    change(&state, SetRetention { name: params.db, retention_ns: None }).await?;
+    change(&state, who, SetRetention { name: params.db, retention_ns: None }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -1,8 +1,11 @@
 //! Why a request is refused, in the forms that the API has for it.
 
 use super::absent;
+use super::access;
+use super::routes::Needs;
+use crate::version::COMPAT_VERSION;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use actors::runtime::mailbox::AskError;
 use protocols::error::ErrorKind;
@@ -13,6 +16,9 @@ use std::fmt;
 
 /// Seconds after which a client may try again what was refused for lack of room.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// How a client says who it is.
+const SCHEMES: HeaderValue = HeaderValue::from_static("Bearer realm=\"influxdb3\"");
 
 /// How a failure is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +88,7 @@ impl Failure {
         let status =
             StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let form = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Form::Json,
             StatusCode::SERVICE_UNAVAILABLE => Form::Json,
             _ => Form::Text,
         };
@@ -142,6 +149,9 @@ impl ResponseError for Failure {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
         }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, SCHEMES);
+        }
         response.extensions_mut().insert(FailureText(self.message.clone()));
         response
     }
@@ -177,6 +187,7 @@ impl From<QueryError> for Failure {
 
 /// Anything that the route table does not name. What somebody may look for is told in words.
 pub(super) async fn not_found(req: HttpRequest) -> Result<HttpResponse, Failure> {
+    access::admit(&req, Needs::Token).await?;
     Err(absent::told(req.path())
         .unwrap_or_else(|| Failure::text(StatusCode::NOT_FOUND, "Not found")))
 }

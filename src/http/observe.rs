@@ -7,7 +7,7 @@ use crate::version::COMPAT_VERSION;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -37,9 +37,11 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let id = RequestId(Uuid::now_v7());
     req.extensions_mut().insert(id);
     let mut exchange = Exchange::begin(&req);
-    let cluster = req
-        .app_data::<web::Data<ServerState>>()
-        .map(|state| state.snapshot.load().uuid.to_string());
+    let state = req.app_data::<web::Data<ServerState>>();
+    let cluster = state.map(|state| state.snapshot.load().uuid.to_string());
+    let origin = state
+        .and_then(|state| state.allowed_origin(header(req.headers(), ORIGIN.as_str())))
+        .and_then(|origin| HeaderValue::from_str(origin).ok());
     let span = tracing::error_span!("request", id = %id.0);
     let mut response = next.call(req).instrument(span.clone()).await?;
 
@@ -53,8 +55,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     }
     headers.insert(VERSION, HeaderValue::from_static(COMPAT_VERSION));
     headers.insert(BUILD, HeaderValue::from_static("Core"));
-    if !status.is_client_error() && !status.is_server_error() {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    if let Some(origin) = origin.filter(|_| !status.is_client_error() && !status.is_server_error())
+    {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(VARY, HeaderValue::from_static("origin"));
     }
     Ok(response.map_body(|_, body| {
         let body = body.boxed();

@@ -1,49 +1,53 @@
 //! `/api/v3/query_sql` and `/api/v3/query_influxql`.
 
+use super::access::Who;
 use super::failure::Failure;
 use super::{accept, body, format, params};
 use crate::edge::{self, influxql, state::ServerState};
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, StatementParams};
 use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
-use protocols::principal::Principal;
 use protocols::trace_id::TraceId;
 use serde::de::DeserializeOwned;
 
 /// Parameters in the query string.
 pub(super) async fn sql_get(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    run_sql(&state, &req, asked_in_query_string::<String>(&req)?).await
+    run_sql(&state, who, &req, asked_in_query_string::<String>(&req)?).await
 }
 
 /// Parameters in the body, whatever its content type.
 pub(super) async fn sql_post(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let body = body::read(&state, &req, payload).await?;
-    run_sql(&state, &req, params::from_json(&body)?).await
+    run_sql(&state, who, &req, params::from_json(&body)?).await
 }
 
 /// The same for InfluxQL, where the statement may name the database.
 pub(super) async fn influxql_get(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    run_influxql(&state, &req, asked_in_query_string::<Option<String>>(&req)?).await
+    run_influxql(&state, who, &req, asked_in_query_string::<Option<String>>(&req)?).await
 }
 
 /// The same for InfluxQL, where the statement may name the database.
 pub(super) async fn influxql_post(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let body = body::read(&state, &req, payload).await?;
-    run_influxql(&state, &req, params::from_json(&body)?).await
+    run_influxql(&state, who, &req, params::from_json(&body)?).await
 }
 
 fn asked_in_query_string<Db: DeserializeOwned>(
@@ -59,14 +63,16 @@ fn asked_in_query_string<Db: DeserializeOwned>(
 
 async fn run_sql(
     state: &ServerState,
+    who: Who,
     req: &HttpRequest,
     query: QueryBody,
 ) -> Result<HttpResponse, Failure> {
-    run(state, req, Language::Sql, query).await
+    run(state, who, req, Language::Sql, query).await
 }
 
 async fn run_influxql(
     state: &ServerState,
+    who: Who,
     req: &HttpRequest,
     query: QueryBody<Option<String>>,
 ) -> Result<HttpResponse, Failure> {
@@ -77,10 +83,10 @@ async fn run_influxql(
         let text = "must provide only one InfluxQl statement per query";
         return Err(Failure::bad_request(text));
     };
-    let db = influxql::database_of_v3(&one.statement, db.as_deref(), &state.snapshot.load())
+    let db = influxql::database_of_v3(&one.statement, db.as_deref(), &state.visible(&who.0))
         .map_err(Failure::bad_request)?;
     let query = QueryBody { db, q, format, params };
-    run(state, req, Language::InfluxQl, query).await
+    run(state, who, req, Language::InfluxQl, query).await
 }
 
 /// Some editors begin a file with a byte order mark, and it is sent as it is.
@@ -93,6 +99,7 @@ fn without_mark(text: String) -> String {
 
 async fn run(
     state: &ServerState,
+    who: Who,
     req: &HttpRequest,
     language: Language,
     query: QueryBody,
@@ -105,7 +112,7 @@ async fn run(
     let text = without_mark(q);
     let StatementParams(params) = params.unwrap_or_default();
     let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
-    let principal = Principal::Everybody;
+    let Who(principal) = who;
     let statement = Statement { language, text, params, db, principal, trace_id };
     let run = RunStatement { statement, delivery: Delivery::WithRows };
     let result = edge::query::ask(state, run, None).await?;

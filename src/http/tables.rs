@@ -1,5 +1,6 @@
 //! Creating and deleting tables, and bringing them back.
 
+use super::access::Who;
 use super::databases::{change, check_name, read_body};
 use super::failure::Failure;
 use super::params;
@@ -10,31 +11,34 @@ use protocols::messages::catalog::{CreateTable, DeleteTable, UndeleteTable};
 
 pub(super) async fn create(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let CreateTableBody { db, table, tags, fields } = read_body(&state, &req, payload).await?;
     check_name(&db)?;
     let fields = fields.into_iter().map(|field| (field.name, field.kind.into())).collect();
-    change(&state, CreateTable { db, table, tags, fields }).await?;
+    change(&state, who, CreateTable { db, table, tags, fields }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn delete(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let DeleteTableParams { db, table, hard_delete_at } = params::from_query(&req)?;
     let when = params::hard_delete(hard_delete_at.as_deref(), state.clock.now_ns())?;
-    change(&state, DeleteTable { db, table, when }).await?;
+    change(&state, who, DeleteTable { db, table, when }).await?;
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(super) async fn undelete(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let UndeleteTableParams { db, table } = params::from_query(&req)?;
-    change(&state, UndeleteTable { db, table }).await?;
+    change(&state, who, UndeleteTable { db, table }).await?;
     Ok(HttpResponse::Ok().finish())
 }

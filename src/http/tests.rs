@@ -1,8 +1,10 @@
 //! The application as clients meet it: routing, headers and access. No actor runs behind it.
 
 use super::app;
+use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::state::ServerState;
+use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceResponse};
@@ -63,6 +65,7 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         next_db_id: 3,
         next_table_id: 0,
         index: Default::default(),
+        tokens: Arc::default(),
     };
     let recorder = super::metrics::recorder().unwrap().build_recorder();
     web::Data::new(ServerState {
@@ -78,7 +81,8 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         metrics: recorder.handle(),
         max_body_bytes: BODY_BYTES_MAX,
         bodies: BodyBudget::new(BODY_BYTES_MAX, Duration::ZERO),
-        without_auth,
+        access: Access { without_auth, ..Access::default() },
+        recovery: Recovery::default(),
         process_id: Uuid::from_u128(9),
         clock: Clock::default(),
         stopping: watch::channel(stopping).1,
@@ -173,18 +177,45 @@ async fn what_is_not_offered_is_told_in_words() {
 #[actix_web::test]
 async fn preflight_requests_are_answered_anywhere_and_to_anybody() {
     for path in ["/write", "/nosuch", "/api/v3/configure/token/admin"] {
-        let request = TestRequest::with_uri(path).method(Method::OPTIONS);
-        let response = send_to(state(false, false), request).await;
-        assert_eq!(response.status().as_u16(), 204);
-        for (name, value) in [
-            ("access-control-allow-origin", "*"),
-            ("access-control-allow-methods", "*"),
-            ("access-control-allow-headers", "*"),
-            ("access-control-max-age", "86400"),
-        ] {
-            assert_eq!(header(&response, name), Some(value));
+        for (without_auth, allowed) in [(true, true), (false, false)] {
+            let request = TestRequest::with_uri(path).method(Method::OPTIONS);
+            let response = send_to(state(without_auth, false), request).await;
+            assert_eq!(response.status().as_u16(), 204);
+            for (name, value) in [
+                ("access-control-allow-origin", "*"),
+                ("access-control-allow-methods", "*"),
+                ("access-control-allow-headers", "*"),
+                ("access-control-max-age", "86400"),
+            ] {
+                assert_eq!(header(&response, name), allowed.then_some(value), "{name}");
+            }
         }
     }
+}
+
+/// While addresses are trusted, a browser on this machine must not ask on behalf of any page.
+#[actix_web::test]
+async fn pages_of_other_servers_are_refused() {
+    let ask = async |headers: &[(&'static str, &'static str)], without_auth: bool| {
+        let mut request = get("/ping").peer_addr(LOCAL.parse().unwrap());
+        for header in headers {
+            request = request.insert_header(*header);
+        }
+        let response = send_to(state(without_auth, false), request).await;
+        let allowed = header(&response, "access-control-allow-origin").map(str::to_owned);
+        (response.status().as_u16(), allowed)
+    };
+    let any = Some("*".to_owned());
+    for own in ["http://localhost:3000", "http://127.0.0.1:8181", "https://[::1]"] {
+        assert_eq!(ask(&[("origin", own)], false).await, (200, None), "{own}");
+    }
+    for foreign in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
+        assert_eq!(ask(&[("origin", foreign)], false).await.0, 403, "{foreign}");
+        assert_eq!(ask(&[("origin", foreign)], true).await, (200, any.clone()), "{foreign}");
+    }
+    assert_eq!(ask(&[("host", "evil.example:8181")], false).await.0, 403);
+    assert_eq!(ask(&[("host", "localhost:8181")], false).await.0, 200);
+    assert_eq!(ask(&[("host", "evil.example:8181")], true).await.0, 200);
 }
 
 #[actix_web::test]

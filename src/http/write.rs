@@ -1,10 +1,12 @@
 //! The three write endpoints. They differ in their parameters and in how they tell errors.
 
+use super::access::Who;
 use super::failure::Failure;
 use super::{body, params};
 use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use protocols::access::rights::Right;
 use protocols::http::errors::{RefusedLine, RefusedLines};
 use protocols::http::write::{WriteV1Params, WriteV2Params, WriteV3Params};
 use protocols::limits::WRITE_DEADLINE_MS;
@@ -13,6 +15,7 @@ use protocols::messages::catalog::CatalogError;
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
 use protocols::messages::wal::{SyncMode, WalError};
 use protocols::names::{check_database_name, v1_database};
+use protocols::principal::Action;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,11 +32,12 @@ struct Target {
 /// `/api/v3/write_lp`.
 pub(super) async fn v3(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let target = target_v3(&req)?;
-    let report = write(&state, &req, payload, target)
+    let report = write(&state, who, &req, payload, target)
         .await?
         .map_err(|error| refusal(error, "parsing failed for write_lp endpoint"))?;
     partial_write(report)
@@ -42,11 +46,12 @@ pub(super) async fn v3(
 /// `/write`.
 pub(super) async fn v1(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let target = target_v1(&req)?;
-    let report = write(&state, &req, payload, target)
+    let report = write(&state, who, &req, payload, target)
         .await?
         .map_err(|error| refusal(error, "line protocol parsing error"))?;
     match dropped(&report) {
@@ -58,11 +63,12 @@ pub(super) async fn v1(
 /// `/api/v2/write`.
 pub(super) async fn v2(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let target = target_v2(&req).map_err(Failure::into_v2)?;
-    let outcome = write(&state, &req, payload, target).await.map_err(Failure::into_v2)?;
+    let outcome = write(&state, who, &req, payload, target).await.map_err(Failure::into_v2)?;
     match dropped(&outcome.map_err(refusal_v2)?) {
         None => Ok(HttpResponse::NoContent().finish()),
         Some((line, text)) => Err(Failure::bad_request(text).into_v2().at_line(line)),
@@ -123,6 +129,7 @@ fn durable(db: String, precision: Precision, accept_partial: bool) -> Target {
 /// Reads the body and has it stored.
 async fn write(
     state: &ServerState,
+    Who(principal): Who,
     req: &HttpRequest,
     payload: web::Payload,
     target: Target,
@@ -130,12 +137,18 @@ async fn write(
     if *state.stopping.borrow() {
         return Ok(Err(WalError::Shutdown.into()));
     }
+    // What may not be written is not read. `Ingest` looks again, at the catalog of its moment.
+    let write = Action::In(Right::Write, &target.db);
+    if let Err(denied) = state.visible(&principal).authorize(write) {
+        return Ok(Err(CatalogError::from(denied).into()));
+    }
     let received_at_ns = state.clock.now_ns();
     let body = body::read(state, req, payload).await?;
     let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
     let Target { db, precision, accept_partial, makes_empty_database, sync } = target;
     let lines = WriteLines {
         db: db.clone(),
+        principal,
         body: body.bytes.clone(),
         precision,
         accept_partial,

@@ -36,9 +36,20 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is kept for this long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Everything.
+    Everything,
+    /// The replacement of the operator's token.
+    Recovery,
+}
+
 /// How the port is served.
 #[derive(Clone)]
 pub struct PortOptions {
+    /// What it is for.
+    pub purpose: Purpose,
     /// Threads that serve connections.
     pub workers: usize,
     /// How long open requests may take once the server is told to stop.
@@ -63,9 +74,9 @@ pub fn serve(
     let factory = move || {
         let (state, options, closing) = (state.clone(), options.clone(), closing.clone());
         fn_factory(move || {
-            let (state, tls, closing) = (state.clone(), options.tls.clone(), closing.clone());
+            let (state, options, closing) = (state.clone(), options.clone(), closing.clone());
             async move {
-                let worker = worker(state, tls, closing).await?;
+                let worker = worker(state, options, closing).await?;
                 Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
                     let worker = Rc::clone(&worker);
                     async move {
@@ -85,6 +96,7 @@ type App = RcService<Request, Response<BoxBody>, actix_web::Error>;
 
 /// What one thread serves its connections with.
 struct Worker {
+    purpose: Purpose,
     http1: RcService<(Io, Option<SocketAddr>), (), DispatchError>,
     app: App,
     grpc: GrpcServices,
@@ -95,12 +107,22 @@ struct Worker {
 /// A worker whose HTTP/1.1 and HTTP/2 sides share one application.
 async fn worker(
     state: web::Data<ServerState>,
-    tls: Option<Arc<Tls>>,
+    PortOptions { purpose, tls, .. }: PortOptions,
     closing: GracefulShutdownSignal,
 ) -> Result<Rc<Worker>, ()> {
     let grpc = GrpcServices::new(state.clone().into_inner());
-    let app = map_config(http::app(state), |()| AppConfig::default()).new_service(()).await?;
-    let app = boxed::rc_service(app.map(|answer| Response::from(answer).map_into_boxed_body()));
+    let app: App = match purpose {
+        Purpose::Everything => {
+            let app = map_config(http::app(state), |()| AppConfig::default());
+            let app = app.new_service(()).await?;
+            boxed::rc_service(app.map(|answer| Response::from(answer).map_into_boxed_body()))
+        }
+        Purpose::Recovery => {
+            let app = map_config(http::recovery::app(state), |()| AppConfig::default());
+            let app = app.new_service(()).await?;
+            boxed::rc_service(app.map(|answer| Response::from(answer).map_into_boxed_body()))
+        }
+    };
     let (shared, signal) = (App::clone(&app), closing.clone());
     let http1 = HttpService::<Io, _, BoxBody>::build()
         .graceful_shutdown_signal(move || {
@@ -114,7 +136,7 @@ async fn worker(
         .h1::<_, BoxBody>(fn_factory(move || ready(Ok::<_, ()>(App::clone(&shared)))))
         .new_service(())
         .await?;
-    Ok(Rc::new(Worker { http1: boxed::rc_service(http1), app, grpc, tls, closing }))
+    Ok(Rc::new(Worker { purpose, http1: boxed::rc_service(http1), app, grpc, tls, closing }))
 }
 
 impl Worker {
@@ -127,6 +149,9 @@ impl Worker {
                 if self.http1.call((io, peer)).await.is_err() {
                     tracing::debug!(?peer, "an HTTP/1.1 connection ended with an error");
                 }
+            }
+            Ok(Ok((_, Protocol::Http2))) if self.purpose == Purpose::Recovery => {
+                tracing::debug!(?peer, "the recovery address speaks HTTP/1.1 only");
             }
             Ok(Ok((io, Protocol::Http2))) => {
                 let router = http2::Router::new(App::clone(&self.app), self.grpc.clone(), peer);

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod access;
 #[cfg(feature = "failpoints")]
 mod actors_panic;
 mod caches;

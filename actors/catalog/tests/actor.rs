@@ -2,7 +2,7 @@
 
 use super::super::Catalog;
 use super::toxic::{FAILS, LIES, Toxic, WAITS, WORKS};
-use super::{FLOAT, Running, STRING, config, ensure, live};
+use super::{FLOAT, Running, STRING, by, config, ensure, live};
 use crate::runtime::objects::Objects;
 use crate::runtime::objects::planned::Planned;
 use futures::future::join_all;
@@ -103,7 +103,7 @@ async fn two_catalogs_on_one_store_agree() {
                 for ask in asks {
                     let db = ask.db.clone();
                     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
-                    let reply = running.0.ask_from_edge(ask, deadline).await.unwrap().unwrap();
+                    let reply = running.0.ask_from_edge(by(ask), deadline).await.unwrap().unwrap();
                     assert!(reply.database(&db).is_some());
                 }
             }

@@ -57,7 +57,8 @@ async fn survives_a_restart(objects: Objects) {
     let running = Running::start(config(objects.clone())).await;
     let wanted = ensure("foo", &[("cpu", &[("usage", FLOAT)])]);
     let before = running.ask(wanted).await.unwrap();
-    running.ask(NodeStopped).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    running.mailbox.ask_from_edge(NodeStopped, deadline).await.unwrap().unwrap();
     running.birth.end().await;
     let mut other = config(objects);
     other.gen1_duration_ns = HOUR_NS;

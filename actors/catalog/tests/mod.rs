@@ -13,7 +13,8 @@ use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
-use protocols::messages::catalog::{CatalogError, EnsureSchema, TableShape};
+use protocols::messages::catalog::{By, CatalogError, EnsureSchema, TableShape};
+use protocols::principal::Principal;
 use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,11 @@ fn ensure(db: &str, tables: &[(&str, &[(&str, ColumnKind)])]) -> EnsureSchema {
         columns: columns.iter().map(|(name, kind)| ((*name).into(), *kind)).collect(),
     };
     EnsureSchema { db: db.to_owned(), tables: tables.iter().map(shape).collect() }
+}
+
+/// Asked for by somebody who may do everything.
+fn by<M>(change: M) -> By<M> {
+    By { principal: Principal::Everybody, change }
 }
 
 /// A catalog that runs as an actor.
@@ -84,10 +90,10 @@ impl Running {
     async fn ask<M>(&self, message: M) -> Result<Arc<CatalogSnapshot>, CatalogError>
     where
         M: protocols::messages::Command<Reply = Result<Arc<CatalogSnapshot>, CatalogError>>,
-        Catalog: crate::runtime::actor::Receive<M>,
+        Catalog: crate::runtime::actor::Receive<By<M>>,
     {
         let deadline = Instant::now() + Duration::from_secs(30);
-        self.mailbox.ask_from_edge(message, deadline).await.unwrap()
+        self.mailbox.ask_from_edge(by(message), deadline).await.unwrap()
     }
 }
 

@@ -13,6 +13,7 @@ use protocols::messages::catalog::{
     CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
     UndeleteDatabase, UndeleteTable,
 };
+use protocols::principal::Principal;
 use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use uuid::Uuid;
 
@@ -41,8 +42,13 @@ impl Rules {
 
     /// The text of the refusal, or `ok`, or `unchanged`.
     pub(super) fn ask(&mut self, request: Request) -> String {
+        self.ask_as(&Principal::Everybody, request)
+    }
+
+    /// The same on behalf of somebody.
+    pub(super) fn ask_as(&mut self, principal: &Principal, request: Request) -> String {
         let before = self.state.to_checkpoint();
-        let text = match plan(&self.state, &request, &self.config, self.now_ns) {
+        let text = match plan(&self.state, &request, principal, &self.config, self.now_ns) {
             Err(error) => error.to_string(),
             Ok(changes) if changes.is_empty() => "unchanged".to_owned(),
             Ok(changes) => {
@@ -402,7 +408,8 @@ fn changes_that_do_not_fit_are_refused() {
 fn refusals_have_the_right_kind() {
     let rules = Rules::new();
     let kind = |request| {
-        plan(&rules.state, &request, &rules.config, NOW_NS).map_err(|e| e.kind()).unwrap_err()
+        let planned = plan(&rules.state, &request, &Principal::Server, &rules.config, NOW_NS);
+        planned.map_err(|e| e.kind()).unwrap_err()
     };
     assert_eq!(kind(Request::EnsureSchema(ensure("_internal", &[]))), ErrorKind::InvalidInput);
     let name = "_internal".to_owned();

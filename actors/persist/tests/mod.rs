@@ -117,6 +117,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         next_db_id: 2,
         next_table_id: 4,
         index: Default::default(),
+        tokens: Arc::default(),
     })
 }
 

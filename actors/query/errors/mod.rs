@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use protocols::error::ErrorKind;
 use protocols::messages::query::QueryError;
+use protocols::principal::Denied;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,17 @@ const SINGLE_STATEMENT: &str = "The context currently only supports a single SQL
 /// The database of the query does not exist.
 pub(super) fn database_not_found(db: &str) -> QueryError {
     QueryError { kind: ErrorKind::NotFound, message: format!("database not found: {db}") }
+}
+
+/// Who asks may not.
+pub(super) fn denied(denied: &Denied) -> QueryError {
+    QueryError { kind: ErrorKind::Forbidden, message: denied.to_string() }
+}
+
+/// The token by which a query was begun is refused by now.
+pub(super) fn token_ended() -> QueryError {
+    let message = "the query was stopped because its token was deleted or has expired".to_owned();
+    QueryError { kind: ErrorKind::Unauthenticated, message }
 }
 
 /// As many queries run as may run at once.

@@ -58,7 +58,7 @@ pub(super) fn plan(view: &View, session: &Session, asked: &Asked) -> Result<Logi
     let planner = Planner {
         state: session,
         catalogs: &view.catalogs,
-        snapshot: &view.snapshot,
+        visible: &view.visible,
         now_ns: view.now_ns,
     };
     let statement = bind::statement(one.statement, &asked.params)?;

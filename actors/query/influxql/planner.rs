@@ -13,7 +13,8 @@ use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{AggregateUDF, Expr as Engine, ScalarUDF, WindowUDF};
 use protocols::influxql::{Dimension, Measurement, MeasurementName, Select, Source};
-use protocols::schema::{CatalogSnapshot, TIME_COLUMN};
+use protocols::principal::Visible;
+use protocols::schema::TIME_COLUMN;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub(super) struct Planner<'a> {
     /// The database.
     pub(super) catalogs: &'a Catalogs,
     /// All databases.
-    pub(super) snapshot: &'a CatalogSnapshot,
+    pub(super) visible: &'a Visible,
     /// When the statement began, nanoseconds since 1970.
     pub(super) now_ns: i64,
 }

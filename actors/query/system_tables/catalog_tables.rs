@@ -113,7 +113,7 @@ fn data_type(table: &TableSchema, column: &str) -> &'static str {
 
 /// Databases, deleted ones included, sorted by name.
 fn all_databases(source: &Source) -> Vec<&Arc<DatabaseSchema>> {
-    let mut all: Vec<_> = source.snapshot.databases.values().collect();
+    let mut all: Vec<_> = source.visible.databases().collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
@@ -176,7 +176,7 @@ fn tables(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
 }
 
 fn generation_durations(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
-    let seconds = (source.snapshot.gen1_duration_ns / NANOS_PER_SECOND).unsigned_abs();
+    let seconds = (source.visible.gen1_duration_ns() / NANOS_PER_SECOND).unsigned_abs();
     let level = UInt8Array::from(vec![1]);
     batch(schema, vec![Arc::new(level), Arc::new(UInt64Array::from(vec![seconds]))])
 }

@@ -23,18 +23,6 @@ fn text(name: &str) -> Field {
     Field::new(name, DataType::Utf8, false)
 }
 
-fn text_or_null(name: &str) -> Field {
-    Field::new(name, DataType::Utf8, true)
-}
-
-fn unsigned(name: &str) -> Field {
-    Field::new(name, DataType::UInt64, false)
-}
-
-fn unsigned_or_null(name: &str) -> Field {
-    Field::new(name, DataType::UInt64, true)
-}
-
 fn signed(name: &str) -> Field {
     Field::new(name, DataType::Int64, false)
 }
@@ -83,20 +71,5 @@ pub(super) const PLUGIN_FILES: SystemTable = internal_table("plugin_files", || {
         text("file_path"),
         signed("size_bytes"),
         signed("last_modified"),
-    ])
-});
-
-/// Access tokens.
-pub(super) const TOKENS: SystemTable = internal_table("tokens", || {
-    schema([
-        unsigned("token_id"),
-        text("name"),
-        time("created_at", TimeUnit::Millisecond, false),
-        text_or_null("description"),
-        unsigned_or_null("created_by_token_id"),
-        time("updated_at", TimeUnit::Millisecond, true),
-        unsigned_or_null("updated_by_token_id"),
-        time("expiry", TimeUnit::Millisecond, true),
-        text("permissions"),
     ])
 });

@@ -6,8 +6,10 @@ mod empty_tables;
 mod parquet_files;
 mod queries;
 mod server;
+mod tokens;
 
 use super::config::ServerFacts;
+use super::errors;
 use super::log::LogEntry;
 use super::provider::ScanContext;
 use crate::cache_kit::CacheDirectory;
@@ -16,20 +18,21 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::TableType;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::stream;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use protocols::principal::{Action, Denied, Principal, Visible};
+use protocols::schema::{DatabaseSchema, INTERNAL_DB};
 use std::fmt;
 use std::sync::Arc;
 
 /// What the tables show.
 #[derive(Debug)]
 struct Source {
-    snapshot: Arc<CatalogSnapshot>,
+    visible: Visible,
     db: Arc<DatabaseSchema>,
     log: Vec<Arc<LogEntry>>,
     context: ScanContext,
@@ -71,12 +74,16 @@ const TABLES: [SystemTable; 16] = [
     empty_tables::PROCESSING_ENGINE_TRIGGERS,
     queries::QUERIES,
     catalog_tables::TABLES,
-    empty_tables::TOKENS,
+    tokens::TOKENS,
 ];
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
 const UNLISTED: [&str; 2] = [caches::CACHE_STATES.name, server::ACTORS.name];
+
+/// Tables that only admins may read: they are about the server, not about a database.
+const ADMINISTRATIVE: [&str; 4] =
+    [server::ACTORS.name, server::NODES.name, empty_tables::PLUGIN_FILES.name, tokens::TOKENS.name];
 
 /// The schema provider of the system tables of one database.
 #[derive(Debug)]
@@ -85,14 +92,14 @@ pub(super) struct SystemTables(Arc<Source>);
 impl SystemTables {
     /// The tables of `db`, with the queries of `log` and the files that `context` leads to.
     pub(super) fn new(
-        snapshot: Arc<CatalogSnapshot>,
+        visible: Visible,
         db: Arc<DatabaseSchema>,
         log: Vec<Arc<LogEntry>>,
         context: ScanContext,
         server: Arc<ServerFacts>,
     ) -> Self {
         let caches = None;
-        Self(Arc::new(Source { snapshot, db, log, context, server, caches }))
+        Self(Arc::new(Source { visible, db, log, context, server, caches }))
     }
 
     /// The same with what the caches say of themselves.
@@ -109,15 +116,28 @@ impl SystemTables {
         ALL.iter().filter(move |table| internal || !table.internal)
     }
 
+    fn is_allowed(&self, table: &SystemTable) -> std::result::Result<(), Denied> {
+        match ADMINISTRATIVE.contains(&table.name) {
+            true => self.0.visible.authorize(Action::Administrate),
+            false => Ok(()),
+        }
+    }
+
     fn find(&self, name: &str) -> Option<&'static SystemTable> {
-        self.tables().find(|table| table.name == name)
+        let found = self.tables().find(|table| table.name == name)?;
+        // Where nobody has to bring a token, there is nothing to tell tokens by.
+        let is_open = *self.0.visible.principal() == Principal::Everybody;
+        let is_tokens = is_open && name == tokens::TOKENS.name;
+        Some(if is_tokens { &tokens::WITHOUT_HASHES } else { found })
     }
 }
 
 #[async_trait]
 impl SchemaProvider for SystemTables {
     fn table_names(&self) -> Vec<String> {
-        let listed = self.tables().filter(|table| !UNLISTED.contains(&table.name));
+        let listed = self
+            .tables()
+            .filter(|table| !UNLISTED.contains(&table.name) && self.is_allowed(table).is_ok());
         listed.map(|table| table.name.to_owned()).collect()
     }
 
@@ -125,6 +145,8 @@ impl SchemaProvider for SystemTables {
         let Some(table) = self.find(name) else {
             return Ok(None);
         };
+        self.is_allowed(table)
+            .map_err(|denied| DataFusionError::External(Box::new(errors::denied(&denied))))?;
         let schema = (table.schema)();
         let rows = match table.rows {
             Rows::Scanned(provider) => return Ok(Some(provider(&self.0, schema))),

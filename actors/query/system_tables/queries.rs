@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::Result;
 use protocols::trace_id::TraceId;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The newest queries of the whole server, oldest first.
@@ -43,8 +44,20 @@ fn schema() -> SchemaRef {
 
 fn rows(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
     use super::super::log::Phase;
-    let entries: Vec<(&LogEntry, Progress)> =
-        source.log.iter().map(|entry| (entry.as_ref(), entry.progress())).collect();
+    // Whoever may not see everything sees what was asked of the databases that they may read.
+    let may_see: Option<HashSet<_>> = match source.visible.whole() {
+        Some(_) => None,
+        None => Some(source.visible.databases().map(|db| db.id).collect()),
+    };
+    let is_shown = |entry: &&Arc<LogEntry>| {
+        may_see.as_ref().is_none_or(|ids| entry.db.is_some_and(|db| ids.contains(&db)))
+    };
+    let entries: Vec<(&LogEntry, Progress)> = source
+        .log
+        .iter()
+        .filter(is_shown)
+        .map(|entry| (entry.as_ref(), entry.progress()))
+        .collect();
     let number = |value: fn(&Progress) -> Option<i64>| -> ArrayRef {
         Arc::new(entries.iter().map(|(_, p)| value(p)).collect::<Int64Array>())
     };

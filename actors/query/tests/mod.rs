@@ -29,6 +29,7 @@ use protocols::messages::query::{
     Delivery, ParamValue, QueryError, QueryResult, RunStatement, Statement,
 };
 use protocols::messages::store::{ApplyRows, TableBatch};
+use protocols::principal::Principal;
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
 };
@@ -102,6 +103,7 @@ impl Fixture {
             next_db_id: 2,
             next_table_id: 2,
             index: Default::default(),
+            tokens: Arc::default(),
         };
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());
@@ -180,6 +182,7 @@ impl Fixture {
             db: db.into(),
             text: text.into(),
             params: params.iter().map(|(n, v)| ((*n).into(), v.clone())).collect(),
+            principal: Principal::Everybody,
             ..Statement::default()
         };
         let message = RunStatement { statement, delivery: Delivery::WithRows };

@@ -63,6 +63,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
         next_db_id: 2,
         next_table_id: 2,
         index: Default::default(),
+        tokens: Arc::default(),
     })
 }
 

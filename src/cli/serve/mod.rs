@@ -1,10 +1,12 @@
 //! Options of `influxdb3 serve`.
 
+pub mod access;
 pub mod ignored;
 pub mod object_store;
 pub mod query;
 pub mod storage;
 
+use self::access::AccessArgs;
 use self::ignored::IgnoredArgs;
 use self::object_store::ObjectStoreArgs;
 use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
@@ -95,10 +97,9 @@ pub struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "INFLUXDB3_TCP_LISTENER_FILE_PATH", value_parser = path(), hide = true)]
     pub tcp_listener_file_path: Option<PathBuf>,
 
-    /// Answer everybody. Without this, only requests from this machine are answered, as long as
-    /// there are no tokens
-    #[arg(long, env = "INFLUXDB3_START_WITHOUT_AUTH", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue)]
-    pub without_auth: bool,
+    /// Who may do what.
+    #[command(flatten)]
+    pub access: AccessArgs,
 
     /// Where data is kept.
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! The answer: statement after statement, on its way while rows come.
 
+use super::super::access::Who;
 use super::super::failure::Failure;
 use super::super::format::v1::{Epoch, Layout, Rows, Series, WriteError, WriteV1, writer};
 use super::super::limits::ENCODE_ROWS_MAX;
@@ -36,7 +37,7 @@ pub(super) enum Work {
     /// Rows are asked for.
     Ask(Box<Asked>),
     /// Something is to be changed.
-    Change(Box<Statement>),
+    Change(Box<Statement>, Who),
 }
 
 /// An answer that is being written.
@@ -201,9 +202,9 @@ impl Answer {
             }
         };
         match pending.work {
-            Work::Change(change) => {
+            Work::Change(change, who) => {
                 let made = match self.may_change {
-                    true => changes::make(&self.state, pending.db, *change).await,
+                    true => changes::make(&self.state, who, pending.db, *change).await,
                     false => Err(format!("{change} changes something: send it with POST")),
                 };
                 match made {

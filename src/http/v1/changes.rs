@@ -1,7 +1,9 @@
 //! Statements that change something: what old tools and client libraries send at their start.
 
+use super::super::access::Who;
 use super::super::databases::{change, check_name};
 use crate::edge::state::ServerState;
+use protocols::access::rights::Right;
 use protocols::influxql::{PolicySettings, Statement};
 use protocols::messages::catalog::{
     CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
@@ -13,6 +15,7 @@ use protocols::messages::catalog::{
 /// Says why there is none.
 pub(super) async fn make(
     state: &ServerState,
+    who: Who,
     db: String,
     statement: Statement,
 ) -> Result<(), String> {
@@ -26,18 +29,21 @@ pub(super) async fn make(
                 return Ok(()); // as version 1 has it
             }
             let retention_ns = retention(&policy);
-            change(state, CreateDatabase { name, retention_ns }).await.map_err(told)
+            change(state, who, CreateDatabase { name, retention_ns }).await.map(drop).map_err(told)
         }
         Statement::DropDatabase { name } => {
             if snapshot.database(&name).is_none() {
                 return Ok(());
             }
-            change(state, DeleteDatabase { name, when }).await.map_err(told)
+            change(state, who, DeleteDatabase { name, when }).await.map(drop).map_err(told)
         }
         Statement::DropMeasurement { name } => {
             let is_there = snapshot.database(&db).is_some_and(|db| db.table(&name).is_some());
             match is_there {
-                true => change(state, DeleteTable { db, table: name, when }).await.map_err(told),
+                true => change(state, who, DeleteTable { db, table: name, when })
+                    .await
+                    .map(drop)
+                    .map_err(told),
                 false => Err(format!("measurement not found: {name}")),
             }
         }
@@ -48,10 +54,14 @@ pub(super) async fn make(
             let retention_ns = retention(&settings);
             match snapshot.database(&db).is_some() {
                 true if settings.duration_ns.is_none() => Ok(()),
-                true => change(state, SetRetention { name: db, retention_ns }).await.map_err(told),
-                false => {
-                    change(state, CreateDatabase { name: db, retention_ns }).await.map_err(told)
-                }
+                true => change(state, who, SetRetention { name: db, retention_ns })
+                    .await
+                    .map(drop)
+                    .map_err(told),
+                false => change(state, who, CreateDatabase { name: db, retention_ns })
+                    .await
+                    .map(drop)
+                    .map_err(told),
             }
         }
         Statement::DropPolicy { name, on } => {
@@ -62,13 +72,36 @@ pub(super) async fn make(
             if snapshot.database(&db).is_none() {
                 return Err(format!("retention policy not found: {name}"));
             }
-            change(state, DeleteDatabase { name: db, when }).await.map_err(told)
+            change(state, who, DeleteDatabase { name: db, when }).await.map(drop).map_err(told)
         }
         Statement::Delete { .. } => {
             Err("datafusion error: This feature is not implemented: DELETE".to_owned())
         }
         Statement::Select(_) | Statement::Show(_) | Statement::Explain(_) => {
             Err("nothing to change".to_owned())
+        }
+    }
+}
+
+/// What a statement needs, and with which database; `db` is that of the statement.
+pub(super) fn rights(statement: &Statement, db: &str) -> Vec<(Right, String)> {
+    match statement {
+        Statement::CreateDatabase { name, .. } => vec![(Right::Create, name.clone())],
+        Statement::DropDatabase { name } => vec![(Right::Delete, name.clone())],
+        Statement::DropMeasurement { .. } | Statement::Delete { .. } => {
+            vec![(Right::Delete, db.to_owned())]
+        }
+        Statement::CreatePolicy { name, on, .. } => {
+            vec![(Right::Create, of_policy(on.clone(), name))]
+        }
+        // Either makes it or changes its period.
+        Statement::AlterPolicy { name, on, .. } => {
+            let db = of_policy(on.clone(), name);
+            vec![(Right::Create, db.clone()), (Right::Delete, db)]
+        }
+        Statement::DropPolicy { name, on } => vec![(Right::Delete, of_policy(on.clone(), name))],
+        Statement::Select(_) | Statement::Show(_) | Statement::Explain(_) => {
+            vec![(Right::Read, db.to_owned())]
         }
     }
 }

@@ -4,6 +4,7 @@ mod answer;
 mod changes;
 mod request;
 
+use super::access::{self, Who};
 use super::body;
 use super::failure::Failure;
 use crate::edge::influxql::{self, database};
@@ -11,26 +12,29 @@ use crate::edge::state::ServerState;
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use answer::{Answer, Pending, Work};
+use protocols::access::rights::Right;
 use protocols::influxql::Statement;
 use protocols::messages::query::{Language, Statement as Asked};
-use protocols::principal::Principal;
+use protocols::principal::{Action, Denied, Principal};
 use protocols::trace_id::TraceId;
 use request::Request;
 
 /// Parameters in the query string.
 pub(super) async fn get(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     if req.query_string().is_empty() {
         return Err(request::bad("missing query parameters 'db' and 'q'"));
     }
-    run(state, &req, Request::read(&req, None)?).await
+    run(state, who.0, &req, Request::read(&req, None)?).await
 }
 
 /// Parameters in the query string and in the body.
 pub(super) async fn post(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -38,30 +42,40 @@ pub(super) async fn post(
     if req.query_string().is_empty() && body.is_empty() {
         return Err(request::bad("missing query parameters 'db' and 'q'"));
     }
-    run(state, &req, Request::read(&req, Some(&body))?).await
+    let request = Request::read(&req, Some(&body))?;
+    let principal = access::of_form(&req, who.0, request.token.as_deref()).await?;
+    run(state, principal, &req, request).await
 }
 
 async fn run(
     state: web::Data<ServerState>,
+    principal: Principal,
     req: &HttpRequest,
     request: Request,
 ) -> Result<HttpResponse, Failure> {
+    let mut denied: Option<Denied> = None;
     let (pending, fault) = match influxql::parse(&request.q) {
         Ok(statements) => {
-            let snapshot = state.snapshot.load();
+            let visible = state.visible(&principal);
             let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
             let (db, rp) = (request.db.as_deref(), request.rp.as_deref());
             let pending = statements.into_iter().map(|parsed| {
-                let db = database(&parsed.statement, db, rp, &snapshot)?;
+                let db = database(&parsed.statement, db, rp, &visible)?;
                 if is_change(&parsed.statement) {
-                    return Ok(Pending { db, work: Work::Change(Box::new(parsed.statement)) });
+                    for (right, db) in changes::rights(&parsed.statement, &db) {
+                        denied = denied.take().or(visible.authorize(Action::In(right, &db)).err());
+                    }
+                    let who = Who(principal.clone());
+                    let work = Work::Change(Box::new(parsed.statement), who);
+                    return Ok(Pending { db, work });
                 }
+                denied = denied.take().or(visible.authorize(Action::In(Right::Read, &db)).err());
                 let asked = Asked {
                     language: Language::InfluxQlV1,
                     text: request.q[parsed.start..parsed.end].to_owned(),
                     params: request.params.0.clone(),
                     db: db.clone(),
-                    principal: Principal::Everybody,
+                    principal: principal.clone(),
                     trace_id: trace_id.clone(),
                 };
                 Ok(Pending { db, work: Work::Ask(Box::new(asked)) })
@@ -70,6 +84,10 @@ async fn run(
         }
         Err(fault) => (Vec::new(), Some(fault)),
     };
+    // Nothing is done where not all of it is allowed.
+    if let Some(denied) = denied {
+        return Err(denied.into());
+    }
     let may_change = req.method() == Method::POST;
     Answer::new(state, &request, pending, fault, may_change).respond().await
 }

@@ -17,6 +17,8 @@ pub(super) struct Request {
     pub(super) q: String,
     pub(super) db: Option<String>,
     pub(super) rp: Option<String>,
+    /// The parameter `p`, which is a token.
+    pub(super) token: Option<String>,
     pub(super) epoch: Epoch,
     pub(super) form: Form,
     pub(super) chunked: bool,
@@ -64,6 +66,7 @@ impl Request {
             q,
             db: found.remove("db"),
             rp: found.remove("rp"),
+            token: found.remove("p").filter(|token| !token.is_empty()),
             epoch,
             form: form(req, pretty)?,
             chunked: flag(found.get("chunked"))?,

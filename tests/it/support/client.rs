@@ -22,6 +22,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
+    token: Option<String>,
 }
 
 /// A whole answer.
@@ -52,7 +53,12 @@ impl Client {
     /// A client of the server at `address`, `host:port`.
     pub(crate) fn new(address: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
-        Self { http: http.expect("an HTTP client"), base: format!("http://{address}") }
+        Self { http: http.expect("an HTTP client"), base: format!("http://{address}"), token: None }
+    }
+
+    /// The same with a token for each request that says nothing else of one.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -71,6 +77,11 @@ impl Client {
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
+        }
+        if let Some(token) = &self.token
+            && !headers.iter().any(|(name, _)| *name == "authorization")
+        {
+            request = request.bearer_auth(token);
         }
         RUNTIME.block_on(async {
             let response = request.body(body).send().await?;

@@ -72,7 +72,7 @@ fn texts<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> ArrayRef {
 }
 
 fn databases(planner: &Planner<'_>, language: Language) -> Result<LogicalPlan> {
-    let mut all: Vec<_> = planner.snapshot.databases.values().collect();
+    let mut all: Vec<_> = planner.visible.databases().collect();
     if language == Language::InfluxQlV1 {
         all.retain(|db| db.deletion.is_none());
         all.sort_by_key(|db| db.id);
@@ -90,7 +90,7 @@ fn policies(planner: &Planner<'_>, show: &Show, language: Language) -> Result<Lo
     let own = planner.catalogs.db();
     let is_whole = show.on.is_none() && own.name.as_ref() == "_internal";
     let shown = match is_whole && language == Language::InfluxQl {
-        true => planner.snapshot.live_databases(),
+        true => planner.visible.live_databases(),
         false => vec![own],
     };
     let durations = shown.iter().map(|db| policy_duration(db.retention_ns.unwrap_or(0)));

@@ -354,6 +354,7 @@ fn catalog() -> CatalogSnapshot {
         next_db_id: 2,
         next_table_id: 4,
         index: Default::default(),
+        tokens: Arc::default(),
     }
 }
 

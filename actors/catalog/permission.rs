@@ -1,0 +1,54 @@
+//! The part of [`super::plan`] that says which right a request needs. Pure: a change is planned
+//! and allowed against one and the same state of the catalog.
+
+use super::plan::Request;
+use super::undelete;
+use protocols::access::tokens::OPERATOR;
+use protocols::messages::catalog::CatalogError;
+use protocols::principal::{Action, Principal};
+use protocols::schema::CatalogSnapshot;
+
+use protocols::access::rights::Right::{Create, Delete, Write};
+
+/// Refuses a request that `principal` may not make.
+pub(super) fn check(
+    catalog: &CatalogSnapshot,
+    request: &Request,
+    principal: &Principal,
+) -> Result<(), CatalogError> {
+    let action = match request {
+        Request::EnsureSchema(wanted) => {
+            if catalog.database(&wanted.db).is_none() {
+                principal.authorize(Action::In(Create, &wanted.db), catalog)?;
+            }
+            Action::In(Write, &wanted.db)
+        }
+        Request::CreateDatabase(wanted) => Action::In(Create, &wanted.name),
+        Request::CreateTable(wanted) => Action::In(Create, &wanted.db),
+        Request::CreateLastCache(wanted) => Action::In(Create, &wanted.db),
+        Request::CreateDistinctCache(wanted) => Action::In(Create, &wanted.db),
+        // A shorter period takes rows away.
+        Request::SetRetention(wanted) => Action::In(Delete, &wanted.name),
+        Request::DeleteDatabase(unwanted) => Action::In(Delete, &unwanted.name),
+        Request::DeleteTable(unwanted) => Action::In(Delete, &unwanted.db),
+        Request::DeleteCache(unwanted) => Action::In(Delete, &unwanted.db),
+        // Whoever may delete may take it back. Names of deleted databases are theirs no more.
+        Request::UndeleteDatabase(wanted) => {
+            Action::In(Delete, undelete::present_name(catalog, &wanted.name))
+        }
+        Request::UndeleteTable(wanted) => Action::In(Delete, &wanted.db),
+        // That it exists is told to everybody, and that it does not is told by the server's
+        // address alone being served.
+        Request::CreateToken(wanted) if is_taken(catalog, &wanted.name) => return Ok(()),
+        Request::CreateToken(_) | Request::RegenerateToken(_) | Request::DeleteToken(_) => {
+            Action::Administrate
+        }
+        Request::SweepDeleted | Request::NodeStopped => Action::Administrate,
+    };
+    Ok(principal.authorize(action, catalog)?)
+}
+
+/// True if the operator has a token and another is to be made for it.
+fn is_taken(catalog: &CatalogSnapshot, name: &str) -> bool {
+    name == OPERATOR && catalog.tokens.named(OPERATOR).is_some()
+}

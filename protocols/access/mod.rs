@@ -1,0 +1,7 @@
+//! Who may do what: tokens, the rights that they carry, and the one function that decides.
+
+pub mod rights;
+pub mod tokens;
+
+#[cfg(test)]
+mod tests;
