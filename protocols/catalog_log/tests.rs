@@ -1,7 +1,8 @@
 //! Round trips, damage, and the stored bytes of version 1.
 
-use super::v1::{Change, StoredColumn, StoredDatabase, StoredNode, StoredTable};
+use super::v1::{Change, StoredColumn, StoredDatabase, StoredNode, StoredTable, StoredTokens};
 use super::*;
+use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::schema::{ColumnKind, Deletion, FieldType};
@@ -95,6 +96,37 @@ fn stored_bytes_of_version_1_are_read_and_written() {
     assert_eq!(encode_log(header(), &record()), GOLDEN_LOG);
     assert_eq!(decode_checkpoint(GOLDEN_CHECKPOINT), Ok((header(), checkpoint())));
     assert_eq!(encode_checkpoint(header(), &checkpoint()), GOLDEN_CHECKPOINT);
+}
+
+/// As they are stored since there are tokens; checkpoints of before have no such field.
+#[test]
+fn stored_tokens_are_read_and_written() {
+    let secret = r#"{"hash":"5a4a10feec850a6f25d059a549aa917aa4b58cc5b8a0c16be6e28376e8da6f18da627e26e66ec86326a727f98b5e1a73ac004395bceef5ec3fef47fdd70ac0d3","shown":"d02b0b6e3"}"#;
+    assert_eq!(serde_json::to_string(&Secret::of(Uuid::from_u128(7), "apiv3_x")).unwrap(), secret);
+    let times =
+        r#""created_at_ns":1,"created_by":null,"updated_at_ns":2,"updated_by":0,"expires_at_ns":3"#;
+    let listed = r#"{"listed":{"all":["read"],"databases":{"3":["write","create"]},"expected":{"new":["delete"]},"system":["health","node_stop"]}}"#;
+    let token = |id: u64, rights: &str| {
+        format!(r#"{{"id":{id},"name":"n","secret":{secret},"rights":{rights},{times}}}"#)
+    };
+    let changes = [
+        format!(r#"{{"create_token":{}}}"#, token(0, r#""admin""#)),
+        format!(r#"{{"create_token":{}}}"#, token(1, listed)),
+        format!(
+            r#"{{"replace_token":{{"id":0,"secret":{secret},"updated_at_ns":4,"updated_by":1}}}}"#
+        ),
+        r#"{"delete_token":{"id":0}}"#.to_owned(),
+    ];
+    for stored in changes {
+        let change: Change = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), stored);
+    }
+    let stored = format!(r#"{{"next_id":2,"tokens":[{}]}}"#, token(1, listed));
+    let tokens: StoredTokens = serde_json::from_str(&stored).unwrap();
+    assert_eq!(serde_json::to_string(&tokens).unwrap(), stored);
+    let with = Checkpoint { tokens: Some(tokens), ..checkpoint() };
+    let bytes = encode_checkpoint(header(), &with);
+    assert_eq!(decode_checkpoint(&bytes), Ok((header(), with)));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Start-up: opens the store, starts the actors, and puts together what requests are answered with.
 
+mod data_directory;
 mod options;
 mod spill;
 pub mod token_files;
@@ -19,6 +20,7 @@ use actors::runtime::fatal::Fatal;
 use actors::runtime::objects::Objects;
 use actors::runtime::objects::options::StoreOptions;
 use actors::server::Server;
+use data_directory::DataDirectory;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use spill::SpillDirectory;
@@ -47,6 +49,7 @@ pub struct Booted {
 pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Booted> {
     let fatal = Fatal::default();
     let clock = Clock::System;
+    let data_directory = DataDirectory::before_opening(&config.storage);
     let objects = Objects::open(&StoreOptions {
         storage: config.storage.clone(),
         file_store_fsync: config.file_store_fsync,
@@ -54,6 +57,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         node: config.server.node_id.clone(),
     })
     .await?;
+    data_directory.secure();
     let spilled = SpillDirectory::prepare(config.server.query_spill.as_ref())?;
     let mut server = Server::start(&config.server, objects, clock.clone(), fatal.clone()).await?;
     let caches = server.start_caches(config.caches).await?;

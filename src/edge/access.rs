@@ -53,6 +53,10 @@ pub struct Brought<'a> {
     pub is_forwarded: bool,
     /// The value of `Authorization`.
     pub authorization: Option<&'a [u8]>,
+    /// The page that sent it, as a browser tells.
+    pub origin: Option<&'a str>,
+    /// What it calls this server.
+    pub host: Option<&'a str>,
     /// A token among its parameters, which counts before the header.
     pub parameter: Option<String>,
 }
@@ -83,10 +87,7 @@ impl ServerState {
         let catalog = self.snapshot.load();
         if !catalog.tokens.are_required() {
             // Libraries that know of tokens send one, whatever it is.
-            return match brought.is_local() {
-                true => Ok(Principal::Everybody),
-                false => Err(Refusal::NotAuthenticated),
-            };
+            return self.trust(brought);
         }
         match brought.credential() {
             Credential::Missing => Err(Refusal::NotAuthenticated),
@@ -108,23 +109,21 @@ impl ServerState {
     pub fn first_principal(&self, brought: &Brought<'_>) -> Result<Principal, Refusal> {
         match self.snapshot.load().tokens.named(OPERATOR) {
             Some(_) => Ok(Principal::Nobody),
-            None if brought.is_local() => Ok(Principal::Everybody),
-            None => Err(Refusal::NotAuthenticated),
+            None => self.trust(brought),
         }
     }
 
-    /// Refuses what a page of another server sends while addresses are trusted.
-    ///
-    /// # Errors
-    /// When it is such a request.
-    pub fn check_origin(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), Refusal> {
-        if self.access.without_auth || self.snapshot.load().tokens.are_required() {
-            return Ok(());
-        }
+    /// Lets programs on this machine in for their address, but not what a browser there sends for
+    /// pages of other servers.
+    fn trust(&self, brought: &Brought<'_>) -> Result<Principal, Refusal> {
         let hosts = &self.access.hosts;
-        let is_own = origin.is_none_or(|origin| hosts.has_origin(origin))
-            && host.is_none_or(|host| hosts.has(host));
-        if is_own { Ok(()) } else { Err(Refusal::Foreign) }
+        let is_own = brought.origin.is_none_or(|origin| hosts.has_origin(origin))
+            && brought.host.is_none_or(|host| hosts.has(host));
+        match brought.is_local() {
+            true if is_own => Ok(Principal::Everybody),
+            true => Err(Refusal::Foreign),
+            false => Err(Refusal::NotAuthenticated),
+        }
     }
 
     /// What `Access-Control-Allow-Origin` says to a page of `origin`.

@@ -26,12 +26,13 @@ pub(super) async fn admit<B>(
 ) -> Result<(), Status> {
     let headers = request.headers();
     let host = header(headers, &HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
-    state.check_origin(header(headers, &ORIGIN), host).map_err(told)?;
     let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0);
     let brought = Brought {
         peer: peer.map(|peer| peer.ip()),
         is_forwarded: FORWARDING_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: headers.get(AUTHORIZATION).map(|value| value.as_bytes()),
+        origin: header(headers, &ORIGIN),
+        host,
         parameter: None,
     };
     let principal = match looks_at.filter(|what| state.access.exempt.contains(what)) {

@@ -41,22 +41,16 @@ impl FromRequest for Who {
     }
 }
 
-/// Answers preflight requests, and refuses what pages of other servers send.
-pub(super) async fn check<B: MessageBody>(
+/// Answers preflight requests.
+pub(super) async fn answer_preflight<B: MessageBody>(
     req: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let answer = if req.method() == Method::OPTIONS {
-        Some(preflight(&req))
-    } else {
-        let (origin, host) = (header(req.request(), ORIGIN), header(req.request(), HOST));
-        let checked = state(req.request()).map(|state| state.check_origin(origin, host));
-        checked.and_then(Result::err).map(|refusal| failure(refusal).error_response())
-    };
-    match answer {
-        Some(answer) => Ok(req.into_response(answer).map_into_right_body()),
-        None => Ok(next.call(req).await?.map_into_left_body()),
+    if req.method() == Method::OPTIONS {
+        let answer = preflight(&req);
+        return Ok(req.into_response(answer).map_into_right_body());
     }
+    Ok(next.call(req).await?.map_into_left_body())
 }
 
 /// What pages of other servers may do, as far as browsers are concerned.
@@ -164,6 +158,8 @@ fn brought(req: &HttpRequest) -> Brought<'_> {
         peer: req.peer_addr().map(|peer| peer.ip()),
         is_forwarded: FORWARDING_HEADERS.iter().any(|name| req.headers().contains_key(*name)),
         authorization: req.headers().get(AUTHORIZATION).map(|value| value.as_bytes()),
+        origin: header(req, ORIGIN),
+        host: header(req, HOST),
         parameter: None,
     }
 }

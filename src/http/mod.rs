@@ -35,8 +35,8 @@ use actix_web::{App, Error, web};
 /// The whole API as one actix-web application. Every worker makes its own; `state` is shared.
 ///
 /// A request passes the layers from the last to the first: it is observed, its answer is
-/// compressed if the client asks for that, pages of other servers are refused, then it is routed,
-/// HEAD as GET, and who sends it is checked by what its route needs.
+/// compressed if the client asks for that, then it is routed, HEAD as GET, and who sends it is
+/// checked by what its route needs.
 pub fn app(
     state: web::Data<ServerState>,
 ) -> App<
@@ -52,7 +52,7 @@ pub fn app(
         .app_data(state)
         .configure(routes::add)
         .wrap(from_fn(head::as_get))
-        .wrap(from_fn(access::check))
+        .wrap(from_fn(access::answer_preflight))
         .wrap(Compress::default())
         .wrap(from_fn(observe::observe))
 }

@@ -4,6 +4,7 @@ mod actor;
 mod caches;
 mod files;
 mod rules;
+mod tokens;
 mod toxic;
 
 use super::{Catalog, CatalogConfig, CatalogLimits};

@@ -106,3 +106,45 @@ fn the_javascript_library_for_v1_writes_and_queries() {
     let rows = server.client.rows("v1js", "SELECT room, temp FROM home");
     assert_eq!(rows, json!([{"room": "Bath", "temp": 20.5}]));
 }
+
+/// A server that has its tokens from files: the text of one that may read, write and create.
+fn with_tokens(setup: Setup) -> (Server, String, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = |end: &str| format!("apiv3_{}{end}", "A".repeat(80));
+    let (admin, user) = (text("operat"), text("client"));
+    let file = |name: &str, content: serde_json::Value| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content.to_string()).expect("written");
+        path.display().to_string()
+    };
+    let admin = file("admin.json", json!({ "token": admin, "name": "_admin" }));
+    let permissions = ["db:*:read,write,create", "system:*:read"];
+    let user_token = json!([{ "token": user, "name": "user", "permissions": permissions }]);
+    let more = file("more.json", user_token);
+    let files = ["--admin-token-file", admin.as_str(), "--permission-tokens-file", more.as_str()];
+    (setup.without("--without-auth").with(&files).start(), user, directory)
+}
+
+#[test]
+fn the_python_libraries_bring_tokens() {
+    let (server, token, _directory) = with_tokens(Setup::memory());
+    let (host, port) = host_and_port(&server);
+    python("tokens.py", &[host, port, &token]);
+}
+
+#[test]
+fn the_python_libraries_bring_tokens_over_tls() {
+    let identity = Identity::new();
+    let (server, token, _directory) = with_tokens(identity.setup());
+    let (_, port) = host_and_port(&server);
+    let certificate = identity.certificate_file();
+    let certificate = certificate.to_str().expect("UTF-8");
+    python("tokens.py", &["localhost", port, &token, certificate]);
+}
+
+#[test]
+fn the_javascript_libraries_bring_tokens() {
+    let (server, token, _directory) = with_tokens(Setup::memory());
+    let (host, port) = host_and_port(&server);
+    node("tokens.mjs", &[host, port, &token]);
+}

@@ -61,6 +61,15 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The same from another address of this machine, where it has more than one.
+    pub(crate) fn from_loopback(&self, number: u16) -> Self {
+        let [high, low] = number.to_be_bytes();
+        let address = if cfg!(target_os = "linux") { [127, 1, high, low] } else { [127, 0, 0, 1] };
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
+        let http = http.local_address(std::net::IpAddr::from(address)).build();
+        Self { http: http.expect("an HTTP client"), ..self.clone() }
+    }
+
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
