@@ -206,7 +206,7 @@ fn each_route_lets_in_whoever_has_the_right() {
             // Whoever tries one token after the other from one address has to wait.
             let stranger = asker.refused.and_then(|_| strangers.next());
             let answer = match stranger {
-                Some(number) => ask(&asker.client.from_loopback(number), row),
+                Some(number) => ask(&asker.client.with_source(number), row),
                 None => ask(&asker.client, row),
             };
             let (method, path, parameters, _, need) = row;

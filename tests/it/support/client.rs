@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// The same from another address of this machine, where it has more than one.
-    pub(crate) fn from_loopback(&self, number: u16) -> Self {
+    pub(crate) fn with_source(&self, number: u16) -> Self {
         let [high, low] = number.to_be_bytes();
         let address = if cfg!(target_os = "linux") { [127, 1, high, low] } else { [127, 0, 0, 1] };
         let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT);
