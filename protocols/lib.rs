@@ -21,6 +21,7 @@ pub mod line_protocol;
 pub mod messages;
 pub mod names;
 pub mod paths;
+pub mod plugins;
 pub mod principal;
 pub mod redact;
 pub mod schema;

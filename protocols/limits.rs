@@ -77,3 +77,55 @@ pub const QUERY_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
 pub const SUPERVISOR_MAILBOX_MESSAGES: usize = 1_024;
 /// Supervisor mailbox, in bytes.
 pub const SUPERVISOR_MAILBOX_BYTES: usize = 1024 * 1024;
+
+/// Mailbox of the processing engine: one message a WAL group that triggers are for.
+pub const TRIGGERS_MAILBOX_MESSAGES: usize = 16_384;
+/// Mailbox of the processing engine, in bytes; rows count with what the store does not hold anyway.
+pub const TRIGGERS_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Mailbox of a trigger: requests that wait for it, and a few events.
+pub const TRIGGER_MAILBOX_MESSAGES: usize = 4_096;
+/// Mailbox of a trigger, in bytes of request bodies.
+pub const TRIGGER_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Events that wait for a trigger; then the oldest goes. The original's limit.
+pub const TRIGGER_EVENTS_MAX: usize = 60;
+
+/// Rows of one flush interval of a database that triggers get, in bytes: more of them come as
+/// another event.
+pub const TRIGGER_EVENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Mailbox of the plugin host: one message for each run under way.
+pub const PYTHON_HOST_MAILBOX_MESSAGES: usize = 65_536;
+/// Mailbox of the plugin host, in bytes of events on their way to it.
+pub const PYTHON_HOST_MAILBOX_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Entries of the log of plugins. The original's limit.
+pub const PLUGIN_LOG_ENTRIES_MAX: usize = 10_000;
+/// Bytes of one entry; what is longer is cut.
+pub const PLUGIN_LOG_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of all texts in the log of plugins: the oldest go before it is full of entries, if they
+/// are long.
+pub const PLUGIN_LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Mailbox of the log of plugins.
+pub const PLUGIN_LOG_MAILBOX_MESSAGES: usize = 16_384;
+/// Mailbox of the log of plugins, in bytes.
+pub const PLUGIN_LOG_MAILBOX_BYTES: usize = 32 * 1024 * 1024;
+
+/// Mailbox of the files of plugins: one message a run.
+pub const PLUGIN_FILES_MAILBOX_MESSAGES: usize = 4_096;
+/// Mailbox of the files of plugins, in bytes of uploads.
+pub const PLUGIN_FILES_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Text of a plugin, or of all files of a directory, in bytes.
+pub const PLUGIN_TEXT_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Text of a plugin that the catalog holds, in bytes.
+pub const PLUGIN_CODE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Mailbox of the installer of packages.
+pub const PACKAGES_MAILBOX_MESSAGES: usize = 64;
+/// Mailbox of the installer of packages, in bytes.
+pub const PACKAGES_MAILBOX_BYTES: usize = 1024 * 1024;
+
+/// Rows that one query of a plugin may return, in bytes: they are in the host as a whole.
+pub const PLUGIN_QUERY_BYTES_MAX: usize = 1024 * 1024 * 1024;

@@ -4,6 +4,7 @@
 use crate::access::tokens::Tokens;
 use crate::caches::TableCaches;
 use crate::ids::{ColumnId, DbId, TableId};
+use crate::plugins::DatabasePlugins;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -220,6 +221,8 @@ pub struct DatabaseSchema {
     pub tables: HashMap<Arc<str>, Arc<TableSchema>>,
     /// Set once the database was deleted.
     pub deletion: Option<Deletion>,
+    /// Its plugins and triggers.
+    pub plugins: Arc<DatabasePlugins>,
 }
 
 impl DatabaseSchema {

@@ -54,6 +54,7 @@ fn catalog() -> CatalogSnapshot {
         retention_ns: None,
         tables: [("t".into(), table)].into_iter().collect(),
         deletion: None,
+        plugins: Default::default(),
     };
     CatalogSnapshot {
         uuid: Uuid::nil(),

@@ -13,9 +13,10 @@ use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::catalog::{
-    By, CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable,
-    CreateToken, DeleteCache, DeleteDatabase, DeleteTable, DeleteToken, EnsureSchema, NodeStopped,
-    RegenerateToken, SetRetention, SweepDeleted, UndeleteDatabase, UndeleteTable,
+    By, CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin,
+    CreateTable, CreateToken, CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin,
+    DeleteTable, DeleteToken, DeleteTrigger, EnsureSchema, NodeStopped, RegenerateToken,
+    SetRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::{Command, rank};
 use protocols::principal::Principal;
@@ -375,6 +376,7 @@ receive! {
     CreateTable DeleteTable UndeleteTable
     CreateLastCache CreateDistinctCache DeleteCache
     CreateToken RegenerateToken DeleteToken
+    CreatePlugin DeletePlugin CreateTrigger SetTriggerDisabled DeleteTrigger
 }
 
 /// What the server does by itself.

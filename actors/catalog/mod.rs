@@ -1,7 +1,8 @@
 //! The `Catalog` actor: the one writer of the names of databases, tables and columns.
 //!
 //! ## Owns
-//! Databases, tables, columns, caches, deletions, tokens and nodes, and their files in the object store: a log of
+//! Databases, tables, columns, caches, plugins, triggers, deletions, tokens and nodes, and their
+//! files in the object store: a log of
 //! create-only objects, one a group of changes, and checkpoints of the whole. The log is never
 //! trimmed, so that no process can put a number that another has used before.
 //!
@@ -13,6 +14,8 @@
 //! | `UndeleteDatabase`, `UndeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `CreateLastCache`, `CreateDistinctCache`, `DeleteCache` | HTTP handlers | the snapshot after it, or why not |
 //! | `CreateToken`, `RegenerateToken`, `DeleteToken` | HTTP handlers, the start | the snapshot after it, or why not |
+//! | `CreatePlugin`, `DeletePlugin`, `CreateTrigger`, `DeleteTrigger` | HTTP handlers | the snapshot after it, or why not |
+//! | `SetTriggerDisabled` | HTTP handlers, `Trigger` | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
 //! | `CatchUp` | `Wal` | the snapshot with what another process has added |
@@ -40,6 +43,7 @@ mod cache_plan;
 mod log;
 mod permission;
 mod plan;
+mod plugin_plan;
 mod schema_plan;
 mod state;
 mod token_plan;

@@ -43,6 +43,12 @@ pub(super) fn check(
         Request::CreateToken(_) | Request::RegenerateToken(_) | Request::DeleteToken(_) => {
             Action::Administrate
         }
+        // A plugin may do on this machine what the server may.
+        Request::CreatePlugin(_)
+        | Request::DeletePlugin(_)
+        | Request::CreateTrigger(_)
+        | Request::SetTriggerDisabled(_)
+        | Request::DeleteTrigger(_) => Action::Administrate,
         Request::SweepDeleted | Request::NodeStopped => Action::Administrate,
     };
     Ok(principal.authorize(action, catalog)?)

@@ -3,15 +3,17 @@
 
 use super::state::CatalogState;
 use super::{
-    CatalogConfig, CatalogLimits, cache_plan, permission, schema_plan, token_plan, undelete,
+    CatalogConfig, CatalogLimits, cache_plan, permission, plugin_plan, schema_plan, token_plan,
+    undelete,
 };
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreateTable, CreateToken,
-    DeleteCache, DeleteDatabase, DeleteTable, DeleteToken, EnsureSchema, HardDelete,
-    RegenerateToken, SetRetention, UndeleteDatabase, UndeleteTable,
+    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable,
+    CreateToken, CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable,
+    DeleteToken, DeleteTrigger, EnsureSchema, HardDelete, RegenerateToken, SetRetention,
+    SetTriggerDisabled, UndeleteDatabase, UndeleteTable,
 };
 use protocols::names::check_database_name;
 use protocols::principal::Principal;
@@ -38,6 +40,11 @@ pub(super) enum Request {
     CreateToken(CreateToken),
     RegenerateToken(RegenerateToken),
     DeleteToken(DeleteToken),
+    CreatePlugin(CreatePlugin),
+    DeletePlugin(DeletePlugin),
+    CreateTrigger(CreateTrigger),
+    SetTriggerDisabled(SetTriggerDisabled),
+    DeleteTrigger(DeleteTrigger),
     SweepDeleted,
     NodeStopped,
 }
@@ -80,6 +87,11 @@ pub(super) fn plan(
             token_plan::regenerate(catalog, wanted, principal, now_ns)
         }
         Request::DeleteToken(unwanted) => token_plan::delete(catalog, unwanted),
+        Request::CreatePlugin(wanted) => plugin_plan::create_plugin(catalog, wanted),
+        Request::DeletePlugin(unwanted) => plugin_plan::delete_plugin(catalog, unwanted),
+        Request::CreateTrigger(wanted) => plugin_plan::create_trigger(catalog, wanted),
+        Request::SetTriggerDisabled(wanted) => plugin_plan::set_disabled(catalog, wanted),
+        Request::DeleteTrigger(unwanted) => plugin_plan::delete_trigger(catalog, unwanted),
         Request::SweepDeleted => Ok(sweep(catalog, config.delete_grace_ns, now_ns)),
         Request::NodeStopped => Ok(set_node(state, &config.node_id, false, now_ns)),
     }

@@ -1,5 +1,6 @@
 //! What the catalog knows, and how a change of the log alters it. Pure: no clock, no I/O.
 
+use super::plugin_plan;
 use hashbrown::HashMap;
 use protocols::access::tokens::{Token, Tokens};
 use protocols::caches::TableCaches;
@@ -149,6 +150,14 @@ impl CatalogState {
             Change::DeleteToken { id } => {
                 Arc::make_mut(&mut catalog.tokens).remove(*id).map_err(Unfit)?;
             }
+            Change::CreatePlugin { db, .. }
+            | Change::DeletePlugin { db, .. }
+            | Change::CreateTrigger { db, .. }
+            | Change::SetTriggerDisabled { db, .. }
+            | Change::DeleteTrigger { db, .. } => {
+                let plugins = Arc::make_mut(&mut database(catalog, db)?.plugins);
+                plugin_plan::apply(plugins, change).map_err(Unfit)?;
+            }
             Change::SetNode(_) => {} // handled above
         }
         Ok(())
@@ -186,6 +195,7 @@ impl CatalogState {
                 retention_ns: d.retention_ns,
                 tables: tables.collect(),
                 deletion: d.deletion,
+                plugins: d.plugins,
             };
             (d.name, Arc::new(database))
         });
@@ -245,6 +255,7 @@ fn create_database(
         retention_ns,
         tables: HashMap::new(),
         deletion: None,
+        plugins: Arc::default(),
     };
     match catalog.databases.insert(name, Arc::new(database)) {
         None => Ok(()),
@@ -385,6 +396,7 @@ fn stored_database(database: &DatabaseSchema) -> StoredDatabase {
         retention_ns: database.retention_ns,
         deletion: database.deletion,
         tables,
+        plugins: Arc::clone(&database.plugins),
     }
 }
 

@@ -79,6 +79,7 @@ fn checkpoint() -> Checkpoint {
         retention_ns: Some(1),
         deletion: None,
         tables: vec![table],
+        plugins: Arc::default(),
     };
     Checkpoint {
         gen1_duration_ns: 600_000_000_000,

@@ -4,6 +4,7 @@
 use crate::access::tokens::{Secret, Token, Tokens};
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId, TokenId};
+use crate::plugins::{DatabasePlugins, PluginDef, TriggerDef};
 use crate::schema::{ColumnKind, Deletion};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -162,6 +163,43 @@ pub enum Change {
         /// Which token.
         id: TokenId,
     },
+    /// A new plugin.
+    CreatePlugin {
+        /// Name of the database.
+        db: Arc<str>,
+        /// The plugin.
+        plugin: Arc<PluginDef>,
+    },
+    /// A plugin goes.
+    DeletePlugin {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the plugin.
+        plugin: Arc<str>,
+    },
+    /// A new trigger.
+    CreateTrigger {
+        /// Name of the database.
+        db: Arc<str>,
+        /// The trigger.
+        trigger: Arc<TriggerDef>,
+    },
+    /// A trigger runs from now on, or does not.
+    SetTriggerDisabled {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the trigger.
+        trigger: Arc<str>,
+        /// Whether it does not run.
+        disabled: bool,
+    },
+    /// A trigger goes.
+    DeleteTrigger {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the trigger.
+        trigger: Arc<str>,
+    },
 }
 
 /// A tag or field column.
@@ -241,6 +279,9 @@ pub struct StoredDatabase {
     pub deletion: Option<Deletion>,
     /// Its tables by id, deleted ones included.
     pub tables: Vec<StoredTable>,
+    /// Its plugins and triggers. Checkpoints of databases that never had one lack the field.
+    #[serde(default, skip_serializing_if = "DatabasePlugins::is_unused")]
+    pub plugins: Arc<DatabasePlugins>,
 }
 
 /// A table in a checkpoint.

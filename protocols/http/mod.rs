@@ -7,6 +7,7 @@ pub mod errors;
 pub mod health;
 pub mod management;
 pub mod ping;
+pub mod plugins;
 pub mod query;
 pub mod tokens;
 pub mod write;

@@ -5,8 +5,10 @@ use super::Command;
 use crate::access::rights::Permission;
 use crate::access::tokens::Secret;
 use crate::error::ErrorKind;
+use crate::plugins::{ErrorBehavior, PluginDef, PluginRef, TriggerSpec};
 use crate::principal::{Denied, Principal};
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A change, and on whose behalf it is asked for.
@@ -226,6 +228,69 @@ pub struct DeleteToken {
     pub name: String,
 }
 
+/// Creates a plugin with a name. One that is there and the same is no error.
+#[derive(Clone, Debug)]
+pub struct CreatePlugin {
+    /// Name of the database.
+    pub db: String,
+    /// The plugin.
+    pub plugin: PluginDef,
+}
+
+/// Deletes a plugin that no trigger uses.
+#[derive(Clone, Debug)]
+pub struct DeletePlugin {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the plugin.
+    pub plugin: String,
+}
+
+/// Creates a trigger. One of a named plugin that is there and the same is no error.
+#[derive(Clone, Debug)]
+pub struct CreateTrigger {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the trigger.
+    pub name: String,
+    /// What runs.
+    pub plugin: PluginRef,
+    /// When it runs, as it was given.
+    pub specification: String,
+    /// The same, understood.
+    pub spec: TriggerSpec,
+    /// What the plugin is given.
+    pub arguments: BTreeMap<Arc<str>, Arc<str>>,
+    /// Runs may overlap.
+    pub run_async: bool,
+    /// What happens when a run fails.
+    pub error_behavior: ErrorBehavior,
+    /// It does not run yet.
+    pub disabled: bool,
+}
+
+/// Has a trigger run, or not. Sent by HTTP handlers, and by a `Trigger` whose run failed.
+#[derive(Clone, Debug)]
+pub struct SetTriggerDisabled {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Whether it does not run.
+    pub disabled: bool,
+}
+
+/// Deletes a trigger.
+#[derive(Clone, Debug)]
+pub struct DeleteTrigger {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// Even if it is enabled.
+    pub force: bool,
+}
+
 /// Looks for deleted databases and tables whose time has come. Sent by a ticker.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepDeleted;
@@ -270,6 +335,11 @@ admin_command!(
     CreateToken,
     RegenerateToken,
     DeleteToken,
+    CreatePlugin,
+    DeletePlugin,
+    CreateTrigger,
+    SetTriggerDisabled,
+    DeleteTrigger,
     SweepDeleted,
     NodeStopped,
     CatchUp
@@ -358,6 +428,40 @@ pub enum CatalogError {
     /// Deletion of the operator's token.
     #[error("cannot delete operator token")]
     OperatorToken,
+    /// Deletion of a plugin that is used.
+    #[error(
+        "Cannot delete plugin {plugin} in database {db} because it is used by trigger {trigger}"
+    )]
+    PluginInUse {
+        /// Name of the plugin.
+        plugin: String,
+        /// Name of the database.
+        db: String,
+        /// A trigger that uses it.
+        trigger: String,
+    },
+    /// The plugin is unknown.
+    #[error("Processing Engine Plugin {plugin} not in DB schema for {db}")]
+    PluginNotFound {
+        /// Name of the plugin.
+        plugin: String,
+        /// Name of the database.
+        db: String,
+    },
+    /// A trigger of another plugin or with other settings has the name.
+    #[error("Cannot overwrite Processing Engine Trigger {trigger} in Database {db}")]
+    TriggerDiffers {
+        /// Name of the trigger.
+        trigger: String,
+        /// Name of the database.
+        db: String,
+    },
+    /// Deletion of a trigger that runs.
+    #[error("Cannot delete running plugin {0}. Disable it first or use --force.")]
+    TriggerRuns(String),
+    /// A trigger that its plugin is not for, or one with a name that is not allowed.
+    #[error("invalid request: {0}")]
+    InvalidTrigger(String),
     /// A configured limit would be exceeded; the text says which.
     #[error("{0}")]
     Limit(String),
@@ -376,10 +480,12 @@ impl CatalogError {
             | Self::TokenExists(_)
             | Self::AlreadyDeleted(_)
             | Self::NameInUse { .. }
-            | Self::RowsRemoved(_) => ErrorKind::Conflict,
+            | Self::RowsRemoved(_)
+            | Self::TriggerDiffers { .. } => ErrorKind::Conflict,
             Self::NotFound(_)
             | Self::DatabaseNotFound(_)
             | Self::TableNotFound { .. }
+            | Self::PluginNotFound { .. }
             | Self::TokenNotFound(_) => ErrorKind::NotFound,
             Self::SoftDeleted(_)
             | Self::SoftDeletedTable(_)
@@ -388,9 +494,13 @@ impl CatalogError {
             | Self::DuplicateColumn(_)
             | Self::InvalidCache(_)
             | Self::CacheColumnType(_)
+            | Self::InvalidTrigger(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
             Self::Internal(_) | Self::NoOperatorToken => ErrorKind::Internal,
+            Self::Internal(_) | Self::PluginInUse { .. } | Self::TriggerRuns(_) => {
+                ErrorKind::Internal
+            }
             Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod ingest;
 pub mod parquet_cache;
 pub mod persist;
+pub mod plugins;
 pub mod query;
 pub mod store;
 pub mod supervisor;
@@ -51,8 +52,20 @@ pub mod rank {
     pub const QUERY: u8 = 3;
     /// Births, fillings and ends of caches.
     pub const CACHE_KEEPER: u8 = 4;
+    /// What plugins and triggers said.
+    pub const PLUGIN_LOG: u8 = 0;
+    /// Files of plugins.
+    pub const PLUGIN_FILES: u8 = 0;
+    /// The virtual environment of plugins.
+    pub const PACKAGES: u8 = 0;
+    /// The process that runs Python. It asks for what plugins ask for.
+    pub const PYTHON_HOST: u8 = 4;
+    /// One trigger.
+    pub const TRIGGER: u8 = 5;
+    /// Births and ends of triggers, and which rows each gets.
+    pub const TRIGGERS: u8 = 6;
     /// HTTP handlers and other edges: not actors, they may ask anyone.
-    pub const EDGE: u8 = 5;
+    pub const EDGE: u8 = 7;
     /// Told by all, asks nobody.
     pub const SUPERVISOR: u8 = 4;
 }

@@ -174,6 +174,7 @@ mod tests {
             retention_ns: None,
             tables: Default::default(),
             deletion: None,
+            plugins: Default::default(),
         };
         let snapshot = CatalogSnapshot {
             uuid: uuid::Uuid::from_u128(7),

@@ -6,7 +6,7 @@ use super::{caches, databases, failure, health, metrics, ping, query, tables, to
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{guard as method, web};
-use protocols::access::rights::SystemResource::{self, Health, Metrics, Ping};
+use protocols::access::rights::SystemResource::{self, Health, Metrics, Ping, Ready};
 
 /// What a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ routes! {
     Delete "/api/v3/configure/token" => tokens::delete, Admin;
     Get "/health" => health::health, System(Health);
     Get "/api/v1/health" => health::health, System(Health);
-    Get "/ready" => health::ready, System(Health);
+    Get "/ready" => health::ready, System(Ready);
     Get "/ping" => ping::ping, System(Ping);
     Post "/ping" => ping::ping, System(Ping);
     Get "/metrics" => metrics::metrics, System(Metrics);

@@ -48,6 +48,7 @@ fn database(id: u32, name: &str, deleted: bool) -> (Arc<str>, Arc<DatabaseSchema
         retention_ns: None,
         tables: Default::default(),
         deletion: deleted.then_some(deletion),
+        plugins: Default::default(),
     };
     (name, Arc::new(schema))
 }

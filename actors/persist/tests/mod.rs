@@ -108,6 +108,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         retention_ns,
         tables: tables.collect(),
         deletion: None,
+        plugins: Default::default(),
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

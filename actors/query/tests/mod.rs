@@ -60,6 +60,7 @@ fn database(id: u32, name: &str, tables: Vec<TableSchema>) -> (Arc<str>, Arc<Dat
         retention_ns: None,
         tables,
         deletion: None,
+        plugins: Default::default(),
     };
     (name.into(), Arc::new(db))
 }

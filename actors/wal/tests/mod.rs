@@ -54,6 +54,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
         retention_ns: None,
         tables,
         deletion: None,
+        plugins: Default::default(),
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

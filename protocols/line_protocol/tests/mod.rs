@@ -59,6 +59,7 @@ fn database(table: &str, columns: &[(&str, ColumnKind)]) -> DatabaseSchema {
         retention_ns: None,
         tables: [(name, Arc::new(table))].into_iter().collect(),
         deletion: None,
+        plugins: Default::default(),
     }
 }
 

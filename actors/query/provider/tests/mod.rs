@@ -345,6 +345,7 @@ fn catalog() -> CatalogSnapshot {
         retention_ns: None,
         tables: std::iter::once((Arc::clone(&table.name), table)).collect(),
         deletion: None,
+        plugins: Default::default(),
     };
     CatalogSnapshot {
         uuid: Uuid::nil(),
