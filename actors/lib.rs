@@ -33,6 +33,19 @@ pub mod query;
 
 pub mod cache_keeper;
 
+pub mod plugin_log;
+
+#[expect(clippy::disallowed_methods, reason = "the plugin directory is the user's, not the store")]
+pub mod plugin_files;
+
+pub mod packages;
+
+pub mod python_host;
+
+pub mod trigger;
+
+pub mod triggers;
+
 pub mod server;
 
 #[cfg(feature = "simulation")]

@@ -12,6 +12,7 @@ use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
+use crate::triggers::RowsFeed;
 use crate::wal::{Owner, Wal};
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, abortable};
@@ -43,6 +44,8 @@ pub struct PersistConfig {
     pub cache: Option<Mailbox<ParquetCache>>,
     /// Wall-clock time, for retention.
     pub clock: Clock,
+    /// Who hears of snapshots that are durable.
+    pub triggers: Option<RowsFeed>,
     /// Raised when another process has taken over.
     pub fatal: Fatal,
     /// Chunks that are sorted, encoded and stored at once.

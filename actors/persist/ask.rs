@@ -7,6 +7,7 @@ use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::Receive;
 use crate::runtime::mailbox::Mailbox;
 use crate::store::StoreShards;
+use crate::triggers::RowsFeed;
 use crate::wal::Wal;
 use bytes::Bytes;
 use futures::future::join_all;
@@ -38,6 +39,8 @@ pub(super) trait Peers: Send + 'static {
     async fn end_snapshot(&self, snapshot: PlacedMark, files: &[Arc<ParquetFile>]);
     /// Tells the WAL that a snapshot is over.
     async fn snapshot_done(&self, number: u64);
+    /// Tells whoever wants to know of a snapshot that is over.
+    fn tell_triggers(&self, _number: u64, _files: &[Arc<ParquetFile>]) {}
     /// Has the shards forget files.
     async fn remove_files(&self, files: &[(TableId, u64)]);
     /// Puts a file into the cache, if that has room.
@@ -51,11 +54,17 @@ pub(super) struct Mailboxes {
     stores: StoreShards,
     wal: Mailbox<Wal>,
     cache: Option<Mailbox<ParquetCache>>,
+    triggers: Option<RowsFeed>,
 }
 
 impl Mailboxes {
     pub(super) fn of(config: &PersistConfig) -> Self {
-        Self { stores: config.stores.clone(), wal: config.wal.clone(), cache: config.cache.clone() }
+        Self {
+            stores: config.stores.clone(),
+            wal: config.wal.clone(),
+            cache: config.cache.clone(),
+            triggers: config.triggers.clone(),
+        }
     }
 }
 
@@ -84,6 +93,12 @@ impl Peers for Mailboxes {
 
     async fn snapshot_done(&self, number: u64) {
         until_answered(&self.wal, SnapshotDone { number }).await;
+    }
+
+    fn tell_triggers(&self, number: u64, files: &[Arc<ParquetFile>]) {
+        if let Some(triggers) = &self.triggers {
+            triggers.tell_snapshot(number, files);
+        }
     }
 
     async fn remove_files(&self, files: &[(TableId, u64)]) {

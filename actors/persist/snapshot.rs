@@ -80,6 +80,7 @@ impl<P: Peers> Worker<P> {
             return Ok(());
         }
 
+        self.peers.tell_triggers(number, &files);
         let rows: u64 = files.iter().map(|file| file.row_count).sum();
         let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
         metrics::counter!("persist_snapshots_total").increment(1);

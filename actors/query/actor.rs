@@ -15,7 +15,7 @@ use super::session::Sessions;
 use super::shapes::Shapes;
 use super::statement::{self, Runnable, View};
 use super::stream::{Course, is_wide};
-use super::system_tables::SystemTables;
+use super::system_tables::{PluginTables, SystemTables};
 use crate::cache_kit::CacheDirectory;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock;
@@ -59,6 +59,7 @@ pub struct Query {
     places: Arc<Semaphore>,
     log: QueryLog,
     caches: Option<CacheDirectory>,
+    plugins: Option<PluginTables>,
 }
 
 /// A query that may run.
@@ -101,6 +102,7 @@ impl Query {
             places: Arc::new(Semaphore::new(config.max_concurrent.min(Semaphore::MAX_PERMITS))),
             log: QueryLog::new(config.log_entries_max),
             caches: None,
+            plugins: None,
             sessions: Arc::new(sessions),
             memory: memory.context("there are too many servers in one process")?,
             shapes: Shapes::new(PLANS_BYTES_MAX),
@@ -113,6 +115,12 @@ impl Query {
     #[must_use]
     pub fn with_caches(self, caches: CacheDirectory) -> Self {
         Self { caches: Some(caches), ..self }
+    }
+
+    /// The same with what plugins said, and where they are.
+    #[must_use]
+    pub fn with_plugins(self, plugins: PluginTables) -> Self {
+        Self { plugins: Some(plugins), ..self }
     }
 
     /// What the scans of a query share that begins at `now_ns`.
@@ -157,7 +165,7 @@ impl Query {
         let (now_ns, server) = (context.now_ns, Arc::clone(&self.config.server));
         let system =
             SystemTables::new(visible.clone(), Arc::clone(&db), log, context.clone(), server);
-        let system = system.with_caches(self.caches.clone());
+        let system = system.with_caches(self.caches.clone()).with_plugins(self.plugins.clone());
         let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
         View {
             sessions: Arc::clone(&self.sessions),

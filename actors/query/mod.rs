@@ -66,3 +66,4 @@ pub use config::{QueryConfig, ServerFacts, SpillOptions};
 pub use influxql::is_time_zone;
 pub use lanes::QueryRuntime;
 pub use scope::Counting;
+pub use system_tables::PluginTables;

@@ -108,6 +108,7 @@ impl Start<'_> {
             waiting_writes_max: self.config.wal_writes_max,
             waiting_bytes_max: self.config.wal_bytes_max,
             held_bytes_max: self.config.buffer_bytes_max,
+            triggers: Some(self.plugins.feed.clone()),
             fatal: self.fatal.clone(),
             pulse: self.pulses.wal.clone(),
         };
@@ -167,6 +168,7 @@ impl Start<'_> {
             catalog: snapshot.clone(),
             cache,
             clock: self.clock.clone(),
+            triggers: Some(self.plugins.feed.clone()),
             fatal: self.fatal.clone(),
             concurrency: self.config.snapshot_concurrency,
             bytes_max: self.config.snapshot_bytes_max,

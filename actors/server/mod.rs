@@ -1,14 +1,17 @@
 //! A server without its sockets: the one place that creates actors and wires them, lowest rank
-//! first. The simulation runs it as it is, but for last-value and distinct-value caches.
+//! first. The simulation runs it as it is, but for last-value and distinct-value caches and for
+//! plugins.
 
 mod caches;
 mod config;
 mod data;
 mod housekeeping;
 mod lives;
+mod plugins;
 mod requests;
 
 pub use config::{CacheOptions, ParquetCacheOptions, ServerConfig};
+pub use plugins::{PluginAddresses, PluginOptions};
 
 use crate::cache_kit::{CacheDirectory, Directory};
 use crate::catalog::Catalog;
@@ -29,6 +32,7 @@ use crate::runtime::ticker::{self, Ticker};
 use crate::supervisor::Supervisor;
 use crate::wal::{Owner, Wal};
 use housekeeping::Housekeeping;
+use plugins::Engine;
 use protocols::file_index::FileIndex;
 use protocols::messages::catalog::NodeStopped;
 use protocols::messages::parquet_cache::PruneDue;
@@ -82,6 +86,9 @@ pub struct Server {
     clock: Clock,
     /// The caches that run.
     directory: Publisher<Directory>,
+    /// The processing engine, which is born later.
+    plugins: Engine,
+    node: String,
     /// The actors in the order in which they were born.
     births: Vec<Birth>,
     /// Regular work; ends when dropped.
@@ -104,6 +111,8 @@ struct Start<'a> {
     /// The caches that run.
     caches: CacheDirectory,
     pulses: Pulses,
+    /// The processing engine, which is born later.
+    plugins: Engine,
 }
 
 impl Server {
@@ -127,8 +136,20 @@ impl Server {
         let (directory, caches) = Published::new(Arc::default());
         let guardian = Guardian::new(fatal.clone());
         let (births, pulses) = (Vec::new(), Pulses::default());
-        let start =
-            Start { config, objects, owner, index, clock, fatal, guardian, births, caches, pulses };
+        let plugins = Engine::new();
+        let start = Start {
+            config,
+            objects,
+            owner,
+            index,
+            clock,
+            fatal,
+            guardian,
+            births,
+            caches,
+            pulses,
+            plugins,
+        };
         start.all(directory).await
     }
 
@@ -141,6 +162,7 @@ impl Server {
     /// Takes no more writes, and waits until all that were taken are durable and visible. False if
     /// that was not reached.
     pub async fn drain(&self, deadline: Instant) -> bool {
+        self.plugins.stop(deadline).await;
         let drained = self.wal.ask_from_edge(Drain, deadline).await;
         let clean = matches!(drained, Ok(Ok(())));
         if !clean {
@@ -205,6 +227,8 @@ impl Start<'_> {
             guardian: self.guardian,
             clock: self.clock,
             directory,
+            plugins: self.plugins,
+            node: self.config.node_id.clone(),
             births: self.births,
             tickers,
             housekeeping,

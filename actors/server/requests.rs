@@ -149,11 +149,12 @@ impl Start<'_> {
             vital: true,
         };
         let mailbox = Guardian::mailbox(&config);
-        let caches = self.caches.clone();
+        let (caches, plugins) = (self.caches.clone(), self.plugins.tables());
         let factory: Factory<Query> = Arc::new(move || {
             let (query, runtime) = (query.clone(), runtime.clone());
-            let caches = caches.clone();
-            async move { Ok(Query::new(query, runtime)?.with_caches(caches)) }.boxed_local()
+            let (caches, plugins) = (caches.clone(), plugins.clone());
+            let query = Query::new(query, runtime);
+            async move { Ok(query?.with_caches(caches).with_plugins(plugins)) }.boxed_local()
         });
         self.birth(config, &mailbox, factory).await?;
         Ok(mailbox)

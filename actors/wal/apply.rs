@@ -24,6 +24,9 @@ impl Wal {
     ) {
         let mut batches: Vec<Vec<TableBatch>> = vec![Vec::new(); self.feeds.len()];
         let mut replies = Vec::with_capacity(waiting.len());
+        let triggers = self.config.triggers.clone();
+        let all = waiting.iter().flat_map(|waiting| &waiting.rows.batches);
+        let fired = triggers.as_ref().map(|triggers| triggers.wanted(all)).unwrap_or_default();
         for Waiting { rows, reply } in waiting {
             for batch in rows.batches {
                 batches[self.config.stores.index_of(batch.table)].push(batch);
@@ -35,6 +38,9 @@ impl Wal {
         let answered = async move {
             let held = if canary::is("ack-before-visible") { Some(vec![]) } else { visible.await };
             faults::fails("wal-before-ack");
+            if let (Some(triggers), Some(_)) = (triggers, &held) {
+                triggers.tell_rows(fired);
+            }
             for reply in replies {
                 reply.answer(match held {
                     Some(_) => Ok(Receipt::Durable { sequence }),

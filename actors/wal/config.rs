@@ -6,6 +6,7 @@ use crate::runtime::fatal::Fatal;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pulse::Pulse;
 use crate::store::StoreShards;
+use crate::triggers::RowsFeed;
 
 /// How a [`Wal`](super::Wal) is set up.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct WalConfig {
     pub waiting_bytes_max: usize,
     /// Bytes of rows that the store may hold; when it does, writes are refused.
     pub held_bytes_max: usize,
+    /// Where rows go that triggers are for, once they are visible.
+    pub triggers: Option<RowsFeed>,
     /// Raised when the log was taken over by another process.
     pub fatal: Fatal,
     /// Whether groups become durable and visible.

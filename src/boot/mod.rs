@@ -63,6 +63,9 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     let caches = server.start_caches(config.caches).await?;
     server.watch_queries();
 
+    prepare_directory(config);
+    let plugins = server.start_plugins(config.plugins.clone()).await?;
+
     let (stopping, on_stop) = watch::channel(false);
     let addresses = server.addresses.clone();
     let state = web::Data::new(ServerState {
@@ -70,6 +73,8 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         catalog: addresses.catalog,
         snapshot: addresses.snapshot,
         caches,
+        plugins,
+        plugin_settings: config.plugin_settings.clone(),
         query: addresses.query,
         supervisor: addresses.supervisor,
         pulses: addresses.pulses,
@@ -103,5 +108,13 @@ fn access(config: &Config) -> Access {
         },
         origins: config.access.origins.clone(),
         ..Access::default()
+    }
+}
+
+/// Makes the plugin directory, so that the first plugin can be put there.
+fn prepare_directory(config: &Config) {
+    let Some(directory) = &config.plugins.directory else { return };
+    if let Err(error) = std::fs::create_dir_all(directory) {
+        tracing::error!(path = %directory.display(), %error, "there is no plugin directory");
     }
 }

@@ -1,4 +1,5 @@
-//! `influxdb3 create`: databases and tables before the first write to them, and caches.
+//! `influxdb3 create`: databases and tables before the first write to them, caches, plugins and
+//! triggers.
 
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use super::caches::{self, CreateDistinctCacheArgs, CreateLastCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
+use super::plugins::{self, CreatePluginArgs};
 use super::token::{self, CreateTokenArgs};
+use super::triggers::{self, CreateTriggerArgs};
 
 /// Options of `create`.
 #[derive(Args, Debug)]
@@ -35,6 +38,10 @@ enum What {
     DistinctCache(CreateDistinctCacheArgs),
     /// Create a token, or replace the operator's
     Token(CreateTokenArgs),
+    /// Give a plugin a name
+    Plugin(CreatePluginArgs),
+    /// Bind a plugin to writes, a schedule, requests or snapshots
+    Trigger(Box<CreateTriggerArgs>),
 }
 
 #[derive(Args, Debug)]
@@ -92,6 +99,8 @@ pub(super) async fn run(args: CreateArgs) -> Result<()> {
         What::LastCache(args) => caches::create_last(args).await,
         What::DistinctCache(args) => caches::create_distinct(args).await,
         What::Token(args) => token::create(args).await,
+        What::Plugin(args) => plugins::create(args).await,
+        What::Trigger(args) => triggers::create(*args).await,
     }
 }
 

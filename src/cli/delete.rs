@@ -1,4 +1,4 @@
-//! `influxdb3 delete`: databases and tables, after a question, and caches.
+//! `influxdb3 delete`: databases and tables, after a question, caches, plugins and triggers.
 
 use std::io::stdin;
 
@@ -11,7 +11,9 @@ use super::caches::{self, DeleteCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
+use super::plugins::{self, DeletePluginArgs};
 use super::token::{self, DeleteTokenArgs};
+use super::triggers::{self, DeleteTriggerArgs};
 
 /// Options of `delete`.
 #[derive(Args, Debug)]
@@ -34,6 +36,10 @@ enum What {
     DistinctCache(DeleteCacheArgs),
     /// Delete a token
     Token(DeleteTokenArgs),
+    /// Delete a plugin with a name
+    Plugin(DeletePluginArgs),
+    /// Delete a trigger
+    Trigger(DeleteTriggerArgs),
 }
 
 #[derive(Args, Debug)]
@@ -102,6 +108,8 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
         What::LastCache(args) => caches::delete_last(args).await,
         What::DistinctCache(args) => caches::delete_distinct(args).await,
         What::Token(args) => token::delete(args).await,
+        What::Plugin(args) => plugins::delete(args).await,
+        What::Trigger(args) => triggers::delete(args).await,
     }
 }
 

@@ -16,6 +16,7 @@ mod failure;
 mod input;
 mod output;
 pub mod paths;
+mod plugins;
 mod query;
 mod report;
 pub mod serve;
@@ -25,6 +26,7 @@ mod table;
 mod tally;
 mod token;
 mod transport;
+mod triggers;
 mod trust;
 mod undelete;
 mod update;
@@ -100,20 +102,32 @@ pub enum ClientCommand {
     #[command(visible_alias = "q")]
     Query(query::QueryArgs),
 
-    /// Create a database, a table, a cache or a token
+    /// Create a database, a table, a cache, a plugin, a trigger or a token
     Create(create::CreateArgs),
 
-    /// Delete a database, a table, a cache or a token
+    /// Delete a database, a table, a cache, a plugin, a trigger or a token
     Delete(delete::DeleteArgs),
 
     /// Bring a deleted database or table back
     Undelete(undelete::UndeleteArgs),
 
-    /// Change a database
+    /// Change a database, or the plugin of a trigger
     Update(update::UpdateArgs),
 
-    /// List databases, their retention periods, tokens and the system tables
+    /// List databases, their retention periods, tokens, plugins and the system tables
     Show(show::ShowArgs),
+
+    /// Have a trigger run
+    Enable(triggers::SwitchArgs),
+
+    /// Have a trigger run no more
+    Disable(triggers::SwitchArgs),
+
+    /// Run a plugin without writing anything
+    Test(plugins::TestArgs),
+
+    /// Install Python packages for plugins
+    Install(plugins::InstallArgs),
 }
 
 /// Reads the command line. Help, version and usage errors are printed here, and end the process.
@@ -177,6 +191,10 @@ pub async fn run(command: ClientCommand) -> ExitCode {
         ClientCommand::Undelete(args) => ("Undelete", undelete::run(args).await),
         ClientCommand::Update(args) => ("Update", update::run(args).await),
         ClientCommand::Show(args) => ("Show", show::run(args).await),
+        ClientCommand::Enable(args) => ("Enable", triggers::enable(args).await),
+        ClientCommand::Disable(args) => ("Disable", triggers::disable(args).await),
+        ClientCommand::Test(args) => ("Test", plugins::test(args).await),
+        ClientCommand::Install(args) => ("Install", plugins::install(args).await),
     };
     ended(verb, result)
 }
@@ -330,6 +348,21 @@ mod tests {
             "influxdb3 show system table-list -d X",
             "influxdb3 show system --token t -d X table queries -l 5 -o id -s id,phase",
             "influxdb3 show s summary --database X --limit 3",
+            "influxdb3 create plugin -d mydb --code-filename=/p/test.py test_plugin",
+            "influxdb3 create trigger -d mydb --plugin=p --trigger-spec=table:foo \
+             --trigger-arguments=arg1=hello,arg2=a=b trigger1",
+            "influxdb3 create trigger -d d --path p.py --trigger-spec every:10s --disabled \
+             --run-asynchronous --error-behavior retry --upload t",
+            "influxdb3 enable trigger --database mydb trigger1",
+            "influxdb3 disable trigger -d mydb trigger1",
+            "influxdb3 delete trigger -d mydb --force trigger1",
+            "influxdb3 delete plugin -d mydb p",
+            "influxdb3 update trigger -d mydb -t t -p p.py",
+            "influxdb3 test wal_plugin --lp=m -d mydb --input-arguments=a=b,c=d test.py",
+            "influxdb3 test schedule-plugin -d mydb --cache-name c test.py",
+            "influxdb3 install package numpy==2",
+            "influxdb3 install package -r requirements.txt",
+            "influxdb3 show plugins --format csv",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }

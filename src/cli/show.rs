@@ -9,6 +9,7 @@ use reqwest::Method;
 use super::client::Client;
 use super::connection::ConnectionArgs;
 use super::output::{self, Format, FormatArgs};
+use super::plugins::{self, ShowPluginsArgs};
 use super::query::print_sql;
 use super::show_system::{self, SystemArgs};
 
@@ -27,6 +28,8 @@ enum What {
     Retention(ShowRetentionArgs),
     /// List the tokens
     Tokens(ShowTokensArgs),
+    /// List the files of the plugins of triggers
+    Plugins(ShowPluginsArgs),
     /// Print system tables
     #[command(visible_alias = "s")]
     System(Box<SystemArgs>),
@@ -76,6 +79,7 @@ pub(super) async fn run(args: ShowArgs) -> Result<()> {
             print_sql(&client, "_internal", sql, args.format).await
         }
         What::Retention(args) => show_retention(args).await,
+        What::Plugins(args) => plugins::show(args).await,
         What::System(args) => show_system::run(*args).await,
     }
 }

@@ -1,4 +1,4 @@
-//! `influxdb3 update`: a database's retention period.
+//! `influxdb3 update`: a database's retention period, a trigger's plugin.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::connection::{ConnectionArgs, DatabaseArg};
 use super::create::retention_text;
 use super::failure::Failure;
 use super::output::print_line;
+use super::triggers::{self, UpdateTriggerArgs};
 
 /// Options of `update`.
 #[derive(Args, Debug)]
@@ -25,6 +26,8 @@ pub struct UpdateArgs {
 enum What {
     /// Change how long a database keeps its rows
     Database(UpdateDatabaseArgs),
+    /// Replace the plugin of a trigger
+    Trigger(UpdateTriggerArgs),
 }
 
 #[derive(Args, Debug)]
@@ -49,6 +52,7 @@ enum Retention {
 pub(super) async fn run(args: UpdateArgs) -> Result<()> {
     match args.what {
         What::Database(args) => update_database(args).await,
+        What::Trigger(args) => triggers::update(args).await,
     }
 }
 

@@ -1,8 +1,11 @@
 //! What the server runs with: the command line's options, checked and completed once.
 
 pub mod memory;
+mod plugins;
 pub mod sizes;
 mod store;
+
+pub use plugins::PluginSettings;
 
 use crate::boot;
 use crate::cli::serve::access::AccessArgs;
@@ -14,7 +17,7 @@ use crate::port::tls::TlsOptions;
 use actors::runtime::clock::as_nanos;
 use actors::runtime::faults;
 use actors::runtime::objects::options::Storage;
-use actors::server::{CacheOptions, ParquetCacheOptions, ServerConfig};
+use actors::server::{CacheOptions, ParquetCacheOptions, PluginOptions, ServerConfig};
 use protocols::access::rights::SystemResource;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
@@ -56,6 +59,10 @@ pub struct Config {
     pub server: ServerConfig,
     /// Last-value and distinct-value caches.
     pub caches: CacheOptions,
+    /// How plugins run.
+    pub plugins: PluginOptions,
+    /// What may be done with them over HTTP.
+    pub plugin_settings: PluginSettings,
     /// How long open requests may take once the server is told to stop.
     pub shutdown_timeout: Duration,
     /// What was odd about the options, for the log.
@@ -87,6 +94,8 @@ impl Config {
                 last_eviction_interval: args.caches.last_cache_eviction_interval,
                 distinct_eviction_interval: args.caches.distinct_cache_eviction_interval,
             },
+            plugins: plugins::options(&args.plugins, memory, &server),
+            plugin_settings: plugins::settings(&args.plugins),
             server,
             shutdown_timeout: args.shutdown_timeout,
             warnings: warnings(args),
@@ -279,13 +288,9 @@ fn warnings(args: &ServeArgs) -> Vec<String> {
     unitless.chain(store::warnings(&args.object_store)).chain(ignored(&args.ignored)).collect()
 }
 
-/// One line for all options that mean nothing, and one for those that would if there was what they
-/// are about.
-fn ignored(args: &IgnoredArgs) -> impl Iterator<Item = String> {
-    let told = [
-        ("accepted without effect, as they mean nothing here", &args.meaningless),
-        ("there is no processing engine yet, so no trigger runs, in spite of", &args.engine),
-    ];
-    let told = told.into_iter().filter(|(_, names)| !names.is_empty());
-    told.map(|(text, names)| format!("{text}: {}", names.join(", ")))
+/// One line for all options that mean nothing.
+fn ignored(args: &IgnoredArgs) -> Option<String> {
+    let names = &args.meaningless;
+    let text = "accepted without effect, as they mean nothing here";
+    (!names.is_empty()).then(|| format!("{text}: {}", names.join(", ")))
 }

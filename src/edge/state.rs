@@ -1,6 +1,7 @@
 //! What every handler is given.
 
 use super::access::Access;
+use crate::config::PluginSettings;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::write_counts::WriteCounts;
 use actors::cache_keeper::CacheKeeper;
@@ -12,7 +13,7 @@ use actors::runtime::clock::Clock;
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
-use actors::server::Pulses;
+use actors::server::{PluginAddresses, Pulses};
 use actors::supervisor::Supervisor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::schema::CatalogSnapshot;
@@ -39,6 +40,10 @@ pub struct ServerState {
     pub snapshot: Published<CatalogSnapshot>,
     /// Starts and ends caches.
     pub caches: Mailbox<CacheKeeper>,
+    /// The processing engine.
+    pub plugins: PluginAddresses,
+    /// What may be done with it.
+    pub plugin_settings: PluginSettings,
     /// Takes queries.
     pub query: Mailbox<Query>,
     /// Knows how the actors are.

@@ -14,19 +14,11 @@ enum Reader {
 }
 
 const FLUX: &str = "Flux is not offered; ask in SQL at /api/v3/query_sql";
-const PROCESSING: &str = "the processing engine (plugins and triggers) is not offered";
 const BUCKETS: &str = "of version 2 only writing is offered, at /api/v2/write; databases are managed \
                        at /api/v3/configure/database";
 
 /// Paths, the first that fits counts. One that ends in `/` stands for all below it.
 const ABSENT: &[(&str, Reader, &str)] = &[
-    ("/api/v3/configure/processing_engine_trigger", Reader::Json, PROCESSING),
-    ("/api/v3/configure/processing_engine_trigger/", Reader::Json, PROCESSING),
-    ("/api/v3/configure/processing_engine_plugin", Reader::Json, PROCESSING),
-    ("/api/v3/configure/plugin_environment/", Reader::Json, PROCESSING),
-    ("/api/v3/plugins/", Reader::Json, PROCESSING),
-    ("/api/v3/plugin_test/", Reader::Json, PROCESSING),
-    ("/api/v3/engine/", Reader::Json, PROCESSING),
     ("/api/v3/test/telemetry_snapshot", Reader::Json, "no telemetry is collected"),
     ("/debug/pprof/", Reader::Json, "profiles are not offered; see /metrics"),
     ("/api/v2/query", Reader::V2, FLUX),
@@ -53,7 +45,7 @@ mod tests {
     #[test]
     fn what_is_known_is_told_in_words() {
         let told = |path| told(path).map(|failure| failure.to_string());
-        for path in ["/api/v3/engine/my/hook", "/api/v2/buckets", "/api/v2/query"] {
+        for path in ["/api/v3/configure/token", "/api/v2/buckets", "/api/v2/query"] {
             let text = told(path).unwrap_or_default();
             assert!(text.starts_with(&format!("{path} is not there: ")), "{text}");
         }

@@ -15,6 +15,7 @@ pub mod metrics;
 mod observe;
 mod params;
 mod ping;
+mod plugins;
 mod query;
 pub(crate) mod recovery;
 pub mod routes;

@@ -2,6 +2,7 @@
 //! without a rule.
 
 use super::access::guard;
+use super::plugins::{engine, files, test_runs, triggers};
 use super::{caches, databases, failure, health, metrics, ping, query, tables, tokens, v1, write};
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
@@ -96,6 +97,26 @@ routes! {
     Post "/api/v3/configure/token/named_admin" => tokens::create_admin, Admin;
     Post "/api/v3/enterprise/configure/token" => tokens::create_limited, Admin;
     Delete "/api/v3/configure/token" => tokens::delete, Admin;
+    Post "/api/v3/configure/processing_engine_plugin" => triggers::create_plugin, Admin;
+    Delete "/api/v3/configure/processing_engine_plugin" => triggers::delete_plugin, Admin;
+    Post "/api/v3/configure/processing_engine_trigger" => triggers::create_trigger, Admin;
+    Delete "/api/v3/configure/processing_engine_trigger" => triggers::delete_trigger, Admin;
+    Post "/api/v3/configure/processing_engine_trigger/enable" => triggers::enable_trigger, Admin;
+    Post "/api/v3/configure/processing_engine_trigger/disable" => triggers::disable_trigger, Admin;
+    Post "/api/v3/plugins/files" => files::upload, Admin;
+    Put "/api/v3/plugins/files" => files::replace, Admin;
+    Put "/api/v3/plugins/directory" => files::replace_directory, Admin;
+    Post "/api/v3/configure/plugin_environment/install_packages"
+        => files::install_packages, Admin;
+    Post "/api/v3/configure/plugin_environment/install_requirements"
+        => files::install_requirements, Admin;
+    Post "/api/v3/plugin_test/wal" => test_runs::writes, Admin;
+    Post "/api/v3/plugin_test/schedule" => test_runs::schedule, Admin;
+    Post "/api/v3/plugin_test/request" => test_runs::request, Admin;
+    Get "/api/v3/engine/{path:.+}" => engine::handle, Token;
+    Post "/api/v3/engine/{path:.+}" => engine::handle, Token;
+    Get "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
+    Post "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
     Get "/health" => health::health, System(Health);
     Get "/api/v1/health" => health::health, System(Health);
     Get "/ready" => health::ready, System(Ready);

@@ -18,7 +18,7 @@ use actors::runtime::guardian::{ActorConfig, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
-use actors::server::Pulses;
+use actors::server::{PluginAddresses, Pulses};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use protocols::ids::DbId;
@@ -74,6 +74,14 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         catalog: mailbox("catalog"),
         snapshot: Published::new(Arc::new(snapshot)).1,
         caches: mailbox("cache-keeper"),
+        plugins: PluginAddresses {
+            triggers: mailbox("triggers"),
+            host: mailbox("python-host"),
+            files: mailbox("plugin-files"),
+            packages: mailbox("packages"),
+            directory: Published::new(Arc::default()).1,
+        },
+        plugin_settings: Default::default(),
         query: mailbox("query"),
         supervisor: mailbox("supervisor"),
         pulses: Pulses::default(),
@@ -160,7 +168,7 @@ async fn head_is_get_without_the_body() {
 
 #[actix_web::test]
 async fn what_is_not_offered_is_told_in_words() {
-    let path = "/api/v3/configure/processing_engine_trigger";
+    let path = "/api/v3/test/telemetry_snapshot";
     let (status, body) = text(send(post(path, "{}")).await).await;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     let told = body["error"].as_str().unwrap();

@@ -209,19 +209,6 @@ const DEVIATIONS: &[Deviation] = &[
         why: "clients that have no token cannot leave the header out",
     },
     Deviation {
-        case: "admin-079",
-        method: "GET",
-        path: "/api/v3/engine/nosuch",
-        header: None,
-        body: "",
-        recorded: (404, "{error: \"not found\"}"),
-        right: (
-            404,
-            "{\"error\":\"/api/v3/engine/nosuch is not there: the processing engine (plugins and triggers) is not offered\"}",
-        ),
-        why: "what is known and absent says so, in JSON that can be read",
-    },
-    Deviation {
         case: "HEAD on a route of GET",
         method: "HEAD",
         path: "/ping",

@@ -67,6 +67,7 @@ impl Node {
             waiting_writes_max: 100,
             waiting_bytes_max: 1 << 20,
             held_bytes_max: usize::MAX,
+            triggers: None,
             fatal: fatal.clone(),
             pulse: Pulse::default(),
         };
@@ -96,6 +97,7 @@ impl Node {
             catalog: Published::new(catalog(1, None, &[])).1,
             cache: None,
             clock: Clock::default(),
+            triggers: None,
             fatal,
             concurrency: 2,
             bytes_max: 1 << 30,

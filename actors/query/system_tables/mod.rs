@@ -2,8 +2,8 @@
 
 mod caches;
 mod catalog_tables;
-mod empty_tables;
 mod parquet_files;
+mod plugins;
 mod queries;
 mod server;
 mod tokens;
@@ -23,7 +23,9 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::TableType;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
-use futures::stream;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+pub use plugins::PluginTables;
 use protocols::principal::{Action, Denied, Principal, Visible};
 use protocols::schema::{DatabaseSchema, INTERNAL_DB};
 use std::fmt;
@@ -38,6 +40,7 @@ struct Source {
     context: ScanContext,
     server: Arc<ServerFacts>,
     caches: Option<CacheDirectory>,
+    plugins: Option<PluginTables>,
 }
 
 /// A system table: its columns and how its rows are made.
@@ -53,12 +56,14 @@ struct SystemTable {
 enum Rows {
     /// At once.
     Made(fn(&Source, SchemaRef) -> Result<RecordBatch>),
+    /// By an actor that is asked.
+    Asked(fn(Arc<Source>, SchemaRef) -> BoxFuture<'static, Result<RecordBatch>>),
     /// By a provider of their own.
     Scanned(fn(&Arc<Source>, SchemaRef) -> Arc<dyn TableProvider>),
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 16] = [
+const TABLES: [SystemTable; 17] = [
     server::ACTORS,
     caches::CACHE_STATES,
     catalog_tables::DATABASES,
@@ -68,10 +73,11 @@ const TABLES: [SystemTable; 16] = [
     caches::LAST_CACHES,
     server::NODES,
     parquet_files::PARQUET_FILES,
-    empty_tables::PLUGIN_FILES,
-    empty_tables::PROCESSING_ENGINE_LOGS,
-    empty_tables::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
-    empty_tables::PROCESSING_ENGINE_TRIGGERS,
+    plugins::PLUGIN_FILES,
+    plugins::PROCESSING_ENGINE_LOGS,
+    plugins::PROCESSING_ENGINE_PLUGINS,
+    plugins::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
+    plugins::PROCESSING_ENGINE_TRIGGERS,
     queries::QUERIES,
     catalog_tables::TABLES,
     tokens::TOKENS,
@@ -79,11 +85,12 @@ const TABLES: [SystemTable; 16] = [
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 2] = [caches::CACHE_STATES.name, server::ACTORS.name];
+const UNLISTED: [&str; 3] =
+    [caches::CACHE_STATES.name, server::ACTORS.name, plugins::PROCESSING_ENGINE_PLUGINS.name];
 
 /// Tables that only admins may read: they are about the server, not about a database.
 const ADMINISTRATIVE: [&str; 4] =
-    [server::ACTORS.name, server::NODES.name, empty_tables::PLUGIN_FILES.name, tokens::TOKENS.name];
+    [server::ACTORS.name, server::NODES.name, plugins::PLUGIN_FILES.name, tokens::TOKENS.name];
 
 /// The schema provider of the system tables of one database.
 #[derive(Debug)]
@@ -98,8 +105,8 @@ impl SystemTables {
         context: ScanContext,
         server: Arc<ServerFacts>,
     ) -> Self {
-        let caches = None;
-        Self(Arc::new(Source { visible, db, log, context, server, caches }))
+        let (caches, plugins) = (None, None);
+        Self(Arc::new(Source { visible, db, log, context, server, caches, plugins }))
     }
 
     /// The same with what the caches say of themselves.
@@ -110,8 +117,16 @@ impl SystemTables {
         self
     }
 
+    /// The same with what plugins said, and where they are.
+    pub(super) fn with_plugins(mut self, plugins: Option<PluginTables>) -> Self {
+        if let Some(source) = Arc::get_mut(&mut self.0) {
+            source.plugins = plugins;
+        }
+        self
+    }
+
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 16] = TABLES;
+        static ALL: [SystemTable; 17] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }
@@ -150,7 +165,8 @@ impl SchemaProvider for SystemTables {
         let schema = (table.schema)();
         let rows = match table.rows {
             Rows::Scanned(provider) => return Ok(Some(provider(&self.0, schema))),
-            Rows::Made(rows) => rows,
+            Rows::Made(rows) => Making::AtOnce(rows),
+            Rows::Asked(rows) => Making::Later(rows),
         };
         let (name, source) = (table.name, Arc::clone(&self.0));
         let scan = Scan { name, rows, schema: Arc::clone(&schema), source };
@@ -169,9 +185,15 @@ impl SchemaProvider for SystemTables {
 /// Makes the rows when the query runs.
 struct Scan {
     name: &'static str,
-    rows: fn(&Source, SchemaRef) -> Result<RecordBatch>,
+    rows: Making,
     schema: SchemaRef,
     source: Arc<Source>,
+}
+
+/// How they are made then.
+enum Making {
+    AtOnce(fn(&Source, SchemaRef) -> Result<RecordBatch>),
+    Later(fn(Arc<Source>, SchemaRef) -> BoxFuture<'static, Result<RecordBatch>>),
 }
 
 impl fmt::Debug for Scan {
@@ -186,8 +208,11 @@ impl PartitionStream for Scan {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = (self.rows)(&self.source, Arc::clone(&self.schema));
-        let rows = stream::iter([rows]);
+        let schema = Arc::clone(&self.schema);
+        let rows = match self.rows {
+            Making::AtOnce(rows) => stream::iter([rows(&self.source, schema)]).boxed(),
+            Making::Later(rows) => rows(Arc::clone(&self.source), schema).into_stream().boxed(),
+        };
         Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }
 }

@@ -165,6 +165,7 @@ impl Node {
             waiting_writes_max: 3,
             waiting_bytes_max: setup.waiting_bytes_max,
             held_bytes_max: setup.held_bytes_max,
+            triggers: None,
             fatal: fatal.clone(),
             pulse: Pulse::default(),
         };

@@ -80,23 +80,11 @@ const RUNTIME_OPTIONS: [Ignored; 8] = [
     ("io-runtime-thread-priority", Some("INFLUXDB3_IO_RUNTIME_THREAD_PRIORITY")),
 ];
 
-/// Options of the processing engine, which is not there.
-const ENGINE_OPTIONS: [Ignored; 5] = [
-    ("plugin-dir", Some("INFLUXDB3_PLUGIN_DIR")),
-    ("plugin-repo", Some("INFLUXDB3_PLUGIN_REPO")),
-    ("package-manager", Some("INFLUXDB3_PACKAGE_MANAGER")),
-    ("restrict-plugin-triggers-to", Some("INFLUXDB3_RESTRICT_PLUGIN_TRIGGERS_TO")),
-    // Its variable is set in many a shell for other reasons.
-    ("virtual-env-location", None),
-];
-
 /// Those of `serve` that were given, by their names.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoredArgs {
     /// They mean nothing here.
     pub meaningless: Vec<String>,
-    /// They are about the processing engine.
-    pub engine: Vec<String>,
 }
 
 /// Those that may stand before `serve`, too.
@@ -126,7 +114,7 @@ fn given(options: &[Ignored], matches: &ArgMatches) -> Vec<String> {
 impl Args for IgnoredArgs {
     fn augment_args(command: Command) -> Command {
         // Some are flags in one release and take a value in another.
-        let args = OPTIONS.iter().chain(&ENGINE_OPTIONS).map(arg);
+        let args = OPTIONS.iter().map(arg);
         command.args(args.map(|arg| arg.num_args(0..=1).default_missing_value("true")))
     }
 
@@ -137,8 +125,7 @@ impl Args for IgnoredArgs {
 
 impl FromArgMatches for IgnoredArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let (meaningless, engine) = (given(&OPTIONS, matches), given(&ENGINE_OPTIONS, matches));
-        Ok(Self { meaningless, engine })
+        Ok(Self { meaningless: given(&OPTIONS, matches) })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -3,12 +3,14 @@
 pub mod access;
 pub mod ignored;
 pub mod object_store;
+pub mod plugins;
 pub mod query;
 pub mod storage;
 
 use self::access::AccessArgs;
 use self::ignored::IgnoredArgs;
 use self::object_store::ObjectStoreArgs;
+use self::plugins::PluginArgs;
 use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
 use self::storage::StorageArgs;
 use crate::cli::paths::path;
@@ -120,6 +122,10 @@ pub struct ServeArgs {
     /// Options of last-value and distinct-value caches.
     #[command(flatten)]
     pub caches: CacheArgs,
+
+    /// Options of the processing engine.
+    #[command(flatten)]
+    pub plugins: PluginArgs,
 
     /// Options of the log.
     #[command(flatten)]

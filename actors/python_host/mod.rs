@@ -1,0 +1,39 @@
+//! The `PythonHost` actor: the process that runs plugins, the user's own Python.
+//!
+//! ## Owns
+//! One process at most, the socket to it, and the runs under way. The process is started when the
+//! first plugin has to run; an extension module in it speaks to this side (`actors/python_module`).
+//! This process has nothing of Python.
+//!
+//! ## Accepts
+//! | message | from | reply |
+//! | --- | --- | --- |
+//! | `RunPlugin` | `Trigger`, `Triggers` | how the run has ended |
+//! | `ForgetTrigger` | `Triggers` (tell) | – |
+//! | `CheckHost` | HTTP handlers | whether plugins can run, and what is missing if not |
+//! | `StopHost` | `Triggers`, at shutdown | when the process has ended |
+//!
+//! ## Emits
+//! `RunStatement` to `Query` and `WriteLines` to `Ingest`, for plugins that ask; `KeepPluginLog` to
+//! `PluginLog`, as a tell.
+//!
+//! ## Invariants
+//! - Whatever a plugin does ends with the process: a run past its time is interrupted, and if that
+//!   does not help within [`GRACE`] the process is ended, and another one started.
+//! - Each `RunPlugin` is answered: when the process ends before a run does, its run has failed.
+//! - The process ends when this one does, because its socket is closed then.
+//!
+//! ## On failure
+//! Rebuilt without a process: the former one ends with its socket. Its runs have failed.
+
+mod actor;
+pub(crate) mod calls;
+mod link;
+mod process;
+
+pub use actor::{HostConfig, PythonHost};
+
+use std::time::Duration;
+
+/// How long a run may take to end after it was interrupted.
+pub const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,110 @@
+//! The events that wait for a trigger.
+
+use crate::runtime::mailbox::Responder;
+use bytes::Bytes;
+use protocols::limits::TRIGGER_EVENTS_MAX;
+use protocols::messages::plugins::{HandleRequest, PluginError, WriteEvent};
+use protocols::plugins::host::Response;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often it is told that events were lost.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Something that happened.
+pub(super) enum Event {
+    /// Rows were written.
+    Writes(Arc<WriteEvent>),
+    /// An instant has come, nanoseconds since 1970.
+    Schedule(i64),
+    /// A snapshot is durable.
+    Snapshot(serde_json::Value),
+    /// Somebody asks.
+    Request(HandleRequest, Option<Responder<HandleRequest>>),
+}
+
+impl Event {
+    /// Answers, if somebody asks.
+    pub(super) fn answer(&mut self, answer: Result<(Response, Bytes), PluginError>) {
+        if let Self::Request(_, reply) = self
+            && let Some(reply) = reply.take()
+        {
+            reply.answer(answer);
+        }
+    }
+
+    /// True when the one who asked has gone.
+    pub(super) fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Request(_, reply) if reply.as_ref().is_none_or(Responder::is_abandoned))
+    }
+}
+
+/// An event and how often it has been tried.
+pub(super) struct Waiting {
+    pub(super) event: Event,
+    pub(super) attempts: u32,
+}
+
+/// The newest events in order.
+#[derive(Default)]
+pub(super) struct Queue {
+    events: VecDeque<Waiting>,
+    lost: u64,
+    told_at: Option<Instant>,
+}
+
+impl Queue {
+    /// Adds an event. Requests wait in the mailbox's bound; of others the oldest go.
+    pub(super) fn push(&mut self, event: Event) {
+        let is_request = matches!(event, Event::Request(..));
+        self.events.push_back(Waiting { event, attempts: 0 });
+        if !is_request && self.events.len() > TRIGGER_EVENTS_MAX {
+            self.events.pop_front();
+            self.lost += 1;
+        }
+    }
+
+    /// Adds an event that is tried again.
+    pub(super) fn push_again(&mut self, waiting: Waiting) {
+        self.events.push_front(waiting);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        self.events.pop_front()
+    }
+
+    /// How many were lost since it was told last, if it is time to tell.
+    pub(super) fn lost_to_tell(&mut self) -> Option<u64> {
+        let is_due = self.told_at.is_none_or(|at| at.elapsed() >= TOLD_EVERY);
+        if self.lost == 0 || !is_due {
+            return None;
+        }
+        self.told_at = Some(Instant::now());
+        Some(std::mem::take(&mut self.lost))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_go_and_it_is_told_now_and_then() {
+        let mut queue = Queue::default();
+        for second in 0..70 {
+            queue.push(Event::Schedule(second));
+        }
+        assert_eq!(queue.events.len(), TRIGGER_EVENTS_MAX);
+        assert!(matches!(queue.pop().map(|w| w.event), Some(Event::Schedule(10))));
+        assert_eq!(queue.lost_to_tell(), Some(10));
+        for second in 0..2 {
+            queue.push(Event::Schedule(second));
+        }
+        assert_eq!(queue.lost_to_tell(), None);
+        tokio::time::advance(TOLD_EVERY).await;
+        assert_eq!(queue.lost_to_tell(), Some(1));
+        assert_eq!(queue.lost_to_tell(), None);
+    }
+}

@@ -1,0 +1,437 @@
+//! See the module's page.
+
+use super::directory::{Target, TriggerDirectory};
+use super::test_run;
+use crate::catalog::Catalog;
+use crate::plugin_files::PluginFiles;
+use crate::plugin_log::PluginLog;
+use crate::python_host::{HostConfig, PythonHost};
+use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::clock::Clock;
+use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian, SharedThreads};
+use crate::runtime::mailbox::{Mailbox, Responder};
+use crate::runtime::published::{Published, Publisher};
+use crate::trigger::{Trigger, TriggerConfig};
+use futures::FutureExt;
+use hashbrown::HashMap;
+use protocols::ids::{DbId, TableId};
+use protocols::limits;
+use protocols::line_protocol::SchemaLimits;
+use protocols::messages::plugins::{
+    EventTable, FireSnapshot, FireWrites, FlushTriggers, ForgetTrigger, RowsWritten, SnapshotTaken,
+    StopHost, StopTriggers, SyncTriggers, TestPlugin, WriteEvent,
+};
+use protocols::messages::rank;
+use protocols::messages::store::TableBatch;
+use protocols::paths;
+use protocols::plugins::{PluginRef, PluginText, TriggerDef, TriggerSpec};
+use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use serde_json::json;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the host may take to end.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// What the actor needs, in all its lives.
+#[derive(Clone)]
+pub struct TriggersConfig {
+    /// Name of the node.
+    pub node: String,
+    /// False without a plugin directory: then no trigger runs.
+    pub is_enabled: bool,
+    /// Which triggers there are.
+    pub snapshot: Published<CatalogSnapshot>,
+    /// Notes that a trigger is disabled.
+    pub catalog: Mailbox<Catalog>,
+    /// Gives birth to triggers.
+    pub guardian: Guardian,
+    /// What they live on.
+    pub threads: SharedThreads,
+    /// Runs plugins.
+    pub host: Mailbox<PythonHost>,
+    /// Reads them.
+    pub files: Mailbox<PluginFiles>,
+    /// Keeps what they say.
+    pub log: Mailbox<PluginLog>,
+    /// What writes of plugins go to.
+    pub services: Arc<HostConfig>,
+    /// Wall-clock time.
+    pub clock: Clock,
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// Runs of an asynchronous trigger at once.
+    pub async_max: usize,
+    /// Limits on new tables and columns, for tests.
+    pub limits: SchemaLimits,
+}
+
+/// Database and trigger.
+type TriggerRef = (DbId, u32);
+
+/// A trigger that runs.
+struct Live {
+    key: u64,
+    database: Arc<str>,
+    def: Arc<TriggerDef>,
+    mailbox: Mailbox<Trigger>,
+    birth: Birth,
+}
+
+/// Kept from life to life.
+#[derive(Default)]
+struct Kept {
+    live: Mutex<HashMap<TriggerRef, Live>>,
+    next_key: AtomicU64,
+}
+
+/// See the module's page.
+pub struct Triggers {
+    config: Arc<TriggersConfig>,
+    directory: Publisher<TriggerDirectory>,
+    kept: Arc<Kept>,
+    /// Births or ends are under way.
+    busy: bool,
+    /// The catalog has to be compared once more.
+    again: bool,
+    is_stopping: bool,
+    waiting: Vec<Responder<SyncTriggers>>,
+    /// Rows of the flush interval under way.
+    pending: HashMap<DbId, Vec<TableBatch>>,
+    pending_bytes: usize,
+}
+
+impl Triggers {
+    /// What births the actor, now and after each death.
+    pub fn factory(
+        config: TriggersConfig,
+        directory: Publisher<TriggerDirectory>,
+    ) -> Factory<Self> {
+        let (config, kept) = (Arc::new(config), Arc::new(Kept::default()));
+        let directory = Arc::new(directory);
+        Arc::new(move || {
+            let triggers = Self {
+                config: Arc::clone(&config),
+                directory: directory.again(),
+                kept: Arc::clone(&kept),
+                busy: false,
+                again: false,
+                is_stopping: false,
+                waiting: Vec::new(),
+                pending: HashMap::new(),
+                pending_bytes: 0,
+            };
+            async move { Ok(triggers) }.boxed_local()
+        })
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<TriggerRef, Live>> {
+        self.kept.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the triggers that run those of the catalog.
+    fn sync(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.busy {
+            self.again = true;
+            return;
+        }
+        let wanted = match self.config.is_enabled && !self.is_stopping {
+            true => wanted(&self.config.snapshot.load()),
+            false => HashMap::new(),
+        };
+        let is_as_wanted = |id: &TriggerRef, live: &Live| {
+            wanted.get(id).is_some_and(|(db, def)| db.name == live.database && *def == live.def)
+        };
+        let ending: Vec<Live> = {
+            let mut live = self.live();
+            live.extract_if(|id, live| !is_as_wanted(id, live)).map(|(_, live)| live).collect()
+        };
+        let births: Vec<_> = {
+            let live = self.live();
+            let missing = wanted.into_iter().filter(|(id, _)| !live.contains_key(id));
+            missing.map(|(id, (db, def))| self.birth(id, &db, def)).collect()
+        };
+        if births.is_empty() && ending.is_empty() {
+            self.waiting.drain(..).for_each(|reply| reply.answer(()));
+            return;
+        }
+        self.busy = true;
+        self.publish();
+        let host = self.config.host.clone();
+        let work = async move {
+            for Live { key, birth, .. } in ending {
+                birth.end().await;
+                host.tell(ForgetTrigger { trigger: key });
+            }
+            futures::future::join_all(births).await
+        };
+        cx.then(work, |triggers, born, cx| {
+            triggers.busy = false;
+            triggers.live().extend(born.into_iter().flatten());
+            triggers.publish();
+            if std::mem::take(&mut triggers.again) {
+                triggers.sync(cx);
+            } else {
+                triggers.waiting.drain(..).for_each(|reply| reply.answer(()));
+            }
+        });
+    }
+
+    fn birth(
+        &self,
+        id: TriggerRef,
+        db: &DatabaseSchema,
+        def: Arc<TriggerDef>,
+    ) -> impl Future<Output = Option<(TriggerRef, Live)>> + use<> {
+        let key = self.kept.next_key.fetch_add(1, Ordering::Relaxed);
+        let trigger = trigger_config(&self.config, key, db, &def);
+        let config = ActorConfig {
+            kind: "trigger",
+            name: format!("trigger-{}-{}", id.0, id.1),
+            messages_max: limits::TRIGGER_MAILBOX_MESSAGES,
+            bytes_max: limits::TRIGGER_MAILBOX_BYTES,
+            vital: false,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
+        let database = Arc::clone(&db.name);
+        async move {
+            let trigger = Arc::new(trigger?);
+            let factory: Factory<Trigger> = Arc::new(move || {
+                let trigger = Trigger::new(Arc::clone(&trigger));
+                async move { Ok(trigger) }.boxed_local()
+            });
+            let born = guardian.birth_among(&threads, config, mailbox.clone(), factory).await;
+            match born {
+                Ok(birth) => Some((id, Live { key, database, def, mailbox, birth })),
+                Err(error) => {
+                    tracing::error!(trigger = %def.name, %error, "a trigger could not be started");
+                    None
+                }
+            }
+        }
+    }
+
+    /// Shows others which triggers run.
+    fn publish(&self) {
+        let mut directory = TriggerDirectory::default();
+        let live = self.live();
+        metrics::gauge!("triggers_running").set(live.len() as f64);
+        for ((db, _), live) in live.iter() {
+            let target = |table: Option<Arc<str>>| Target { table, trigger: live.mailbox.clone() };
+            match live.def.spec() {
+                Some(TriggerSpec::Table(table)) => {
+                    directory.writes.entry(*db).or_default().push(target(Some(table)));
+                }
+                Some(TriggerSpec::AllTables) => {
+                    directory.writes.entry(*db).or_default().push(target(None));
+                }
+                Some(TriggerSpec::Snapshot(table)) => {
+                    directory.snapshots.entry(*db).or_default().push(target(table));
+                }
+                Some(TriggerSpec::Request(path)) => {
+                    directory.requests.insert(path, live.mailbox.clone());
+                }
+                Some(TriggerSpec::Cron(_) | TriggerSpec::Every(_)) | None => {}
+            }
+        }
+        drop(live);
+        self.directory.publish(Arc::new(directory));
+    }
+
+    /// Hands the rows of the interval to the triggers that they are for.
+    fn flush(&mut self) {
+        self.pending_bytes = 0;
+        if self.pending.is_empty() {
+            return;
+        }
+        let (directory, snapshot) = (self.directory.load(), self.config.snapshot.load());
+        for (db, batches) in self.pending.drain() {
+            let Some(targets) = directory.writes.get(&db) else { continue };
+            let Some(database) = by_id(&snapshot, db) else { continue };
+            let event = Arc::new(event(database, batches));
+            for target in targets {
+                let is_for_it = event.tables.iter().any(|table| target.wants(&table.name));
+                let fire = FireWrites { event: Arc::clone(&event) };
+                if is_for_it && !target.trigger.tell(fire) {
+                    metrics::counter!("trigger_events_lost_total").increment(1);
+                    tracing::warn!("a trigger is busy: rows did not reach it");
+                }
+            }
+        }
+    }
+
+    fn snapshot_taken(&self, taken: &SnapshotTaken) {
+        let (directory, snapshot) = (self.directory.load(), self.config.snapshot.load());
+        for (db, targets) in &directory.snapshots {
+            let Some(database) = by_id(&snapshot, *db) else { continue };
+            let names = table_names(database);
+            for target in targets {
+                let files = taken.files.iter().filter(|file| file.db == *db);
+                let files = files.filter_map(|file| {
+                    let table = names.get(&file.table).filter(|name| target.wants(name))?;
+                    Some(json!({
+                        "table_name": table,
+                        "path": paths::parquet_file(&self.config.node, file),
+                        "size_bytes": file.size_bytes,
+                        "row_count": file.row_count,
+                        "min_time": file.min_time_ns,
+                        "max_time": file.max_time_ns,
+                    }))
+                });
+                let files: Vec<_> = files.collect();
+                if files.is_empty() {
+                    continue;
+                }
+                let description = json!({
+                    "sequence": taken.sequence, "database": database.name, "files": files,
+                });
+                target.trigger.tell(FireSnapshot { description });
+            }
+        }
+    }
+}
+
+/// The triggers that are to run.
+fn wanted(
+    catalog: &CatalogSnapshot,
+) -> HashMap<TriggerRef, (Arc<DatabaseSchema>, Arc<TriggerDef>)> {
+    let databases = catalog.live_databases();
+    let enabled = databases.into_iter().flat_map(|db| {
+        let enabled = db.plugins.triggers.iter().filter(|trigger| !trigger.disabled);
+        enabled.map(move |def| ((db.id, def.id), (Arc::clone(db), Arc::clone(def))))
+    });
+    enabled.collect()
+}
+
+/// What a trigger needs; nothing when it has a form that this release does not know.
+fn trigger_config(
+    config: &TriggersConfig,
+    key: u64,
+    db: &DatabaseSchema,
+    def: &Arc<TriggerDef>,
+) -> Option<TriggerConfig> {
+    let code = match &def.plugin {
+        PluginRef::Path(_) => None,
+        PluginRef::Named(name) => match &db.plugins.plugin(name)?.text {
+            PluginText::Code(code) => Some(Arc::clone(code)),
+            PluginText::File(_) => None,
+        },
+    };
+    Some(TriggerConfig {
+        key,
+        database: Arc::clone(&db.name),
+        def: Arc::clone(def),
+        spec: def.spec()?,
+        path: db.plugins.file_name(def).into(),
+        code,
+        host: config.host.clone(),
+        files: config.files.clone(),
+        log: config.log.clone(),
+        catalog: config.catalog.clone(),
+        services: Arc::clone(&config.services),
+        clock: config.clock.clone(),
+        timeout: config.timeout,
+        async_max: config.async_max,
+    })
+}
+
+fn by_id(catalog: &CatalogSnapshot, db: DbId) -> Option<&Arc<DatabaseSchema>> {
+    catalog.databases.values().find(|database| database.id == db && database.deletion.is_none())
+}
+
+fn table_names(database: &DatabaseSchema) -> HashMap<TableId, Arc<str>> {
+    let live = database.tables.values().filter(|table| table.deletion.is_none());
+    live.map(|table| (table.id, Arc::clone(&table.name))).collect()
+}
+
+/// The rows by table, in the order in which the tables came.
+fn event(database: &DatabaseSchema, batches: Vec<TableBatch>) -> WriteEvent {
+    let names = table_names(database);
+    let mut places: HashMap<TableId, usize> = HashMap::new();
+    let mut tables: Vec<EventTable> = Vec::new();
+    for batch in batches {
+        let Some(name) = names.get(&batch.table) else { continue };
+        let place = *places.entry(batch.table).or_insert_with(|| {
+            let (name, batches, streams) = (Arc::clone(name), Vec::new(), OnceLock::new());
+            tables.push(EventTable { name, batches, streams });
+            tables.len() - 1
+        });
+        if let Some(table) = tables.get_mut(place) {
+            table.batches.push(batch.rows);
+        }
+    }
+    WriteEvent { tables }
+}
+
+impl Service for Triggers {
+    const RANK: u8 = rank::TRIGGERS;
+}
+
+impl Receive<SyncTriggers> for Triggers {
+    fn receive(&mut self, _: SyncTriggers, reply: Responder<SyncTriggers>, cx: &mut Cx<'_, Self>) {
+        self.waiting.push(reply);
+        self.sync(cx);
+    }
+}
+
+impl Receive<RowsWritten> for Triggers {
+    fn receive(&mut self, rows: RowsWritten, reply: Responder<RowsWritten>, _: &mut Cx<'_, Self>) {
+        for batch in rows.batches {
+            self.pending_bytes += batch.size_bytes;
+            self.pending.entry(batch.db).or_default().push(batch);
+        }
+        if self.pending_bytes > limits::TRIGGER_EVENT_BYTES_MAX {
+            self.flush();
+        }
+        reply.answer(());
+    }
+}
+
+impl Receive<FlushTriggers> for Triggers {
+    fn receive(&mut self, _: FlushTriggers, reply: Responder<FlushTriggers>, _: &mut Cx<'_, Self>) {
+        self.flush();
+        reply.answer(());
+    }
+}
+
+impl Receive<SnapshotTaken> for Triggers {
+    fn receive(
+        &mut self,
+        taken: SnapshotTaken,
+        reply: Responder<SnapshotTaken>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        self.snapshot_taken(&taken);
+        reply.answer(());
+    }
+}
+
+impl Receive<TestPlugin> for Triggers {
+    fn receive(&mut self, test: TestPlugin, reply: Responder<TestPlugin>, cx: &mut Cx<'_, Self>) {
+        let config = Arc::clone(&self.config);
+        let key = self.kept.next_key.fetch_add(1, Ordering::Relaxed);
+        let work = async move { test_run::test(&config, key, test).await };
+        cx.then(work, |_, report, _| reply.answer(report));
+    }
+}
+
+impl Receive<StopTriggers> for Triggers {
+    fn receive(&mut self, _: StopTriggers, reply: Responder<StopTriggers>, cx: &mut Cx<'_, Self>) {
+        self.is_stopping = true;
+        self.pending.clear();
+        self.directory.publish(Arc::new(TriggerDirectory::default()));
+        let live: Vec<Live> = self.live().drain().map(|(_, live)| live).collect();
+        let host = self.config.host.clone();
+        let work = async move {
+            futures::future::join_all(live.into_iter().map(|live| live.birth.end())).await;
+            let deadline = Instant::now() + STOP_TIME;
+            if let Err(error) = host.ask::<{ rank::TRIGGERS }, _>(StopHost, deadline).await {
+                tracing::warn!(%error, "the plugin host ends with the server");
+            }
+        };
+        cx.then(work, |_, (), _| reply.answer(()));
+    }
+}

@@ -1,0 +1,86 @@
+//! The triggers that run, for those who have something for them.
+
+use super::Triggers;
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::published::Published;
+use crate::trigger::Trigger;
+use hashbrown::HashMap;
+use protocols::ids::DbId;
+use protocols::messages::plugins::{RowsWritten, SnapshotTaken};
+use protocols::messages::store::TableBatch;
+use protocols::snapshot::ParquetFile;
+use std::sync::Arc;
+
+/// A trigger for rows or files of a database.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    /// Of this table only.
+    pub(super) table: Option<Arc<str>>,
+    pub(super) trigger: Mailbox<Trigger>,
+}
+
+impl Target {
+    /// True if something of that table is for it.
+    pub(super) fn wants(&self, table: &str) -> bool {
+        self.table.as_ref().is_none_or(|name| **name == *table)
+    }
+}
+
+/// The triggers that run.
+#[derive(Debug, Default)]
+pub struct TriggerDirectory {
+    pub(super) writes: HashMap<DbId, Vec<Target>>,
+    pub(super) snapshots: HashMap<DbId, Vec<Target>>,
+    pub(super) requests: HashMap<Arc<str>, Mailbox<Trigger>>,
+}
+
+impl TriggerDirectory {
+    /// The trigger of a request path.
+    pub fn of_path(&self, path: &str) -> Option<&Mailbox<Trigger>> {
+        self.requests.get(path)
+    }
+}
+
+/// The way of rows and files to triggers.
+#[derive(Clone, Debug)]
+pub struct RowsFeed {
+    directory: Published<TriggerDirectory>,
+    triggers: Mailbox<Triggers>,
+}
+
+impl RowsFeed {
+    /// To these triggers.
+    pub fn new(directory: Published<TriggerDirectory>, triggers: Mailbox<Triggers>) -> Self {
+        Self { directory, triggers }
+    }
+
+    /// Those of the batches that some trigger is for, or might be.
+    pub(crate) fn wanted<'a>(
+        &self,
+        batches: impl Iterator<Item = &'a TableBatch>,
+    ) -> Vec<TableBatch> {
+        let directory = self.directory.load();
+        if directory.writes.is_empty() {
+            return Vec::new();
+        }
+        batches.filter(|batch| directory.writes.contains_key(&batch.db)).cloned().collect()
+    }
+
+    /// Hands them on, without waiting.
+    pub(crate) fn tell_rows(&self, batches: Vec<TableBatch>) {
+        if !batches.is_empty() && !self.triggers.tell(RowsWritten { batches }) {
+            metrics::counter!("trigger_events_lost_total").increment(1);
+            tracing::warn!("the processing engine is busy: rows did not reach triggers");
+        }
+    }
+
+    /// Hands on what a snapshot has written, without waiting.
+    pub(crate) fn tell_snapshot(&self, sequence: u64, files: &[Arc<ParquetFile>]) {
+        let directory = self.directory.load();
+        let wanted = files.iter().filter(|file| directory.snapshots.contains_key(&file.db));
+        let files: Vec<_> = wanted.map(Arc::clone).collect();
+        if !files.is_empty() && !self.triggers.tell(SnapshotTaken { sequence, files }) {
+            tracing::warn!("the processing engine is busy: a snapshot did not reach triggers");
+        }
+    }
+}
