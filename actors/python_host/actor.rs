@@ -162,6 +162,14 @@ impl PythonHost {
     }
 }
 
+impl Drop for PythonHost {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.kill("its actor has ended");
+        }
+    }
+}
+
 impl Service for PythonHost {
     const RANK: u8 = rank::PYTHON_HOST;
 }

@@ -79,16 +79,12 @@ impl Link {
         let (mut input, theirs) = UnixStream::from_std(socket)?.into_split();
         let said = Arc::new(Mutex::new(String::new()));
         let pool = Pool::new("plugin-output", 2, 2)?;
-        for (stream, last) in [
-            stdout.map(|out| Box::new(out) as Box<dyn io::Read + Send>).map(|out| (out, None)),
-            stderr
-                .map(|err| Box::new(err) as Box<dyn io::Read + Send>)
-                .map(|err| (err, Some(Arc::clone(&said)))),
-        ]
-        .into_iter()
-        .flatten()
-        {
-            drop(pool.run(move || copy_output(stream, last.as_deref())));
+        if let Some(stdout) = stdout {
+            drop(pool.run(move || copy_output(stdout, None)));
+        }
+        if let Some(stderr) = stderr {
+            let said = Arc::clone(&said);
+            drop(pool.run(move || copy_output(stderr, Some(&said))));
         }
         let hello = tokio::time::timeout(HELLO_TIME, read(&mut input)).await;
         match hello {
@@ -101,6 +97,7 @@ impl Link {
             }
             Ok(Err(_)) | Err(_) => {
                 end(&mut child);
+                tokio::time::sleep(LAST_WORDS_TIME).await;
                 let said = locked(&said).trim().to_owned();
                 anyhow::bail!("Python could not be started: {said}");
             }
@@ -235,7 +232,7 @@ impl Link {
         tokio::time::timeout(Duration::from_secs(2), ended.wait_for(Option::is_some)).await.ok();
     }
 
-    fn kill(&self, why: &str) {
+    pub(super) fn kill(&self, why: &str) {
         tracing::info!(why, "ending the plugin host");
         // One that has ended already is noticed by the one who reads.
         locked(&self.child).kill().ok();
@@ -365,7 +362,7 @@ async fn serve(link: Arc<Link>, mut input: OwnedReadHalf) {
 }
 
 /// Copies what the process writes outside of Python to the log; keeps the last of it in `last`.
-fn copy_output(stream: Box<dyn io::Read + Send>, last: Option<&Mutex<String>>) {
+fn copy_output(stream: impl io::Read, last: Option<&Mutex<String>>) {
     let mut lines = BufReader::new(stream);
     let mut line = Vec::new();
     loop {

@@ -2,7 +2,7 @@
 //! `every:10s`, `request:hook`, `snapshot`.
 
 use crate::durations::parse_duration;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,18 +123,26 @@ impl TriggerSpec {
         }
     }
 
-    /// As tables show it.
-    pub fn to_json(&self) -> Value {
+    /// As tables show it: a JSON text whose members have the order that clients know.
+    pub fn to_json(&self) -> String {
+        let text = |text: &str| Value::from(text).to_string();
         match self {
-            Self::Table(table) => json!({ "single_table_wal_write": { "table_name": table } }),
-            Self::AllTables => json!("all_tables_wal_write"),
-            Self::Cron(expression) => json!({ "schedule": { "schedule": expression } }),
-            Self::Every(every) => json!({ "every": { "duration": {
-                "secs": every.as_secs(), "nanos": every.subsec_nanos(),
-            }}}),
-            Self::Request(path) => json!({ "request_path": { "path": path } }),
-            Self::Snapshot(None) => json!("snapshot"),
-            Self::Snapshot(Some(table)) => json!({ "snapshot": { "table_name": table } }),
+            Self::Table(table) => {
+                format!(r#"{{"single_table_wal_write":{{"table_name":{}}}}}"#, text(table))
+            }
+            Self::AllTables => r#""all_tables_wal_write""#.to_owned(),
+            Self::Cron(expression) => {
+                format!(r#"{{"schedule":{{"schedule":{}}}}}"#, text(expression))
+            }
+            Self::Every(every) => {
+                let (secs, nanos) = (every.as_secs(), every.subsec_nanos());
+                format!(r#"{{"every":{{"duration":{{"secs":{secs},"nanos":{nanos}}}}}}}"#)
+            }
+            Self::Request(path) => format!(r#"{{"request_path":{{"path":{}}}}}"#, text(path)),
+            Self::Snapshot(None) => r#""snapshot""#.to_owned(),
+            Self::Snapshot(Some(table)) => {
+                format!(r#"{{"snapshot":{{"table_name":{}}}}}"#, text(table))
+            }
         }
     }
 }
@@ -155,13 +163,13 @@ mod tests {
     fn every_form_and_how_it_is_shown() {
         let check = |text: &str, json: &str| {
             let spec = parsed(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(spec.to_json().to_string(), json, "{text}");
+            assert_eq!(spec.to_json(), json, "{text}");
         };
         check("table:foo", r#"{"single_table_wal_write":{"table_name":"foo"}}"#);
         check("  all_tables  ", r#""all_tables_wal_write""#);
         check("cron:0 * * * * *", r#"{"schedule":{"schedule":"0 * * * * *"}}"#);
-        check("every:10s", r#"{"every":{"duration":{"nanos":0,"secs":10}}}"#);
-        check("every:1y", r#"{"every":{"duration":{"nanos":0,"secs":31557600}}}"#);
+        check("every:10s", r#"{"every":{"duration":{"secs":10,"nanos":0}}}"#);
+        check("every:1y", r#"{"every":{"duration":{"secs":31557600,"nanos":0}}}"#);
         check("request:/a/b", r#"{"request_path":{"path":"a/b"}}"#);
         check("snapshot", r#""snapshot""#);
     }

@@ -104,3 +104,74 @@ fn the_query_api() {
         assert_eq!(client.get(&with_query("/api/v3/query_sql", &parameters)).status, 200);
     }
 }
+
+/// The guide's plugin with all its lines, one of which lacks the sign of a comment.
+const GUIDE_PLUGIN: &str = include_str!("plugins/guide_plugin.py");
+
+#[test]
+fn plugins_and_triggers() {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let plugins = directory.path().join("plugins");
+    std::fs::create_dir(&plugins).expect("a directory");
+    let base = ["serve", "--node-id=local01", "--object-store=memory", "--wal-flush-interval=50ms"];
+    let option = format!("--plugin-dir={}", plugins.display());
+    let server = Setup::of(&base).with(&[option.as_str()]).start();
+    let client = &server.client;
+    let shell = Shell { client: Some(client), directory: directory.path() };
+    client.must_write("mydb", "cpu,host=foo v=1\ncpu,host=bar v=2");
+    let test = || {
+        let mut line = vec!["test", "wal_plugin", "--lp=my_measure,tag1=asdf f1=1.0 123"];
+        line.extend(["-d", "mydb", "--input-arguments=arg1=hello,arg2=world", "test.py"]);
+        let shown: serde_json::Value = serde_json::from_str(&shell.must(&line)).expect("JSON");
+        shown
+    };
+    std::fs::write(plugins.join("test.py"), GUIDE_PLUGIN).expect("a file");
+    let error = test()["errors"][0].as_str().expect("a text").to_owned();
+    assert!(error.starts_with("error executing plugin: SyntaxError: "), "{error}");
+
+    let mended = GUIDE_PLUGIN.replace("\nthresholds,", "\n# thresholds,");
+    std::fs::write(plugins.join("test.py"), &mended).expect("a file");
+    let shown = test();
+    assert_eq!(shown["errors"], json!([]));
+    let some_table = "some_table,tag1=tag1_value,tag2=tag2_value \
+                      field1=1i,field2=2.0,field3=\"number three\"";
+    let writes = json!({
+        "mydb": [some_table],
+        "mytestdb": ["other_table other_field=1i,other_field2=3.14 1302"],
+    });
+    assert_eq!(shown["database_writes"], writes);
+    let lines: Vec<&str> =
+        shown["log_lines"].as_array().expect("lines").iter().filter_map(|l| l.as_str()).collect();
+    let expected = [
+        "INFO: starting execution of wal plugin.",
+        "INFO: arg1: hello",
+        "INFO: query result: []",
+        "INFO: table: my_measure",
+        "INFO: row: {'tag1': 'asdf', 'f1': 1.0, 'time': 123}",
+        "INFO: done",
+    ];
+    assert_eq!(lines[..lines.len() - 1], expected);
+    assert!(lines[lines.len() - 1].starts_with("INFO: finished execution in "), "{lines:?}");
+    assert_eq!(client.databases(), ["_internal", "mydb"]);
+    assert_eq!(client.count("mydb", "my_measure"), 0);
+
+    // The client's file, wherever it is.
+    std::fs::write(directory.path().join("mine.py"), &mended).expect("a file");
+    let code = format!("--code-filename={}", directory.path().join("mine.py").display());
+    let created = shell.must(&["create", "plugin", "-d", "mydb", &code, "test_plugin"]);
+    assert_eq!(created, "Plugin test_plugin created successfully\n");
+    let mut line = vec!["create", "trigger", "-d", "mydb", "--plugin=test_plugin"];
+    line.extend(["--trigger-spec=table:foo", "--trigger-arguments=arg1=hello,arg2=world"]);
+    line.push("trigger1");
+    assert_eq!(shell.must(&line), "Trigger trigger1 created successfully\n");
+    let enabled = shell.must(&["enable", "trigger", "--database", "mydb", "trigger1"]);
+    assert_eq!(enabled, "Trigger trigger1 enabled successfully\n");
+    client.must_write("mydb", "bar v=1");
+    client.must_write("mydb", "foo v=1");
+    crate::support::eventually("the plugin has written", || {
+        (client.count("mytestdb", "other_table") == 1).then_some(())
+    });
+    let sql = "SELECT CAST(time AS BIGINT) AS t FROM other_table";
+    assert_eq!(client.value("mytestdb", sql), 1302);
+    assert_eq!(client.count("mydb", "some_table"), 1);
+}

@@ -26,6 +26,7 @@ mod influxql;
 mod load_profile;
 mod memory;
 mod options;
+mod plugins;
 mod query;
 mod query_errors;
 mod readme;

@@ -157,7 +157,7 @@ pub(super) const PROCESSING_ENGINE_TRIGGERS: SystemTable = SystemTable {
         let plugins = &source.db.plugins;
         let triggers = &plugins.triggers;
         let specifications = triggers.iter().map(|trigger| match trigger.spec() {
-            Some(spec) => spec.to_json().to_string(),
+            Some(spec) => spec.to_json(),
             None => trigger.specification.to_string(),
         });
         let disabled = triggers.iter().map(|trigger| Some(trigger.disabled));
