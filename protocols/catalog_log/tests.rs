@@ -5,6 +5,9 @@ use super::*;
 use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId};
+use crate::plugins::{
+    DatabasePlugins, ErrorBehavior, PluginDef, PluginKind, PluginRef, PluginText, TriggerDef,
+};
 use crate::schema::{ColumnKind, Deletion, FieldType};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -299,6 +302,59 @@ fn caches_in_the_log_and_in_checkpoints() {
     let caches =
         TableCaches { next_id: 2, last: vec![last_cache()], distinct: vec![distinct_cache()] };
     checkpoint.databases[0].tables[0].caches = Arc::new(caches);
+    let bytes = encode_checkpoint(header(), &checkpoint);
+    assert_eq!(decode_checkpoint(&bytes), Ok((header(), checkpoint)));
+}
+
+/// The records came later than the golden files, which stay as they are.
+#[test]
+fn plugins_and_triggers_in_the_log_and_in_checkpoints() {
+    let db = || "foo".into();
+    let plugin = Arc::new(PluginDef {
+        name: "p".into(),
+        kind: PluginKind::Scheduled,
+        text: PluginText::Code("x = 1".into()),
+    });
+    let trigger = Arc::new(TriggerDef {
+        id: 3,
+        name: "t".into(),
+        plugin: PluginRef::Path("a/b.py".into()),
+        specification: "every:10s".into(),
+        arguments: [("k".into(), "v".into())].into(),
+        run_async: true,
+        error_behavior: ErrorBehavior::Retry,
+        disabled: false,
+    });
+    let changes = vec![
+        Change::CreatePlugin { db: db(), plugin: Arc::clone(&plugin) },
+        Change::CreateTrigger { db: db(), trigger: Arc::clone(&trigger) },
+        Change::SetTriggerDisabled { db: db(), trigger: "t".into(), disabled: true },
+        Change::DeleteTrigger { db: db(), trigger: "t".into() },
+        Change::DeletePlugin { db: db(), plugin: "p".into() },
+    ];
+    let record = LogRecord { nonce: Uuid::from_u128(1), time_ns: 2, changes };
+    let bytes = encode_log(header(), &record);
+    let stored = concat!(
+        r#"{"nonce":"00000000-0000-0000-0000-000000000001","time_ns":2,"changes":["#,
+        r#"{"create_plugin":{"db":"foo","plugin":{"name":"p","kind":"scheduled","#,
+        r#""text":{"code":"x = 1"}}}},"#,
+        r#"{"create_trigger":{"db":"foo","trigger":{"id":3,"name":"t","plugin":{"path":"a/b.py"},"#,
+        r#""specification":"every:10s","arguments":{"k":"v"},"run_async":true,"#,
+        r#""error_behavior":"retry","disabled":false}}},"#,
+        r#"{"set_trigger_disabled":{"db":"foo","trigger":"t","disabled":true}},"#,
+        r#"{"delete_trigger":{"db":"foo","trigger":"t"}},"#,
+        r#"{"delete_plugin":{"db":"foo","plugin":"p"}}]}"#,
+    );
+    let text = String::from_utf8(bytes.clone()).unwrap();
+    assert_eq!(text.lines().nth(1), Some(stored));
+    assert_eq!(decode_log(&bytes), Ok((header(), record)));
+
+    let mut checkpoint = checkpoint();
+    checkpoint.databases[0].plugins = Arc::new(DatabasePlugins {
+        next_trigger_id: 4,
+        plugins: vec![plugin],
+        triggers: vec![trigger],
+    });
     let bytes = encode_checkpoint(header(), &checkpoint);
     assert_eq!(decode_checkpoint(&bytes), Ok((header(), checkpoint)));
 }

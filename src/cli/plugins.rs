@@ -54,7 +54,7 @@ pub(super) struct CreatePluginArgs {
 
     /// Name of the plugin
     #[arg(value_name = "PLUGIN_NAME")]
-    name: String,
+    plugin: String,
 }
 
 #[derive(Args, Debug)]
@@ -67,13 +67,13 @@ pub(super) struct DeletePluginArgs {
 
     /// Name of the plugin
     #[arg(value_name = "PLUGIN_NAME")]
-    name: String,
+    plugin: String,
 }
 
 pub(super) async fn create(args: CreatePluginArgs) -> Result<()> {
     let mut body = json!({
         "db": args.database.name,
-        "plugin_name": args.name,
+        "plugin_name": args.plugin,
         "plugin_type": args.plugin_type.to_possible_value().map(|value| value.get_name().to_owned()),
     });
     match (args.code_filename, args.filename) {
@@ -86,7 +86,7 @@ pub(super) async fn create(args: CreatePluginArgs) -> Result<()> {
     }
     let client = Client::new(args.connection, None)?;
     client.send_json(Method::POST, PATH, &body).await?;
-    print_line(&format!("Plugin {} created successfully", args.name))
+    print_line(&format!("Plugin {} created successfully", args.plugin))
 }
 
 fn read(file: &PathBuf) -> Result<String> {
@@ -94,10 +94,10 @@ fn read(file: &PathBuf) -> Result<String> {
 }
 
 pub(super) async fn delete(args: DeletePluginArgs) -> Result<()> {
-    let parameters = [("db", args.database.name.as_str()), ("plugin_name", args.name.as_str())];
+    let parameters = [("db", args.database.name.as_str()), ("plugin_name", args.plugin.as_str())];
     let client = Client::new(args.connection, None)?;
     client.send(Method::DELETE, PATH, &parameters).await?;
-    print_line(&format!("Plugin {} deleted successfully", args.name))
+    print_line(&format!("Plugin {} deleted successfully", args.plugin))
 }
 
 /// Options of `test`.

@@ -81,13 +81,13 @@ pub(super) struct CreateTriggerArgs {
 
     /// Name of the trigger
     #[arg(value_name = "TRIGGER_NAME")]
-    name: String,
+    trigger: String,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct DeleteTriggerArgs {
     #[command(flatten)]
-    trigger: TriggerArgs,
+    deleted: TriggerArgs,
 
     /// Also if it is enabled
     #[arg(long)]
@@ -105,7 +105,7 @@ pub(super) struct TriggerArgs {
 
     /// Name of the trigger
     #[arg(value_name = "TRIGGER_NAME")]
-    name: String,
+    trigger: String,
 }
 
 #[derive(Args, Debug)]
@@ -170,7 +170,7 @@ pub(super) async fn create(args: CreateTriggerArgs) -> Result<()> {
     }
     let mut body = json!({
         "db": args.database.name,
-        "trigger_name": args.name,
+        "trigger_name": args.trigger,
         "trigger_settings": {
             "run_async": args.run_asynchronous,
             "error_behavior": args.error_behavior.to_possible_value().map(|v| v.get_name().to_owned()),
@@ -192,7 +192,7 @@ pub(super) async fn create(args: CreateTriggerArgs) -> Result<()> {
         }
         return Err(error);
     }
-    print_line(&format!("Trigger {} created successfully", args.name))
+    print_line(&format!("Trigger {} created successfully", args.trigger))
 }
 
 /// Sends a file, or the files of a directory; returns what the server knows it by.
@@ -245,7 +245,7 @@ fn python_files(folder: &Path) -> Result<Vec<(String, String)>> {
 }
 
 pub(super) async fn delete(args: DeleteTriggerArgs) -> Result<()> {
-    let TriggerArgs { connection, database, name } = args.trigger;
+    let TriggerArgs { connection, database, trigger: name } = args.deleted;
     let force = if args.force { "true" } else { "false" };
     let parameters =
         [("db", database.name.as_str()), ("trigger_name", name.as_str()), ("force", force)];
@@ -262,7 +262,7 @@ pub(super) async fn disable(args: SwitchArgs) -> Result<()> {
 }
 
 async fn switch(args: SwitchArgs, verb: &str) -> Result<()> {
-    let Switched::Trigger(TriggerArgs { connection, database, name }) = args.what;
+    let Switched::Trigger(TriggerArgs { connection, database, trigger: name }) = args.what;
     let parameters = [("db", database.name.as_str()), ("trigger_name", name.as_str())];
     let client = Client::new(connection, None)?;
     client.send(Method::POST, &format!("{PATH}/{verb}"), &parameters).await?;

@@ -3,6 +3,7 @@
 mod actor;
 mod caches;
 mod files;
+mod plugins;
 mod rules;
 mod tokens;
 mod toxic;

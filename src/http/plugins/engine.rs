@@ -8,6 +8,7 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::error::ErrorKind;
 use protocols::messages::plugins::{HandleRequest, PluginError};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,15 +58,15 @@ pub(in crate::http) async fn handle(
         match trigger.ask_from_edge(request, Instant::now() + ANSWER_TIME).await? {
             Ok(answered) => answered,
             Err(PluginError { kind: ErrorKind::Internal, message }) => {
-                let text = format!("Python function call failed: {message}");
-                return Err(Failure::json(StatusCode::INTERNAL_SERVER_ERROR, text));
+                let error = format!("Python function call failed: {message}");
+                return Ok(HttpResponse::InternalServerError().json(json!({ "error": error })));
             }
             Err(error) => return Err(error.into()),
         };
     let status = StatusCode::from_u16(response.status).ok().filter(|status| status.as_u16() >= 200);
     let Some(status) = status else {
-        let text = format!("{} is not the status of an answer", response.status);
-        return Err(Failure::json(StatusCode::INTERNAL_SERVER_ERROR, text));
+        let error = format!("{} is not the status of an answer", response.status);
+        return Ok(HttpResponse::InternalServerError().json(json!({ "error": error })));
     };
     let mut answer = HttpResponse::build(status);
     for header in response.headers {

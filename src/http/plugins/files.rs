@@ -39,7 +39,7 @@ fn expect_directory(state: &ServerState) -> Result<(), Failure> {
 fn path_of_trigger(state: &ServerState, name: &str) -> Result<String, Failure> {
     let snapshot = state.snapshot.load();
     let databases = snapshot.live_databases();
-    let paths = databases.iter().filter_map(|db| {
+    let mut paths = databases.iter().filter_map(|db| {
         let trigger = db.plugins.trigger(name)?;
         match &trigger.plugin {
             PluginRef::Path(path) => Some(path.to_string()),
@@ -49,7 +49,7 @@ fn path_of_trigger(state: &ServerState, name: &str) -> Result<String, Failure> {
             },
         }
     });
-    let found = paths.filter(|path| !path.starts_with(REPOSITORY_MARK)).next();
+    let found = paths.find(|path| !path.starts_with(REPOSITORY_MARK));
     found.ok_or_else(|| internal(format!("Plugin not found: {name}")))
 }
 
