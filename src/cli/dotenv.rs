@@ -36,8 +36,16 @@ const SPELLINGS: [Spelling; 19] = [
 ];
 
 /// How the names of this program's variables begin.
-const PREFIXES: [&str; 7] =
-    ["INFLUXDB3_", "AWS_", "AZURE_", "GOOGLE_", "LOG_FILTER", "OBJECT_STORE_", "TOKIO_CONSOLE_"];
+const PREFIXES: [&str; 8] = [
+    "INFLUXDB3_",
+    "AWS_",
+    "AZURE_",
+    "GOOGLE_",
+    "LOG_FILTER",
+    "OBJECT_STORE_",
+    "TOKIO_CONSOLE_",
+    "VIRTUAL_ENV",
+];
 
 /// Whether a spelling is going away, as all are that do not begin like the others.
 fn is_deprecated(other: &str) -> bool {
