@@ -1,11 +1,18 @@
 //! What a request brings to say who sends it.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use std::borrow::Cow;
 
 /// What is said where there should be the scheme and the credentials.
 pub const MALFORMED: &str = r#"{"error": "Authorization header was malformed, the request was not in the form of 'Authorization: <auth-scheme> <token>', supported auth-schemes are Bearer, Token and Basic"}"#;
+
+/// The drivers in Go leave the padding out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The token of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +55,7 @@ impl<'a> Credential<'a> {
         if encoded.is_empty() {
             return Self::Missing;
         }
-        let pair = STANDARD.decode(encoded).ok().and_then(|pair| String::from_utf8(pair).ok());
+        let pair = BASE64.decode(encoded).ok().and_then(|pair| String::from_utf8(pair).ok());
         match pair.as_deref().and_then(|pair| pair.split_once(':')) {
             Some((_, password)) if !password.contains(':') => {
                 Self::of_text(Cow::Owned(password.to_owned()))
@@ -73,6 +80,7 @@ mod tests {
             check(value, token("T"));
         }
         check("Basic dXNlcjp0b2tlbg==", token("token"));
+        check("Basic dXNlcjp0b2tlbg", token("token"));
         for value in ["", " ", "Bearer", "Bearer ", "Token", "Basic", "Basic ", "Basic Og=="] {
             check(value, Credential::Missing);
         }
