@@ -107,6 +107,7 @@ fn access(config: &Config) -> Access {
             allowed: config.access.allowed_hosts.clone(),
         },
         origins: config.access.origins.clone(),
+        is_encrypted: config.tls.is_some(),
         ..Access::default()
     }
 }

@@ -5,11 +5,13 @@
 
 use super::credentials::Credential;
 use super::origins::{Hosts, Origins};
+use super::sessions::Sessions;
 use super::slowdown::Slowdown;
 use super::state::ServerState;
 use protocols::access::rights::SystemResource;
 use protocols::access::tokens::{OPERATOR, PREFIX, TokenHash};
 use protocols::principal::{Principal, Visible};
+use protocols::schema::CatalogSnapshot;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,10 @@ pub struct Access {
     /// Pages that may read answers. `None` stands for the usual: all without authentication, else
     /// none.
     pub origins: Option<Origins>,
+    /// Pages that have shown a token.
+    pub sessions: Sessions,
+    /// Connections are encrypted.
+    pub is_encrypted: bool,
     /// Makes those wait who try tokens.
     pub slowdown: Slowdown,
 }
@@ -57,6 +63,10 @@ pub struct Brought<'a> {
     pub origin: Option<&'a str>,
     /// What it calls this server.
     pub host: Option<&'a str>,
+    /// The text of a session.
+    pub session: Option<&'a str>,
+    /// It may change something, and does not prove that a page of this server sent it.
+    pub is_unproven_change: bool,
     /// A token among its parameters, which counts before the header.
     pub parameter: Option<String>,
 }
@@ -90,7 +100,7 @@ impl ServerState {
             return self.trust(brought);
         }
         match brought.credential() {
-            Credential::Missing => Err(Refusal::NotAuthenticated),
+            Credential::Missing => self.of_session(brought, &catalog),
             Credential::Malformed => Err(Refusal::Malformed),
             Credential::Token(text) => {
                 let hash = TokenHash::of(catalog.uuid, &text);
@@ -110,6 +120,24 @@ impl ServerState {
         match self.snapshot.load().tokens.named(OPERATOR) {
             Some(_) => Ok(Principal::Nobody),
             None => self.trust(brought),
+        }
+    }
+
+    /// Who has begun a session: as long as their token is good.
+    fn of_session(
+        &self,
+        brought: &Brought<'_>,
+        catalog: &CatalogSnapshot,
+    ) -> Result<Principal, Refusal> {
+        let begun_by = brought.session.and_then(|text| self.access.sessions.find(text));
+        let token = begun_by.and_then(|begun_by| {
+            let token = catalog.tokens.find(&begun_by.secret.hash, self.clock.now_ns());
+            token.filter(|token| token.id == begun_by.id)
+        });
+        match token {
+            None => Err(Refusal::NotAuthenticated),
+            Some(_) if brought.is_unproven_change => Err(Refusal::Foreign),
+            Some(token) => Ok(Principal::Token(Arc::clone(token))),
         }
     }
 

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod influxql;
 pub mod origins;
 pub mod query;
+pub mod sessions;
 pub mod slowdown;
 pub mod state;
 pub mod write_counts;

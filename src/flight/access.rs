@@ -33,6 +33,8 @@ pub(super) async fn admit<B>(
         authorization: headers.get(AUTHORIZATION).map(|value| value.as_bytes()),
         origin: header(headers, &ORIGIN),
         host,
+        session: None,
+        is_unproven_change: false,
         parameter: None,
     };
     let principal = match looks_at.filter(|what| state.access.exempt.contains(what)) {

@@ -5,12 +5,13 @@ use super::failure::Failure;
 use super::routes::Needs;
 use crate::edge::access::{Brought, FORWARDING_HEADERS, Refusal};
 use crate::edge::credentials::MALFORMED;
+use crate::edge::sessions::{PROOF, of_cookies};
 use crate::edge::state::ServerState;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, ORIGIN,
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, HeaderName, ORIGIN,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -21,8 +22,9 @@ use url::form_urlencoded;
 
 const NOT_AUTHENTICATED: &str = r#"{"error": "the request was not authenticated"}"#;
 const TOKENS_DISABLED: &str = r#"{"error": "endpoint disabled, started without auth"}"#;
-const FOREIGN: &str = "refused because a page of another server sent it, or because it calls this \
-                       server by a name that is not its own; --allowed-hosts lists further names";
+const FOREIGN: &str = "refused because a page of another server may have sent it: it names such a \
+                       page, calls this server by a name that --allowed-hosts does not list, or \
+                       changes something in a session without the header x-influxdb3-session";
 
 /// Limit: bytes of a form that may hold the token by which it is let in.
 const FORM_BYTES_MAX: u64 = 64 * 1024;
@@ -160,8 +162,16 @@ fn brought(req: &HttpRequest) -> Brought<'_> {
         authorization: req.headers().get(AUTHORIZATION).map(|value| value.as_bytes()),
         origin: header(req, ORIGIN),
         host: header(req, HOST),
+        session: session(req),
+        is_unproven_change: !matches!(*req.method(), Method::GET | Method::HEAD)
+            && !req.headers().contains_key(PROOF),
         parameter: None,
     }
+}
+
+/// The text of the session that a browser sends with a request.
+pub(super) fn session(req: &HttpRequest) -> Option<&str> {
+    of_cookies(req.headers().get_all(COOKIE).filter_map(|cookies| cookies.to_str().ok()))
 }
 
 /// The token among parameters.

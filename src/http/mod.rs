@@ -19,6 +19,7 @@ mod plugins;
 mod query;
 pub(crate) mod recovery;
 pub mod routes;
+mod session;
 mod tables;
 mod tokens;
 mod v1;

@@ -3,7 +3,9 @@
 
 use super::access::guard;
 use super::plugins::{engine, files, test_runs, triggers};
-use super::{caches, databases, failure, health, metrics, ping, query, tables, tokens, v1, write};
+use super::{
+    caches, databases, failure, health, metrics, ping, query, session, tables, tokens, v1, write,
+};
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{guard as method, web};
@@ -117,6 +119,8 @@ routes! {
     Post "/api/v3/engine/{path:.+}" => engine::handle, Token;
     Get "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
     Post "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
+    Post "/api/v3/session" => session::begin, Token;
+    Delete "/api/v3/session" => session::end, Token;
     Get "/health" => health::health, System(Health);
     Get "/api/v1/health" => health::health, System(Health);
     Get "/ready" => health::ready, System(Ready);

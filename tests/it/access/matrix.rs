@@ -86,6 +86,8 @@ const TABLE: &[Row] = &[
         Admin,
     ),
     ("DELETE", "/api/v3/configure/token", "token_name=nosuch", "", Admin),
+    ("POST", "/api/v3/session", "", "", Token),
+    ("DELETE", "/api/v3/session", "", "", Token),
     ("GET", "/health", "", "", System),
     ("GET", "/api/v1/health", "", "", System),
     ("GET", "/ping", "", "", System),

@@ -4,6 +4,7 @@ mod commands;
 mod flight;
 mod lists;
 mod matrix;
+mod sessions;
 mod tokens;
 
 use crate::support::client::Client;
