@@ -327,3 +327,76 @@ impl CatalogSnapshot {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::{ColumnData, StoredColumn, StoredRows};
+
+    fn table(id: u32, deletion: Option<Deletion>) -> Arc<TableSchema> {
+        let kind = ColumnKind::Field(FieldType::Integer);
+        let column =
+            |id: u32| ColumnSchema { id: ColumnId(id), name: format!("f{id}").into(), kind };
+        let columns = (0..3).map(column).collect();
+        Arc::new(TableSchema::new(TableId(id), format!("t{id}").into(), columns, deletion))
+    }
+
+    fn catalog() -> CatalogSnapshot {
+        let deleted = Deletion { deleted_at_ns: 1, hard_delete_at_ns: None, rows_removed: false };
+        let database = |id: u32, tables: [Arc<TableSchema>; 2], deletion| {
+            let name: Arc<str> = format!("d{id}").into();
+            let tables = tables.map(|table| (Arc::clone(&table.name), table)).into_iter().collect();
+            let (id, key) = (DbId(id), Arc::clone(&name));
+            (key, Arc::new(DatabaseSchema { id, name, retention_ns: None, tables, deletion }))
+        };
+        let databases = [
+            database(0, [table(0, None), table(1, Some(deleted))], None),
+            database(1, [table(2, None), table(3, None)], Some(deleted)),
+        ];
+        CatalogSnapshot {
+            uuid: Uuid::nil(),
+            sequence: 1,
+            databases: databases.into_iter().collect(),
+            gen1_duration_ns: 1,
+            next_db_id: 2,
+            next_table_id: 4,
+            index: CatalogIndex::default(),
+        }
+    }
+
+    #[test]
+    fn tables_are_found_by_id_and_counted() {
+        let catalog = catalog();
+        assert_eq!(catalog.live_table_count(), 1);
+        let (db, table) = catalog.table_by_id(TableId(3)).unwrap();
+        assert_eq!((db.name.as_ref(), table.name.as_ref()), ("d1", "t3"));
+        assert!(catalog.table_by_id(TableId(4)).is_none());
+        let mut changed = catalog.clone();
+        changed.databases.remove("d0");
+        assert_eq!(changed.live_table_count(), 0, "a copy does not keep what it was made of");
+    }
+
+    #[test]
+    fn batches_of_a_table_share_their_fields() {
+        let table = table(0, None);
+        let batch = |ids: &[u32]| {
+            let column = |id: &u32| StoredColumn {
+                id: ColumnId(*id),
+                data: ColumnData::Integer(vec![1]),
+                validity: None,
+            };
+            let columns = ids.iter().map(column).collect();
+            StoredRows { table: table.id, times: vec![1], columns }.into_arrow(&table).unwrap()
+        };
+        let (one, another) = (batch(&[0, 2]), batch(&[2, 1]));
+        let field = |batch: &arrow_array::RecordBatch, at: usize| {
+            Arc::clone(&batch.schema_ref().fields()[at])
+        };
+        assert!(Arc::ptr_eq(&field(&one, 1), &field(&another, 0)));
+        assert!(Arc::ptr_eq(&field(&one, 2), &field(&another, 2)), "the time as well");
+        let wrong =
+            StoredColumn { id: ColumnId(3), data: ColumnData::Integer(vec![1]), validity: None };
+        let rows = StoredRows { table: table.id, times: vec![1], columns: vec![wrong] };
+        assert!(rows.into_arrow(&table).is_err());
+    }
+}

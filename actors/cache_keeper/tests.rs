@@ -128,10 +128,16 @@ fn run(test: impl AsyncFnOnce(Rc<Machine>)) {
     drop(entered);
 }
 
-/// The keeper may die while it waits for a birth.
+/// The keeper may die while it waits for a birth, and the cache may be dead at that moment.
 #[test]
 fn a_cache_that_nobody_takes_into_the_directory_ends() {
-    run(async |_| {
+    for is_dead in [false, true] {
+        nobody_takes(is_dead);
+    }
+}
+
+fn nobody_takes(is_dead: bool) {
+    run(async |machine| {
         let mailbox: Mailbox<LastCache> = Guardian::mailbox(&config("last-cache"));
         let address = CacheAddress::Last(mailbox.clone());
         let entry = Arc::new(CacheEntry::new(CACHE, ["x", "t", "c"].map(Arc::from), address));
@@ -150,6 +156,12 @@ fn a_cache_that_nobody_takes_into_the_directory_ends() {
         let guardian = Guardian::new(Fatal::default());
         let born = guardian.birth(config("last-cache"), mailbox.clone(), factory).await.unwrap();
         assert_eq!(guardian.roster().actors().len(), 1);
+        if is_dead {
+            machine.faults.borrow_mut().plant_panic("last-cache:EvictDue", 1);
+            assert!(mailbox.tell(EvictDue));
+            sleep(Duration::from_millis(50)).await;
+            assert_eq!(mailbox.vitals().state(), "rebuilding");
+        }
         drop(Newborn { entry, birth: Some(born) });
         sleep(Duration::from_secs(1)).await;
         assert_eq!(mailbox.vitals().state(), "stopped");
