@@ -91,7 +91,8 @@ impl Runs {
         let mut job = Job { run, body, plugin };
         let (host, link) = (Arc::clone(&self.host), Arc::clone(&self.link));
         if run_async {
-            spawn(&job.run.name.to_string(), move || execute(&host, &link, job));
+            let name = Arc::clone(&job.run.name);
+            spawn(&name, move || execute(&host, &link, job));
             return;
         }
         if let Some(thread) = self.threads.get(&trigger) {
@@ -102,7 +103,7 @@ impl Runs {
             }
         }
         let (sender, jobs) = unbounded::<Job>();
-        let name = job.run.name.to_string();
+        let name = Arc::clone(&job.run.name);
         spawn(&name, move || jobs.iter().for_each(|job| execute(&host, &link, job)));
         sender.send(job).ok();
         self.threads.insert(trigger, sender);
