@@ -347,13 +347,22 @@ mod tests {
             let name: Arc<str> = format!("d{id}").into();
             let tables = tables.map(|table| (Arc::clone(&table.name), table)).into_iter().collect();
             let (id, key) = (DbId(id), Arc::clone(&name));
-            (key, Arc::new(DatabaseSchema { id, name, retention_ns: None, tables, deletion }))
+            let schema = DatabaseSchema {
+                id,
+                name,
+                retention_ns: None,
+                tables,
+                deletion,
+                plugins: Arc::default(),
+            };
+            (key, Arc::new(schema))
         };
         let databases = [
             database(0, [table(0, None), table(1, Some(deleted))], None),
             database(1, [table(2, None), table(3, None)], Some(deleted)),
         ];
         CatalogSnapshot {
+            tokens: Arc::default(),
             uuid: Uuid::nil(),
             sequence: 1,
             databases: databases.into_iter().collect(),

@@ -15,6 +15,7 @@ use protocols::messages::rank;
 use protocols::messages::wal::SyncMode;
 use protocols::names::check_database_name;
 use protocols::plugins::host::Call;
+use protocols::principal::Principal;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -33,6 +34,7 @@ pub(super) async fn answer(config: &HostConfig, call: Call) -> Result<Bytes, Str
                 text: text.clone(),
                 params: params.map(|(name, value)| (name, ParamValue::String(value))).collect(),
                 db: database.clone(),
+                principal: Principal::Server,
                 ..Statement::default()
             };
             let rows = query(config, statement).await;
@@ -90,6 +92,8 @@ pub(crate) async fn write(
 ) -> Result<(), String> {
     let write = WriteLines {
         db: database.to_owned(),
+        // Only admins make triggers.
+        principal: Principal::Server,
         body: lines.into(),
         precision: Precision::Nanosecond,
         accept_partial: false,

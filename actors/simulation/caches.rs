@@ -1,5 +1,6 @@
 //! Last-value caches: they answer what their tables answer, whatever has happened.
 
+use super::changes::by;
 use super::clients::run;
 use super::model::{Observed, TableKey};
 use super::workload::{db_name, rows, table_name};
@@ -47,7 +48,7 @@ pub(super) async fn create(world: Rc<World>, server: Addresses, table: TableKey)
         starts_empty: false,
     };
     let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-    let created = server.catalog.ask_from_edge(ask, deadline).await;
+    let created = server.catalog.ask_from_edge(by(ask), deadline).await;
     let created = created.is_ok_and(|created| created.is_ok());
     world.log(format_args!("cache of {table:?}: {created}"));
 }

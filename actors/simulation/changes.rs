@@ -82,7 +82,7 @@ pub(super) async fn set_retention(world: Rc<World>, db: u8, period_ns: Option<i6
 }
 
 /// Asked for by somebody who may do everything.
-fn by<M>(change: M) -> By<M> {
+pub(super) fn by<M>(change: M) -> By<M> {
     By { principal: Principal::Everybody, change }
 }
 

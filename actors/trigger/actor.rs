@@ -12,13 +12,14 @@ use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use bytes::Bytes;
 use protocols::limits::{ADMIN_DEADLINE_MS, TRIGGER_EVENTS_MAX};
-use protocols::messages::catalog::SetTriggerDisabled;
+use protocols::messages::catalog::{By, SetTriggerDisabled};
 use protocols::messages::plugins::{
     FireSnapshot, FireWrites, HandleRequest, PluginError, PluginSource,
 };
 use protocols::messages::rank;
 use protocols::plugins::host::{Level, Response};
 use protocols::plugins::{ErrorBehavior, TriggerDef, TriggerKind, TriggerSpec};
+use protocols::principal::Principal;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -201,6 +202,7 @@ impl Trigger {
                 disabled: true,
             };
             let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
+            let disable = By { principal: Principal::Server, change: disable };
             let noted = config.catalog.ask::<{ rank::TRIGGER }, _>(disable, deadline).await;
             match noted {
                 Ok(Ok(_)) => tracing::warn!(trigger = %config.def.name, "trigger disabled"),

@@ -232,7 +232,8 @@ impl Triggers {
                     directory.snapshots.entry(*db).or_default().push(target(table));
                 }
                 Some(TriggerSpec::Request(path)) => {
-                    directory.requests.insert(path, live.mailbox.clone());
+                    let answering = (Arc::clone(&live.database), live.mailbox.clone());
+                    directory.requests.insert(path, answering);
                 }
                 Some(TriggerSpec::Cron(_) | TriggerSpec::Every(_)) | None => {}
             }

@@ -31,12 +31,12 @@ impl Target {
 pub struct TriggerDirectory {
     pub(super) writes: HashMap<DbId, Vec<Target>>,
     pub(super) snapshots: HashMap<DbId, Vec<Target>>,
-    pub(super) requests: HashMap<Arc<str>, Mailbox<Trigger>>,
+    pub(super) requests: HashMap<Arc<str>, (Arc<str>, Mailbox<Trigger>)>,
 }
 
 impl TriggerDirectory {
-    /// The trigger of a request path.
-    pub fn of_path(&self, path: &str) -> Option<&Mailbox<Trigger>> {
+    /// The trigger of a request path, and the name of its database.
+    pub fn of_path(&self, path: &str) -> Option<&(Arc<str>, Mailbox<Trigger>)> {
         self.requests.get(path)
     }
 }

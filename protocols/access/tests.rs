@@ -20,6 +20,7 @@ fn catalog(databases: &[(u32, &str)]) -> CatalogSnapshot {
             retention_ns: None,
             tables: Default::default(),
             deletion: None,
+            plugins: Default::default(),
         };
         (name, Arc::new(schema))
     };
@@ -31,6 +32,7 @@ fn catalog(databases: &[(u32, &str)]) -> CatalogSnapshot {
         next_db_id: 9,
         next_table_id: 0,
         tokens: Arc::default(),
+        index: Default::default(),
     }
 }
 

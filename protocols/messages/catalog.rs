@@ -497,10 +497,10 @@ impl CatalogError {
             | Self::InvalidTrigger(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
-            Self::Internal(_) | Self::NoOperatorToken => ErrorKind::Internal,
-            Self::Internal(_) | Self::PluginInUse { .. } | Self::TriggerRuns(_) => {
-                ErrorKind::Internal
-            }
+            Self::Internal(_)
+            | Self::NoOperatorToken
+            | Self::PluginInUse { .. }
+            | Self::TriggerRuns(_) => ErrorKind::Internal,
             Self::Storage(_) => ErrorKind::Unavailable,
         }
     }

@@ -216,8 +216,8 @@ fn files(source: Arc<Source>, schema: SchemaRef) -> BoxFuture<'static, Result<Re
 
 /// Triggers of all databases and the paths of their plugins, as far as they are files.
 fn paths(source: &Source) -> Vec<(Arc<str>, String)> {
-    let databases = source.snapshot.live_databases();
-    let of_database = databases.into_iter().flat_map(|db| {
+    let databases = source.visible.databases().filter(|db| db.deletion.is_none());
+    let of_database = databases.flat_map(|db| {
         db.plugins.triggers.iter().filter_map(move |trigger| {
             let path = match &trigger.plugin {
                 PluginRef::Path(path) => path,

@@ -1,13 +1,17 @@
 //! Requests that triggers answer.
 
 use crate::edge::state::ServerState;
+use crate::http::access::Who;
 use crate::http::body;
 use crate::http::failure::{Failure, not_found};
 use actix_web::http::StatusCode;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
+use protocols::access::rights::Right;
 use protocols::error::ErrorKind;
+use protocols::messages::catalog::CatalogError;
 use protocols::messages::plugins::{HandleRequest, PluginError};
+use protocols::principal::Action;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +30,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The same under the path that was announced once.
 pub(in crate::http) async fn handle_alias(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
@@ -34,26 +39,32 @@ pub(in crate::http) async fn handle_alias(
     if RESERVED.contains(&first) {
         return not_found(req).await;
     }
-    handle(state, req, path, payload).await
+    handle(state, who, req, path, payload).await
 }
 
 pub(in crate::http) async fn handle(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let directory = state.plugins.directory.load();
-    let Some(trigger) = directory.of_path(&path).cloned() else {
+    let Some((database, trigger)) = directory.of_path(&path).cloned() else {
         return Err(Failure::text(StatusCode::NOT_FOUND, NOT_FOUND));
     };
+    let visible = state.visible(&who.0);
+    let may = |right| visible.authorize(Action::In(right, &database));
+    if may(Right::Write).is_err() {
+        may(Right::Read).map_err(CatalogError::from)?;
+    }
     let query = form_urlencoded::parse(req.query_string().as_bytes()).into_owned();
-    let headers = req.headers().iter().filter(|(name, _)| *name != AUTHORIZATION);
+    let headers = req.headers().iter().filter(|(name, _)| ![AUTHORIZATION, COOKIE].contains(name));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers: BTreeMap<_, _> =
         headers.map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes()))).collect();
-    let body = body::read(&req, payload, state.max_body_bytes).await?;
-    let request = HandleRequest { query: query.collect(), headers, body };
+    let body = body::read(&state, &req, payload).await?;
+    let request = HandleRequest { query: query.collect(), headers, body: body.bytes.clone() };
     let (response, body) =
         match trigger.ask_from_edge(request, Instant::now() + ANSWER_TIME).await? {
             Ok(answered) => answered,

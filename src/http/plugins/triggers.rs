@@ -2,6 +2,7 @@
 
 use super::{deadline, expect_engine, parameters, wrapped};
 use crate::edge::state::ServerState;
+use crate::http::access::Who;
 use crate::http::failure::Failure;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -15,7 +16,7 @@ use protocols::http::plugins::{
 use protocols::limits::PLUGIN_CODE_BYTES_MAX;
 use protocols::messages::Command;
 use protocols::messages::catalog::{
-    CatalogError, CreatePlugin, CreateTrigger, DeletePlugin, DeleteTrigger, SetTriggerDisabled,
+    By, CatalogError, CreatePlugin, CreateTrigger, DeletePlugin, DeleteTrigger, SetTriggerDisabled,
 };
 use protocols::messages::plugins::{CheckHost, PluginError, ReadPlugin, SyncTriggers};
 use protocols::plugins::{
@@ -28,13 +29,14 @@ use std::sync::Arc;
 const CREATING: &str = "Processing engine error: plugin error";
 
 /// Has the catalog make a change, and then the triggers that run those of the catalog.
-async fn change<M>(state: &ServerState, change: M) -> Result<HttpResponse, Failure>
+async fn change<M>(state: &ServerState, who: Who, change: M) -> Result<HttpResponse, Failure>
 where
     M: Command<Reply = Result<Arc<CatalogSnapshot>, CatalogError>>,
-    Catalog: Receive<M>,
+    Catalog: Receive<By<M>>,
 {
     let deadline = deadline();
-    state.catalog.ask_from_edge(change, deadline).await??;
+    let Who(principal) = who;
+    state.catalog.ask_from_edge(By { principal, change }, deadline).await??;
     if let Err(error) = state.plugins.triggers.ask_from_edge(SyncTriggers, deadline).await {
         // The change is durable, and the ticker has it looked at again.
         tracing::warn!(%error, "the triggers that run are not those of the catalog yet");
@@ -55,6 +57,7 @@ async fn check_file(state: &ServerState, path: &str) -> Result<(), PluginError> 
 
 pub(in crate::http) async fn create_plugin(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -84,17 +87,18 @@ pub(in crate::http) async fn create_plugin(
         }
     };
     let plugin = PluginDef { name: body.plugin_name.into(), kind: body.plugin_type, text };
-    change(&state, CreatePlugin { db: body.db, plugin }).await
+    change(&state, who, CreatePlugin { db: body.db, plugin }).await
 }
 
 pub(in crate::http) async fn delete_plugin(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
     let PluginParams { db, plugin_name } = parameters(&state, &req, payload).await?;
-    change(&state, DeletePlugin { db, plugin: plugin_name }).await
+    change(&state, who, DeletePlugin { db, plugin: plugin_name }).await
 }
 
 /// Refuses kinds of triggers that the operator does not want.
@@ -111,6 +115,7 @@ fn check_kind(state: &ServerState, kind: TriggerKind) -> Result<(), Failure> {
 
 pub(in crate::http) async fn create_trigger(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -151,42 +156,46 @@ pub(in crate::http) async fn create_trigger(
         error_behavior,
         disabled: body.disabled,
     };
-    change(&state, wanted).await
+    change(&state, who, wanted).await
 }
 
 pub(in crate::http) async fn delete_trigger(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
     let DeleteTriggerParams { db, trigger_name, force } = parameters(&state, &req, payload).await?;
-    change(&state, DeleteTrigger { db, trigger: trigger_name, force }).await
+    change(&state, who, DeleteTrigger { db, trigger: trigger_name, force }).await
 }
 
 pub(in crate::http) async fn enable_trigger(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    set_disabled(&state, &req, payload, false).await
+    set_disabled(&state, who, &req, payload, false).await
 }
 
 pub(in crate::http) async fn disable_trigger(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    set_disabled(&state, &req, payload, true).await
+    set_disabled(&state, who, &req, payload, true).await
 }
 
 async fn set_disabled(
     state: &ServerState,
+    who: Who,
     req: &HttpRequest,
     payload: web::Payload,
     disabled: bool,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(state)?;
     let TriggerParams { db, trigger_name } = parameters(state, req, payload).await?;
-    change(state, SetTriggerDisabled { db, trigger: trigger_name, disabled }).await
+    change(state, who, SetTriggerDisabled { db, trigger: trigger_name, disabled }).await
 }
