@@ -1,10 +1,9 @@
 //! The caches that the catalog has.
 
-use hashbrown::HashMap;
 use protocols::caches::{DistinctCacheDef, LastCacheDef};
 use protocols::messages::caches::CacheRef;
 use protocols::schema::{CatalogSnapshot, ColumnKind, TIME_COLUMN, TableSchema};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What a cache is made of.
@@ -65,8 +64,8 @@ pub(super) struct Wanted {
 }
 
 /// The caches of live tables in live databases.
-pub(super) fn wanted(catalog: &CatalogSnapshot) -> HashMap<CacheRef, Wanted> {
-    let mut caches = HashMap::new();
+pub(super) fn wanted(catalog: &CatalogSnapshot) -> BTreeMap<CacheRef, Wanted> {
+    let mut caches = BTreeMap::new();
     for database in catalog.databases.values().filter(|db| db.deletion.is_none()) {
         for table in database.tables.values().filter(|table| table.deletion.is_none()) {
             let last = table.caches.last.iter();

@@ -7,11 +7,11 @@ use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::published::Published;
 use crate::runtime::vitals::Vitals;
 use arrow::array::RecordBatch;
-use hashbrown::HashMap;
 use protocols::ids::TableId;
 use protocols::messages::caches::{CacheRef, CacheRows, LookUpCache};
 use protocols::messages::store::TableBatch;
 use protocols::messages::{Command, rank};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
@@ -200,16 +200,16 @@ impl CacheEntry {
     }
 }
 
-/// All running caches.
+/// All running caches, in an order that does not change from run to run.
 #[derive(Debug, Default)]
 pub struct Directory {
-    by_table: HashMap<TableId, Vec<Arc<CacheEntry>>>,
+    by_table: BTreeMap<TableId, Vec<Arc<CacheEntry>>>,
 }
 
 impl Directory {
     /// A directory of these caches.
     pub fn new(entries: impl Iterator<Item = Arc<CacheEntry>>) -> Self {
-        let mut by_table: HashMap<TableId, Vec<Arc<CacheEntry>>> = HashMap::new();
+        let mut by_table: BTreeMap<TableId, Vec<Arc<CacheEntry>>> = BTreeMap::new();
         for entry in entries {
             by_table.entry(entry.cache.table).or_default().push(entry);
         }
@@ -252,7 +252,7 @@ impl CacheFeeds {
         if sequence <= self.brought.load(Ordering::Acquire) {
             return;
         }
-        let mut tables: HashMap<TableId, (Vec<RecordBatch>, usize)> = HashMap::new();
+        let mut tables: BTreeMap<TableId, (Vec<RecordBatch>, usize)> = BTreeMap::new();
         for batch in batches.iter().filter(|b| directory.by_table.contains_key(&b.table)) {
             let (rows, size_bytes) = tables.entry(batch.table).or_default();
             rows.push(batch.rows.clone());
