@@ -11,7 +11,6 @@ use crate::config::Config;
 use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::origins::Hosts;
-use crate::edge::state::ServerState;
 use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::web;

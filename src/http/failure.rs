@@ -3,7 +3,6 @@
 use super::absent;
 use super::access;
 use super::routes::Needs;
-use crate::version::COMPAT_VERSION;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};

@@ -3,7 +3,6 @@
 use super::app;
 use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
-use crate::edge::state::ServerState;
 use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::body::MessageBody;
