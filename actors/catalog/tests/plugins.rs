@@ -103,7 +103,8 @@ fn triggers_are_switched_and_their_ids_are_not_used_again() {
     assert_eq!(disable(&mut rules, "t", true), "ok");
     assert_eq!(delete(&mut rules, "t", false), "ok");
     assert_eq!(trigger(&mut rules, "d", "t", of_path(), "all_tables"), "ok");
-    let known = rules.state.snapshot.database("d").unwrap().plugins.trigger("t").unwrap().clone();
+    let database = rules.state.snapshot.database("d").unwrap();
+    let known = database.plugins.trigger("t").unwrap();
     assert_eq!((known.id, known.specification.as_ref()), (1, "all_tables"));
     let gone = "the requested resource was not found: f";
     assert_eq!(trigger(&mut rules, "f", "t", of_path(), "all_tables"), gone);
