@@ -105,7 +105,7 @@ fn head_is_get_without_the_body() {
 #[test]
 fn what_is_not_offered_is_told_in_words() {
     let server = Server::memory();
-    for (method, path) in [("GET", "/debug/pprof/heap")] {
+    for (method, path) in [("GET", "/debug/pprof/heap"), ("GET", "/debug/pprof/profile")] {
         let answer = server.client.send(method, path, &[], "");
         let json = answer.json();
         let told = json["error"].as_str().expect("a text");
