@@ -88,7 +88,47 @@ const TABLE: &[Row] = &[
     ("DELETE", "/api/v3/configure/token", "token_name=nosuch", "", Admin),
     ("POST", "/api/v3/session", "", "", Token),
     ("DELETE", "/api/v3/session", "", "", Token),
+    // There is no plugin directory, which an admin is told.
+    ("POST", "/api/v3/configure/processing_engine_plugin", "", "{}", Admin),
+    (
+        "DELETE",
+        "/api/v3/configure/processing_engine_plugin",
+        "db=one&plugin_name=nosuch",
+        "",
+        Admin,
+    ),
+    ("POST", "/api/v3/configure/processing_engine_trigger", "", "{}", Admin),
+    (
+        "DELETE",
+        "/api/v3/configure/processing_engine_trigger",
+        "db=one&trigger_name=nosuch",
+        "",
+        Admin,
+    ),
+    (
+        "POST",
+        "/api/v3/configure/processing_engine_trigger/enable",
+        "db=one&trigger_name=nosuch",
+        "",
+        Admin,
+    ),
+    (
+        "POST",
+        "/api/v3/configure/processing_engine_trigger/disable",
+        "db=one&trigger_name=nosuch",
+        "",
+        Admin,
+    ),
+    ("POST", "/api/v3/plugins/files", "", "{}", Admin),
+    ("PUT", "/api/v3/plugins/files", "", "{}", Admin),
+    ("PUT", "/api/v3/plugins/directory", "", "{}", Admin),
+    ("POST", "/api/v3/configure/plugin_environment/install_packages", "", "{}", Admin),
+    ("POST", "/api/v3/configure/plugin_environment/install_requirements", "", "{}", Admin),
+    ("POST", "/api/v3/plugin_test/wal", "", "{}", Admin),
+    ("POST", "/api/v3/plugin_test/schedule", "", "{}", Admin),
+    ("POST", "/api/v3/plugin_test/request", "", "{}", Admin),
     ("GET", "/health", "", "", System),
+    ("GET", "/ready", "", "", System),
     ("GET", "/api/v1/health", "", "", System),
     ("GET", "/ping", "", "", System),
     ("POST", "/ping", "", "", System),
@@ -102,8 +142,15 @@ const TABLE: &[Row] = &[
     ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.actors", "", Admin),
 ];
 
-/// It takes the very token by which everybody else is asked for.
-const APART: &[(&str, &str)] = &[("POST", "/api/v3/configure/token/admin/regenerate")];
+/// Those that are tested apart: one takes the very token by which everybody else is asked for, the
+/// others are answered by plugins.
+const APART: &[(&str, &str)] = &[
+    ("POST", "/api/v3/configure/token/admin/regenerate"),
+    ("GET", "/api/v3/engine/{path:.+}"),
+    ("POST", "/api/v3/engine/{path:.+}"),
+    ("GET", "/api/v3/plugins/{path:.+}"),
+    ("POST", "/api/v3/plugins/{path:.+}"),
+];
 
 /// Somebody who asks.
 struct Asker {
@@ -178,7 +225,11 @@ fn ask(client: &Client, row: &Row) -> Answer {
 }
 
 fn content_type(path: &str) -> &'static str {
-    if path.contains("configure") { "application/json" } else { "text/plain" }
+    if path.contains("configure") || path.contains("plugin") {
+        "application/json"
+    } else {
+        "text/plain"
+    }
 }
 
 #[test]
@@ -243,7 +294,7 @@ fn each_route_lets_in_whoever_has_the_right() {
 
 /// True for requests that are let in and are wrong for another reason.
 fn may_be_refused((_, path, parameters, body, _): &Row) -> bool {
-    *body == "no line"
+    ["no line", "{}"].contains(body)
         || parameters.contains("nosuch")
         || (path.ends_with("token/named_admin") || path.ends_with("enterprise/configure/token"))
 }

@@ -1,5 +1,6 @@
 //! Plugins in Python: a server with a plugin directory, and what its triggers do.
 
+mod access;
 mod admin;
 mod containment;
 mod files;
@@ -28,11 +29,15 @@ struct Plugins {
 impl Plugins {
     /// With these further options.
     fn with(options: &[&str]) -> Self {
+        Self::of(Setup::disk().with(options))
+    }
+
+    fn of(setup: Setup) -> Self {
         let directory = Arc::new(TempDir::new().expect("a directory"));
         fs::create_dir(directory.path().join("plugins")).expect("a directory");
         let plugins = directory.path().join("plugins").display().to_string();
         let base = ["--plugin-dir", plugins.as_str(), "--wal-flush-interval", "50ms"];
-        let server = Setup::disk().with(&base).with(options).start();
+        let server = setup.with(&base).start();
         server.client.must_write("mydb", "cpu,host=foo v=1 1\ncpu,host=bar v=2 2");
         Self { server, directory }
     }
