@@ -1,8 +1,9 @@
 //! Triggers of a server that asks for tokens.
 
 use super::{Plugins, TRIGGER_PATH};
+use crate::support::client::Client;
 use crate::support::server::Setup;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Answers with what it finds, and leaves a row.
 const PLUGIN: &str = r#"
@@ -12,25 +13,24 @@ def process_request(influxdb3_local, query, headers, body, args=None):
     return {"n": rows[0]["n"], "seen": sorted(headers)}
 "#;
 
+/// Whoever holds the token that `maker` makes.
+fn holder(maker: &Client, path: &str, wanted: &Value) -> Client {
+    let answer = maker.json("POST", path, wanted);
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    maker.with_token(answer.json()["token"].as_str().expect("a token"))
+}
+
 #[test]
 fn only_admins_make_triggers_and_only_those_of_the_database_ask_them() {
     let plugins = Plugins::of(Setup::disk().without("--without-auth"));
     plugins.plugin("answers.py", PLUGIN);
     let stranger = plugins.client().with_token("");
-    let token = |path: &str, body| {
-        let operator = plugins.server.client.clone();
-        move |client: &crate::support::client::Client| {
-            let answer = client.json("POST", path, &body);
-            assert_eq!(answer.status, 201, "{}", answer.text());
-            operator.with_token(answer.json()["token"].as_str().expect("a token"))
-        }
-    };
-    let operator = token("/api/v3/configure/token/admin", json!({}))(&stranger);
+    let operator = holder(&stranger, "/api/v3/configure/token/admin", &json!({}));
     let limited = |name: &str, db: &str, right: &str| {
         let permissions =
             [json!({"resource_type": "db", "resource_names": [db], "actions": [right]})];
         let body = json!({"token_name": name, "permissions": permissions});
-        token("/api/v3/enterprise/configure/token", body)(&operator)
+        holder(&operator, "/api/v3/enterprise/configure/token", &body)
     };
     operator.must_write("other", "m f=1 1");
     let (reader, writer) = (limited("r", "mydb", "read"), limited("w", "mydb", "write"));
