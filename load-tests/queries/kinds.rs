@@ -40,7 +40,6 @@ pub(crate) const KINDS: [Kind; 16] = [
     Kind::HighCpu { all_hosts: true },
     Kind::LastPoint,
     Kind::GroupByOrderByLimit,
-    // Last: it comes to each file once at most, and finds decoded what others have asked for.
     Kind::OneRow,
 ];
 
