@@ -1,19 +1,14 @@
 //! See the module's page.
 
+use super::config::HostConfig;
 use super::link::{Died, Link};
 use super::process;
-use crate::ingest::Ingest;
-use crate::plugin_log::PluginLog;
-use crate::query::Query;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::Clock;
-use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::mailbox_pool::MailboxPool;
+use crate::runtime::mailbox::Responder;
 use crate::runtime::pools;
 use protocols::error::ErrorKind;
 use protocols::messages::plugins::{CheckHost, ForgetTrigger, PluginError, RunPlugin, StopHost};
 use protocols::messages::rank;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -26,22 +21,6 @@ const LIFE_MIN: Duration = Duration::from_secs(60);
 
 /// How long runs may take to end when the server stops.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-
-/// What the actor needs.
-pub struct HostConfig {
-    /// Answers queries of plugins.
-    pub query: Mailbox<Query>,
-    /// Takes writes of plugins.
-    pub ingest: MailboxPool<Ingest>,
-    /// Keeps what they say.
-    pub log: Mailbox<PluginLog>,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// The virtual environment, whether it is there or not.
-    pub environment: Option<PathBuf>,
-    /// Memory that the process may take.
-    pub memory_bytes: Option<u64>,
-}
 
 enum Waiting {
     Run(Box<RunPlugin>, Responder<RunPlugin>),

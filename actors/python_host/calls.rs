@@ -1,6 +1,6 @@
 //! What plugins ask for.
 
-use super::actor::HostConfig;
+use super::config::HostConfig;
 use crate::runtime::mailbox::AskError;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;

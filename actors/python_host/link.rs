@@ -1,8 +1,8 @@
 //! The socket to the process: what is said both ways, and the runs under way.
 
 use super::GRACE;
-use super::actor::HostConfig;
 use super::calls;
+use super::config::HostConfig;
 use super::process::Started;
 use crate::runtime::pools::{self, Pool};
 use bytes::Bytes;

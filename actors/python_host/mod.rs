@@ -28,10 +28,12 @@
 
 mod actor;
 pub(crate) mod calls;
+mod config;
 mod link;
 mod process;
 
-pub use actor::{HostConfig, PythonHost};
+pub use actor::PythonHost;
+pub use config::HostConfig;
 
 use std::time::Duration;
 

@@ -3,7 +3,6 @@
 //! It reads the segments of a description in order of time, the newest first unless somebody above
 //! wants the oldest: of those that cannot matter any more to a query none is opened.
 
-use super::bins::Since;
 use super::coalesce::{is_cheap, join_short};
 use super::counts::Counts;
 use super::decoder::Sparing;
@@ -12,7 +11,7 @@ use super::merge::key_order;
 use super::open::Opener;
 use super::reading::Reading;
 use super::relevance::Relevance;
-use super::scan::Scan;
+use super::scan::{Scan, Since};
 use super::segment::{Part, Segment, parts};
 use super::short::Quick;
 use super::times::TimeRange;

@@ -25,6 +25,10 @@ pub(super) struct Scan {
     pub(super) segments: Vec<Segment>,
 }
 
+/// What a scan is told that is to yield only rows from this instant on, nanoseconds since 1970.
+#[derive(Debug)]
+pub(super) struct Since(pub(super) i64);
+
 impl Scan {
     /// The same without rows before an instant.
     pub(super) fn since(&self, since_ns: i64) -> Self {

@@ -1,6 +1,7 @@
 //! Running a query over the newest rows first.
 
 use super::super::exec::ScanExec;
+use super::super::scan::Since;
 use super::super::times::TimeRange;
 use crate::query::plan_kit::{new_children, no_expressions};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, TimestampNanosecondArray};
@@ -40,10 +41,6 @@ pub(super) struct NewestBinsExec {
     bin: Bin,
     metrics: ExecutionPlanMetricsSet,
 }
-
-/// A span of time that a scan is to keep to: from this instant on.
-#[derive(Debug)]
-pub(in super::super) struct Since(pub(in super::super) i64);
 
 /// What makes a bin of a time.
 #[derive(Clone, Debug)]

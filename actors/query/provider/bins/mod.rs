@@ -8,5 +8,4 @@
 mod exec;
 mod rule;
 
-pub(super) use exec::Since;
 pub(in super::super) use rule::ReadNewestBins;
