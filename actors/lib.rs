@@ -7,17 +7,25 @@
 #[expect(clippy::disallowed_methods, reason = "here it is done for all others, see .clippy.toml")]
 pub mod runtime;
 
-pub mod supervisor;
+#[expect(clippy::disallowed_methods, reason = "here it is done for all others, see .clippy.toml")]
+pub mod storage;
+
+#[expect(clippy::disallowed_methods, reason = "its file is the operator's, not the store")]
+pub mod audit;
 
 pub mod catalog;
 
 pub mod dedup;
+
+pub mod file_writer;
 
 pub mod cache_kit;
 
 pub mod last_cache;
 
 pub mod distinct_cache;
+
+pub mod cache_directory;
 
 pub mod store;
 
@@ -28,6 +36,10 @@ pub mod parquet_cache;
 pub mod wal;
 
 pub mod ingest;
+
+pub mod index;
+
+pub mod compact;
 
 pub mod query;
 

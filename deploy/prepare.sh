@@ -1,4 +1,5 @@
-# Sourced by `run` and `test`: finds or installs what a build needs, and says where it goes.
+# shellcheck shell=bash
+# Sourced by `run`, `test` and others: finds or installs what a build needs, and says where it goes.
 # Works on Debian, Ubuntu and macOS; on anything else it names what is missing and stops.
 
 say() { printf '%s\n' "$*" >&2; }
@@ -80,6 +81,15 @@ need_rust() {
     fi
 }
 
+# need_cargo_tool FOLDER NAME VERSION: a program that cargo builds, into a folder of its own.
+need_cargo_tool() {
+    local folder=$1 name=$2 version=$3
+    if ! grep -qs "^\"$name $version " "$folder/.crates.toml"; then
+        say "building $name $version into $folder"
+        cargo install --quiet --locked --root "$folder" "$name" --version "$version"
+    fi
+}
+
 # at_least FOUND WANTED: compares versions by major and minor number.
 at_least() {
     local found_major found_minor wanted_major wanted_minor
@@ -125,6 +135,23 @@ need_emulators() {
         pyarrow==26.0.1 duckdb==2.0.0 pandas==3.1.1
     npm install --silent --no-audit --no-fund --prefix "$folder/npm" azurite@3.37.0
     printf '%s\n' "$versions" >"$folder/versions"
+}
+
+# InfluxDB of version 1, whose answers the tests compare with ours, and its command line. Only Debian
+# and its relatives have the packages; elsewhere these tests say that they are skipped.
+need_version_1() {
+    if [ -x /usr/bin/influxd ] && [ -x /usr/bin/influx ]; then
+        return
+    fi
+    if ! have apt-get; then
+        say "no packages of InfluxDB 1 here: the tests that compare with it are skipped"
+        return
+    fi
+    # The tests start a server of their own; the service of the package is not wanted.
+    install_debian influxdb influxdb-client
+    if have systemctl && [ -d /run/systemd/system ]; then
+        as_root systemctl disable --now influxdb || true
+    fi
 }
 
 # need_clients FOLDER: the client libraries that the tests use, in a folder of their own. Installed

@@ -7,6 +7,7 @@ mod fake_server;
 mod generators;
 mod http;
 mod latency;
+mod load_options;
 mod loader;
 mod lone_writer;
 mod process;
@@ -27,7 +28,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use generators::{Checksum, DataOptions};
-use loader::LoadOptions;
+use load_options::LoadOptions;
 use lone_writer::LoneWriterOptions;
 use profile::ProfileOptions;
 use query::QueryOptions;

@@ -44,22 +44,27 @@ pub(crate) struct LoneWriter {
 
 pub(crate) fn run(options: &LoneWriterOptions) -> Result<LoneWriter> {
     let fdatasync = time_appends(&options.sync_dir, options.requests)?;
-    let acknowledged = time_writes(options)?;
+    let acknowledged = time_writes(&options.server, options.target, options.requests)?;
     Ok(LoneWriter {
         acknowledged: Percentiles::of(acknowledged).context("no request was sent")?,
         fdatasync: Percentiles::of(fdatasync).context("nothing was appended")?,
     })
 }
 
-fn time_writes(options: &LoneWriterOptions) -> Result<Vec<Duration>> {
-    let path = options.target.write_path(&options.server.db);
-    let mut rows = DataOptions::cpu_rows(10, u64::from(options.requests)).rows();
-    let mut connection = Connection::open(options.server.address)
-        .with_context(|| format!("cannot connect to {}", options.server.address))?;
-    let mut latencies = Vec::with_capacity(options.requests as usize);
+/// How long each of so many rows took, one a request.
+pub(crate) fn time_writes(
+    server: &ServerOptions,
+    target: Target,
+    requests: u32,
+) -> Result<Vec<Duration>> {
+    let path = target.write_path(&server.db);
+    let mut rows = DataOptions::cpu_rows(10, u64::from(requests)).rows();
+    let mut connection = Connection::open(server.address)
+        .with_context(|| format!("cannot connect to {}", server.address))?;
+    let mut latencies = Vec::with_capacity(requests as usize);
     let mut line = Vec::new();
     while rows.write_line(&mut line) {
-        let request = options.server.post(&path, &line);
+        let request = server.post(&path, &line);
         line.clear();
         let began = Instant::now();
         let response = connection.exchange(&request).context("a write was not answered")?;

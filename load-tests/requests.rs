@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::generators::{Checksum, Rows};
 use crate::http::ServerOptions;
-use crate::loader::LoadOptions;
+use crate::load_options::LoadOptions;
 
 /// Beyond so many rows (about 4 GB of line protocol) requests are made while they are sent, which
 /// takes the server a core if it has only two.

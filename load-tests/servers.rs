@@ -54,7 +54,7 @@ impl Product {
         let data = directory.join("data").display().to_string();
         Ok(match self {
             Self::Influxdb3 => {
-                let fixed = "serve --node-id bench --object-store file --without-auth --data-dir";
+                let fixed = "serve --node-id bench --object-store file --data-dir";
                 let mut arguments: Vec<String> = fixed.split(' ').map(str::to_owned).collect();
                 arguments.extend([data, "--http-bind".to_owned(), address.to_string()]);
                 arguments
@@ -93,19 +93,37 @@ pub(crate) struct Launch {
     pub(crate) binary: PathBuf,
     /// Besides the necessary ones.
     pub(crate) arguments: Vec<String>,
+    /// Once there is a token, requests need one.
+    asks_for_tokens: bool,
     /// A control group that it starts in: the file that takes process ids.
     pub(crate) control_group: Option<PathBuf>,
 }
 
 impl Launch {
     pub(crate) fn new(product: Product, binary: &Path) -> Self {
-        Self { product, binary: binary.to_owned(), arguments: Vec::new(), control_group: None }
+        Self {
+            product,
+            binary: binary.to_owned(),
+            arguments: Vec::new(),
+            asks_for_tokens: false,
+            control_group: None,
+        }
+    }
+
+    /// Everybody is served.
+    fn is_open(&self) -> bool {
+        self.product == Product::Influxdb3 && !self.asks_for_tokens
     }
 
     /// With more options, separated by blanks.
     pub(crate) fn with(mut self, options: &str) -> Self {
         self.arguments.extend(options.split_whitespace().map(str::to_owned));
         self
+    }
+
+    /// Asks for tokens once there is one, or not.
+    pub(crate) fn asking_for_tokens(self, asks_for_tokens: bool) -> Self {
+        Self { asks_for_tokens, ..self }
     }
 
     /// What the program says of its version.
@@ -166,6 +184,7 @@ impl Launch {
         };
         let child = command
             .args(self.product.arguments(address, directory)?)
+            .args(self.is_open().then_some("--without-auth"))
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stderr(file.try_clone().context("cannot share the log")?)

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     LimitReached,
     /// The engine lacks this feature: 405, as the original answers.
     NotImplemented,
+    /// Whoever asks has asked for too much at once or of late: 429 with `Retry-After`.
+    RateLimited,
     /// A mailbox or a byte budget is full: 503 with `Retry-After`.
     Overloaded,
     /// The server is starting, stopping, or an actor is being rebuilt: 503 with `Retry-After`.
@@ -39,6 +41,7 @@ impl ErrorKind {
             Self::NotImplemented => 405,
             Self::Conflict => 409,
             Self::LimitReached => 422,
+            Self::RateLimited => 429,
             Self::Overloaded | Self::Unavailable | Self::Timeout => 503,
             Self::Internal => 500,
         }

@@ -25,6 +25,15 @@ pub const WRITE_DEADLINE_MS: u64 = 30_000;
 /// How long an administration request may take, in milliseconds.
 pub const ADMIN_DEADLINE_MS: u64 = 30_000;
 
+/// Mailbox of the audit log: one message for each thing that is told, until it is on the disk.
+pub const AUDIT_MAILBOX_MESSAGES: usize = 16_384;
+/// Mailbox of the audit log, in bytes. What finds no room is lost, and counted.
+pub const AUDIT_MAILBOX_BYTES: usize = 32 * 1024 * 1024;
+/// Entries of the audit log that are kept for the system table.
+pub const AUDIT_ENTRIES_MAX: usize = 10_000;
+/// Bytes that these may take; the oldest go.
+pub const AUDIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Catalog mailbox: schema changes are rare, a burst of new tables is a few hundred.
 pub const CATALOG_MAILBOX_MESSAGES: usize = 4_096;
 /// Catalog mailbox, in bytes.
@@ -67,16 +76,19 @@ pub const CACHE_KEEPER_MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 pub const PERSIST_MAILBOX_MESSAGES: usize = 64;
 /// Persist mailbox, in bytes.
 pub const PERSIST_MAILBOX_BYTES: usize = 1024 * 1024;
+/// Messages that wait for `Index`, but for those of snapshots.
+pub const INDEX_MAILBOX_MESSAGES: usize = 64;
+/// Bytes of these.
+pub const INDEX_MAILBOX_BYTES: usize = 1024 * 1024;
+/// Messages that wait for the compaction: mostly questions how it is.
+pub const COMPACT_MAILBOX_MESSAGES: usize = 256;
+/// Bytes of these.
+pub const COMPACT_MAILBOX_BYTES: usize = 4 * 1024 * 1024;
 
 /// Query mailbox: statements waiting to be planned or running.
 pub const QUERY_MAILBOX_MESSAGES: usize = 1_024;
 /// Query mailbox, in bytes of statement text.
 pub const QUERY_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
-
-/// Supervisor mailbox: a handful of events.
-pub const SUPERVISOR_MAILBOX_MESSAGES: usize = 1_024;
-/// Supervisor mailbox, in bytes.
-pub const SUPERVISOR_MAILBOX_BYTES: usize = 1024 * 1024;
 
 /// Mailbox of the processing engine: one message a WAL group that triggers are for.
 pub const TRIGGERS_MAILBOX_MESSAGES: usize = 16_384;
@@ -107,6 +119,14 @@ pub const PLUGIN_LOG_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of all texts in the log of plugins: the oldest go before it is full of entries, if they
 /// are long.
 pub const PLUGIN_LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Kept runs of one trigger.
+pub const PLUGIN_RUNS_MAX: usize = 100;
+/// Kept runs of all triggers.
+pub const PLUGIN_RUNS_ALL_MAX: usize = 20_000;
+/// Bytes that are kept of why a run failed.
+pub const PLUGIN_RUN_ERROR_BYTES_MAX: usize = 4 * 1024;
+/// Series that a trigger may count.
+pub const PLUGIN_COUNTS_MAX: usize = 1_000;
 /// Mailbox of the log of plugins.
 pub const PLUGIN_LOG_MAILBOX_MESSAGES: usize = 16_384;
 /// Mailbox of the log of plugins, in bytes.

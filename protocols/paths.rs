@@ -1,6 +1,7 @@
 //! Object keys under a node's prefix.
 
-use crate::snapshot::ParquetFile;
+use crate::snapshot::{Compacted, ParquetFile};
+use arrow_array::temporal_conversions::timestamp_ns_to_datetime;
 
 /// Folder of the WAL: `{node}/wal`.
 pub fn wal_dir(node: &str) -> String {
@@ -91,35 +92,37 @@ pub fn snapshot_manifest(node: &str, snapshot: u64) -> String {
     format!("{node}/snapshots/{:020}.info.json", u64::MAX - snapshot)
 }
 
-/// A Parquet file: `{node}/dbs/{db}/{table}/{date}/{hour-minute}/{last WAL file}.parquet`, date and
-/// time being those of its chunk in UTC. Further parts of one chunk have `-{part}` in their name.
-pub fn parquet_file(node: &str, file: &ParquetFile) -> String {
-    let (db, table, wal_file) = (file.db, file.table, file.wal_file);
-    let minutes = file.chunk_time_ns.div_euclid(60_000_000_000);
-    let (days, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
-    let (year, month, day) = civil_date(days);
-    let (hour, minute) = (minute / 60, minute % 60);
-    let part = if file.part == 0 { String::new() } else { format!("-{}", file.part) };
-    format!(
-        "{node}/dbs/{db}/{table}/{year:04}-{month:02}-{day:02}/{hour:02}-{minute:02}/\
-         {wal_file:010}{part}.parquet"
-    )
+/// Folder of compacted files: `{node}/c`.
+pub fn compacted_dir(node: &str) -> String {
+    format!("{node}/c")
 }
 
-/// Year, month and day of a day counted from 1970-01-01. The algorithm is Howard Hinnant's
-/// `civil_from_days` (<https://howardhinnant.github.io/date_algorithms.html>).
-fn civil_date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+/// Folder of the manifests of compactions: `{node}/compactions`.
+pub fn compaction_manifest_dir(node: &str) -> String {
+    format!("{node}/compactions")
+}
+
+/// The manifest of a compaction, for other programs to follow. Numbers count down, so that a listing
+/// by name begins with the newest.
+pub fn compaction_manifest(node: &str, step: u64) -> String {
+    format!("{node}/compactions/{:020}.info.json", u64::MAX - step)
+}
+
+/// A Parquet file. Of a snapshot: `{node}/dbs/{db}/{table}/{date}/{hour-minute}/{last WAL file}.parquet`, date and
+/// time being those of its chunk in UTC. Further parts of one chunk have `-{part}` in their name. Of a
+/// compaction: `{node}/c/{db}/{table}/{generation}/{start of the window, seconds}/{random
+/// number}-{part}.parquet`.
+pub fn parquet_file(node: &str, file: &ParquetFile) -> String {
+    let (db, table, wal_file) = (file.db, file.table, file.wal_file);
+    if let Some(Compacted { generation, nonce }) = file.compacted {
+        let window = file.chunk_time_ns.div_euclid(1_000_000_000);
+        let part = file.part;
+        return format!("{node}/c/{db}/{table}/{generation}/{window}/{nonce:016x}-{part}.parquet");
+    }
+    let time = timestamp_ns_to_datetime(file.chunk_time_ns).expect("every i64 is some date");
+    let minute = time.format("%Y-%m-%d/%H-%M");
+    let part = if file.part == 0 { String::new() } else { format!("-{}", file.part) };
+    format!("{node}/dbs/{db}/{table}/{minute}/{wal_file:010}{part}.parquet")
 }
 
 #[cfg(test)]
@@ -152,12 +155,18 @@ mod tests {
             min_time_ns: 0,
             max_time_ns: 0,
             crc32: 0,
+            order: Default::default(),
+            keys: Default::default(),
+            compacted: None,
         };
         let name = "n/dbs/2/3/1969-12-31/23-50/0000000042.parquet";
         assert_eq!(parquet_file("n", &file), name);
         file.chunk_time_ns = 1_709_209_800_000_000_000;
         file.part = 2;
         let name = "n/dbs/2/3/2024-02-29/12-30/0000000042-2.parquet";
+        assert_eq!(parquet_file("n", &file), name);
+        file.compacted = Some(Compacted { generation: 5, nonce: 0xabc });
+        let name = "n/c/2/3/5/1709209800/0000000000000abc-2.parquet";
         assert_eq!(parquet_file("n", &file), name);
     }
 

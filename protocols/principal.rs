@@ -4,7 +4,9 @@ use crate::access::rights::{Right, Rights, SystemResource};
 use crate::access::tokens::Token;
 use crate::ids::TokenId;
 use crate::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use crate::trace_id::TraceId;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Who a request comes from, as far as the server knows. Made once at each edge and carried with
@@ -20,6 +22,16 @@ pub enum Principal {
     Server,
     /// Whoever has this token.
     Token(Arc<Token>),
+}
+
+/// Where a request came from, as the audit log tells it. Made once at each edge, and carried beside
+/// the principal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The other end of its connection.
+    pub peer: Option<SocketAddr>,
+    /// The trace that it belongs to.
+    pub trace_id: Option<TraceId>,
 }
 
 /// What somebody wants to do.

@@ -9,4 +9,5 @@ pub mod http;
 pub mod logging;
 pub mod port;
 pub mod server;
+pub mod sizes;
 pub mod version;

@@ -1,6 +1,6 @@
 //! The running server: from options to the last acknowledged write.
 
-use crate::boot::{Booted, boot};
+use crate::boot::{self, Booted};
 use crate::cli::serve::ServeArgs;
 use crate::config::Config;
 use crate::port::tls::Tls;
@@ -10,6 +10,7 @@ use actix_server::ServerHandle;
 use actors::runtime::fatal::FatalReason;
 use anyhow::Context;
 use protocols::access::tokens::OPERATOR;
+use protocols::principal::{Origin, Principal};
 use protocols::schema::CatalogSnapshot;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::new(args)?;
     logging::start(&args.log)?;
     refuse_huge_pages();
+    boot::make_private();
     actix_rt::System::new().block_on(run(config))
 }
 
@@ -62,7 +64,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     // Taken before the log is: a second start on the same port must not disturb the first.
     let socket = reserve(config.http_bind)?;
     let metrics = http::metrics::install()?;
-    let booted = boot(&config, metrics).await?;
+    let booted = boot::boot(&config, metrics).await?;
     http::metrics::record_start(booted.state.process_id, booted.state.clock.now_ns());
     let listener = listen(socket, config.http_bind, config.listener_file.as_deref())?;
     let address = listener.local_addr()?;
@@ -80,7 +82,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let http = actix_rt::spawn(server);
     announce(&config, &catalog, address);
     #[cfg(unix)]
-    let _reloading = tls.map(reload_on_hangup).transpose()?; // ends with the process
+    let _reloading = tls.map(|tls| reload_on_hangup(tls, &booted)).transpose()?; // ends with the process
 
     let mut signals = Signals::new()?;
     let fatal = booted.fatal.clone();
@@ -159,13 +161,21 @@ fn listen(
 
 /// Reads the certificate again whenever the process gets SIGHUP.
 #[cfg(unix)]
-fn reload_on_hangup(tls: Arc<Tls>) -> anyhow::Result<actix_rt::task::JoinHandle<()>> {
+fn reload_on_hangup(
+    tls: Arc<Tls>,
+    booted: &Booted,
+) -> anyhow::Result<actix_rt::task::JoinHandle<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut hangups = signal(SignalKind::hangup())?;
+    let state = booted.state.clone();
     Ok(actix_rt::spawn(async move {
         while hangups.recv().await.is_some() {
             match tls.reload() {
-                Ok(()) => tracing::info!("TLS certificate loaded again"),
+                Ok(()) => {
+                    tracing::info!("TLS certificate loaded again");
+                    let who = (&Principal::Server, Origin::default());
+                    state.audit_done(who, "reload_certificates", "tls");
+                }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),
                     "TLS certificate not loaded again, the former one stays in use"
@@ -204,8 +214,11 @@ fn announce(config: &Config, catalog: &CatalogSnapshot, address: SocketAddr) {
 async fn stop(booted: Booted, http: ServerHandle, timeout: Duration) -> ExitCode {
     let deadline = Instant::now() + timeout;
     booted.stopping.send_replace(true);
+    let who = (&Principal::Server, Origin::default());
+    booted.state.audit_done(who, "stop", "server");
     let clean = booted.server.drain(deadline).await;
     http.stop(true).await;
+    booted.state.refusals.tell().await;
     booted.server.end(deadline).await;
     tracing::info!("stopped");
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }

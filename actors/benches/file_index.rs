@@ -6,13 +6,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "it measures from outside")]
 
-use actors::persist::index::{IndexChange, IndexLog, load};
-use actors::runtime::objects::Objects;
+use actors::index::log::{IndexChange, IndexLog, load};
+use actors::storage::objects::Objects;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures::TryStreamExt;
 use object_store::{GetOptions, PutMode};
 use protocols::ids::{DbId, TableId};
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::path::Path;
 
 const NODE: &str = "node0";
@@ -44,6 +44,12 @@ fn files(snapshot: u64) -> Vec<ParquetFile> {
             min_time_ns: chunk_time_ns + (noise % 1_000_000_000) as i64,
             max_time_ns: chunk_time_ns + CHUNK_NS - 1 - (noise % 1_000_000_007) as i64,
             crc32: noise as u32,
+            order: Stamps {
+                lo: snapshot as i64 * CHUNK_NS,
+                hi: (snapshot as i64 + 1) * CHUNK_NS - 1,
+            },
+            keys: Default::default(),
+            compacted: None,
         }
     };
     (from..to).map(file).collect()
@@ -52,8 +58,14 @@ fn files(snapshot: u64) -> Vec<ParquetFile> {
 fn change(number: u64) -> IndexChange {
     let end_time_ns = START_NS + (number as i64 + 1) * CHUNK_NS;
     let wal_through = number * 600;
-    let mark = SnapshotMark { number, end_time_ns, wal_through, forced: false };
-    let snapshot = Some(PlacedMark { mark, sequence: number * 601 });
+    let mark = SnapshotMark {
+        number,
+        end_time_ns,
+        wal_through,
+        forced: false,
+        durable_stamp: end_time_ns - CHUNK_NS,
+    };
+    let snapshot = Some(PlacedMark { mark, sequence: number * 601, stamp: end_time_ns });
     IndexChange { snapshot, added: files(number), ..IndexChange::default() }
 }
 

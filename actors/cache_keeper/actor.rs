@@ -2,16 +2,15 @@
 
 use super::fill::fill;
 use super::wanted::{Def, Wanted, wanted};
-use crate::cache_kit::{
-    Cache, CacheAddress, CacheBudget, CacheEntry, CacheParts, CacheState, CacheStatus, Content,
-    Directory,
-};
+use crate::cache_directory::{CacheAddress, CacheEntry, Directory};
+use crate::cache_kit::{Cache, CacheBudget, CacheParts, CacheState, CacheStatus, Content};
 use crate::distinct_cache::DistinctValues;
 use crate::last_cache::LastValues;
 use crate::query::Query;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
-use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian, SharedThreads};
+use crate::runtime::guardian::{ActorConfig, Birth, Guardian, SharedThreads};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::published::{Published, Publisher};
 use futures::FutureExt;
@@ -86,12 +85,12 @@ impl Drop for Newborn {
 type Births = Arc<Mutex<HashMap<CacheRef, Birth>>>;
 
 impl CacheKeeper {
-    /// What births the keeper, now and after each death.
-    pub fn factory(config: KeeperConfig, directory: Publisher<Directory>) -> Factory<Self> {
+    /// How the keeper comes to life, now and after each death.
+    pub fn lives(config: KeeperConfig, directory: Publisher<Directory>) -> Lives<Self> {
         let births = Births::default();
         let directory = Arc::new(directory);
-        Arc::new(move || {
-            let keeper = Self {
+        Lives::of(move || {
+            Ok(Self {
                 config: config.clone(),
                 directory: directory.again(),
                 births: Arc::clone(&births),
@@ -102,8 +101,7 @@ impl CacheKeeper {
                 begun: HashMap::new(),
                 starting_over: HashSet::new(),
                 failed: HashMap::new(),
-            };
-            async move { Ok(keeper) }.boxed_local()
+            })
         })
     }
 
@@ -216,19 +214,16 @@ impl CacheKeeper {
         let names = [&wanted.db, &wanted.table.name, wanted.def.name()].map(Arc::clone);
         let entry = Arc::new(CacheEntry::new(cache, names, address(mailbox.clone())));
         let parts = CacheParts {
-            entry: Arc::clone(&entry),
+            standing: Arc::clone(entry.standing()),
             budget: self.config.budget.clone(),
             clock: self.config.clock.clone(),
-            keeper: cx.mailbox(),
+            keeper: cx.mailbox().into(),
             fill: !wanted.def.starts_empty(),
         };
-        let factory: Factory<Cache<C>> = Arc::new(move || {
-            let cache = Cache::new(content(), parts.clone());
-            async move { Ok(cache) }.boxed_local()
-        });
+        let lives = Lives::of(move || Ok(Cache::new(content(), parts.clone())));
         let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
         async move {
-            let birth = guardian.birth_among(&threads, config, mailbox, factory).await?;
+            let birth = guardian.birth_among(&threads, config, mailbox, lives).await?;
             Ok(Newborn { entry, birth: Some(birth) })
         }
     }

@@ -1,7 +1,7 @@
 //! Filling a cache with the rows that are there already.
 
 use super::wanted::{Def, Wanted};
-use crate::cache_kit::{CacheAddress, CacheEntry};
+use crate::cache_directory::{CacheAddress, CacheEntry};
 use crate::query::Query;
 use crate::runtime::mailbox::{AskError, Mailbox};
 use anyhow::Context;

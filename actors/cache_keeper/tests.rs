@@ -2,9 +2,8 @@
 
 use super::actor::Newborn;
 use super::{CacheKeeper, KeeperConfig};
-use crate::cache_kit::{
-    CacheAddress, CacheBudget, CacheDirectory, CacheEntry, CacheParts, CacheState,
-};
+use crate::cache_directory::{CacheAddress, CacheDirectory, CacheEntry};
+use crate::cache_kit::{CacheBudget, CacheParts, CacheState};
 use crate::last_cache::{LastCache, LastValues};
 use crate::query::Query;
 use crate::runtime::clock::Clock;
@@ -92,7 +91,7 @@ impl Fixture {
             clock: Clock::System,
         };
         let mailbox = Guardian::mailbox(&config("cache-keeper"));
-        let factory = CacheKeeper::factory(keeper, caches);
+        let factory = CacheKeeper::lives(keeper, caches);
         guardian.birth(config("cache-keeper"), mailbox.clone(), factory).await.unwrap();
         let fixture = Self { keeper: mailbox, directory, _catalog: publisher };
         fixture.sync().await;
@@ -142,10 +141,10 @@ fn nobody_takes(is_dead: bool) {
         let address = CacheAddress::Last(mailbox.clone());
         let entry = Arc::new(CacheEntry::new(CACHE, ["x", "t", "c"].map(Arc::from), address));
         let parts = CacheParts {
-            entry: Arc::clone(&entry),
+            standing: Arc::clone(entry.standing()),
             budget: CacheBudget::new(1 << 20),
             clock: Clock::System,
-            keeper: Guardian::mailbox(&config("cache-keeper")),
+            keeper: Guardian::mailbox::<CacheKeeper>(&config("cache-keeper")).into(),
             fill: false,
         };
         let factory: Factory<LastCache> = Arc::new(move || {

@@ -2,11 +2,11 @@
 
 use super::budget::{CacheBudget, Share};
 use super::content::Content;
-use super::directory::{CacheEntry, CacheState, CacheStatus};
-use crate::cache_keeper::CacheKeeper;
+use super::standing::{CacheState, CacheStatus, Standing};
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
-use crate::runtime::mailbox::{Mailbox, Responder};
+use crate::runtime::mailbox::Responder;
+use crate::runtime::teller::Teller;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use protocols::messages::caches::{
@@ -18,14 +18,14 @@ use std::sync::Arc;
 /// What a cache is given at birth.
 #[derive(Clone)]
 pub struct CacheParts {
-    /// Its entry in the directory.
-    pub entry: Arc<CacheEntry>,
+    /// Where it notes how it is.
+    pub standing: Arc<Standing>,
     /// The memory that it shares with the others.
     pub budget: CacheBudget,
     /// Wall-clock time.
     pub clock: Clock,
     /// Who fills it.
-    pub keeper: Mailbox<CacheKeeper>,
+    pub keeper: Teller<LookAfterCaches>,
     /// False when it always begins without the rows that are there already.
     pub fill: bool,
 }
@@ -52,14 +52,14 @@ impl<C: Content> Cache<C> {
     /// A cache that waits to be filled, unless `parts` say otherwise.
     pub fn new(content: C, parts: CacheParts) -> Self {
         // Numbers of fillings and counts go on from a former life.
-        let (share, status) = (parts.budget.open(), parts.entry.status());
+        let (share, status) = (parts.budget.open(), parts.standing.status());
         let (filling, waiting) = (None, Vec::new());
         Self { content, parts, share, filling, waiting, was_full: false, status }
     }
 
     fn take(&mut self, rows: &RecordBatch, by: fn(&mut C, &RecordBatch, i64) -> Applied) {
         if let Err(error) = by(&mut self.content, rows, self.parts.clock.now_ns()) {
-            let [_, table, cache] = &self.parts.entry.names;
+            let [_, table, cache] = &self.parts.standing.names;
             tracing::error!(%table, %cache, %error, "rows were not cached");
         }
         self.share.set(self.content.bytes());
@@ -74,7 +74,7 @@ impl<C: Content> Cache<C> {
 
     fn is_full(&mut self, evicted: usize) {
         if !self.was_full {
-            let [_, table, cache] = &self.parts.entry.names;
+            let [_, table, cache] = &self.parts.standing.names;
             tracing::warn!(
                 %table,
                 %cache,
@@ -96,7 +96,7 @@ impl<C: Content> Cache<C> {
         let content = &self.content;
         let sizes = (content.keys(), content.rows(), content.bytes());
         (self.status.keys, self.status.rows, self.status.bytes) = sizes;
-        self.parts.entry.publish(self.status);
+        self.parts.standing.publish(self.status);
     }
 
     fn answer(&self, question: &LookUpCache, reply: Responder<LookUpCache>) {
@@ -165,7 +165,7 @@ impl<C: Content> Receive<StartOver> for Cache<C> {
         self.content.clear();
         self.share.set(self.content.bytes());
         // In this order: rows that are missed after this are noted anew.
-        self.parts.entry.catches_up();
+        self.parts.standing.catches_up();
         self.begin();
         reply.answer(());
     }

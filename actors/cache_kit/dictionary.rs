@@ -1,7 +1,7 @@
 //! The values of a column, each under a small number, as long as somebody uses it.
 
 use super::blocks::Blocks;
-use super::keys::{KeyId, NONE};
+use super::numbers::{KeyId, NONE};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray, UInt64Array, new_null_array,
 };

@@ -6,15 +6,11 @@
 
 use super::blocks::Blocks;
 use super::dictionary::Dictionary;
+use super::numbers::{KeyId, NONE};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use hashbrown::HashTable;
 use protocols::messages::caches::{KeyTest, KeyValue};
-
-/// Number of a key. Those of keys that went are used again.
-pub type KeyId = u32;
-/// No key, no row, no word.
-pub const NONE: u32 = u32::MAX;
 
 /// As many whole keys are looked up one by one for lists of values, before lists are walked.
 const LOOK_UPS_MAX: usize = 1024;

@@ -1,13 +1,14 @@
-//! What both kinds of caches stand on: keys, the actor around the content, the memory that all
-//! caches share, and the directory through which rows and queries find them.
+//! What both kinds of caches stand on: keys, the actor around the content, what it notes of itself,
+//! and the memory that all caches share.
 
 mod actor;
 mod blocks;
 mod budget;
 mod content;
 mod dictionary;
-mod directory;
 mod keys;
+mod numbers;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,6 @@ pub use blocks::Blocks;
 pub use budget::{CacheBudget, Share};
 pub use content::{Content, times_of};
 pub use dictionary::Dictionary;
-pub use directory::{
-    CacheAddress, CacheDirectory, CacheEntry, CacheFeeds, CacheState, CacheStatus, Directory,
-};
-pub use keys::{KeyId, KeyTable, NONE, shown};
+pub use keys::{KeyTable, shown};
+pub use numbers::{KeyId, NONE};
+pub use standing::{CacheState, CacheStatus, Standing};

@@ -1,8 +1,10 @@
 //! The actor around [`super::plan`] and [`super::log`]: group commit, lost races, checkpoints.
 
 use super::CatalogConfig;
+use super::audited::{self, Told};
 use super::log::{Appended, CatalogLog, Loaded};
-use super::plan::{self, Request};
+use super::plan;
+use super::request::Request;
 use super::state::CatalogState;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::mailbox::Responder;
@@ -12,6 +14,7 @@ use crate::runtime::random;
 use anyhow::{Context, bail};
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
+use protocols::messages::audit::{AuditEntry, KeepAudit, Outcome};
 use protocols::messages::catalog::{
     By, CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin,
     CreateTable, CreateToken, CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin,
@@ -19,7 +22,7 @@ use protocols::messages::catalog::{
     SetRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::{Command, rank};
-use protocols::principal::Principal;
+use protocols::principal::{Origin, Principal};
 use protocols::schema::CatalogSnapshot;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ pub struct Opened {
 struct Waiting {
     request: Request,
     principal: Principal,
+    origin: Origin,
     answer: Box<dyn FnOnce(Reply) + Send>,
 }
 
@@ -71,6 +75,8 @@ struct Group {
     requests: Vec<Waiting>,
     /// What each of them is told once the record is stored.
     outcomes: Vec<Result<(), CatalogError>>,
+    /// What the audit log is told then, with the place of the request.
+    told: Vec<(usize, Told)>,
     /// The catalog with the record.
     next: CatalogState,
     races_lost: u32,
@@ -125,14 +131,14 @@ impl Catalog {
     fn take<M>(
         &mut self,
         request: Request,
-        principal: Principal,
+        (principal, origin): (Principal, Origin),
         reply: Responder<M>,
         cx: &mut Cx<'_, Self>,
     ) where
         M: Command<Reply = Reply>,
     {
         let answer = Box::new(move |result| reply.answer(result));
-        self.waiting.push(Waiting { request, principal, answer });
+        self.waiting.push(Waiting { request, principal, origin, answer });
         self.commit_waiting(cx);
     }
 
@@ -182,11 +188,16 @@ impl Catalog {
         let mut next = Cow::Borrowed(&self.state);
         let mut changes: Vec<Change> = Vec::new();
         let mut outcomes = Vec::with_capacity(requests.len());
-        for waiting in &requests {
+        let mut told = Vec::new();
+        for (place, waiting) in requests.iter().enumerate() {
             let planned =
                 plan::plan(&next, &waiting.request, &waiting.principal, &self.config, now_ns);
             outcomes.push(planned.map(|planned| {
                 for change in &planned {
+                    if self.config.audit.is_some() {
+                        let of_change = audited::change(&next.snapshot, change);
+                        told.extend(of_change.map(|told| (place, told)));
+                    }
                     next.to_mut()
                         .apply(change)
                         .expect("a change fits the catalog that it was planned for");
@@ -202,7 +213,7 @@ impl Catalog {
         next.advance();
         let header = self.state.next_header();
         let record = LogRecord { nonce: random::uuid(), time_ns: now_ns, changes };
-        let group = Group { requests, outcomes, next, races_lost };
+        let group = Group { requests, outcomes, told, next, races_lost };
         let log = self.log.clone();
         self.busy = true;
         cx.then(async move { log.append(header, &record).await }, move |catalog, appended, cx| {
@@ -216,12 +227,13 @@ impl Catalog {
         match appended {
             Appended::Ours => {
                 self.show(group.next);
+                self.tell_of_changes(&group.requests, group.told);
                 self.answer(group.requests, group.outcomes);
             }
             Appended::Lost(records) => self.retry(group, &records, cx),
             Appended::Failed(error) => {
                 tracing::error!(error, "the catalog could not be written");
-                refuse(group.requests, &error);
+                self.refuse(group.requests, &error);
             }
         }
         self.start_checkpoint(cx);
@@ -231,11 +243,12 @@ impl Catalog {
     /// Takes in what others have written and tries again behind it.
     fn retry(&mut self, group: Group, records: &[LogRecord], cx: &mut Cx<'_, Self>) {
         if let Err(error) = self.take_in(records) {
-            refuse(group.requests, &error);
+            self.refuse(group.requests, &error);
             return;
         }
         if group.races_lost >= RACES_MAX {
-            refuse(group.requests, "other processes keep changing the catalog, try again");
+            let why = "other processes keep changing the catalog, try again";
+            self.refuse(group.requests, why);
             return;
         }
         self.commit(group.requests, group.races_lost + 1, cx);
@@ -261,8 +274,50 @@ impl Catalog {
 
     fn answer(&self, requests: Vec<Waiting>, outcomes: Vec<Result<(), CatalogError>>) {
         for (waiting, outcome) in requests.into_iter().zip(outcomes) {
+            if let Err(error) = &outcome {
+                self.tell_of_failure(&waiting, error);
+            }
             (waiting.answer)(outcome.map(|()| Arc::clone(&self.state.snapshot)));
         }
+    }
+
+    /// Tells all of `requests` that nothing was changed.
+    fn refuse(&self, requests: Vec<Waiting>, why: &str) {
+        for waiting in requests {
+            let error = CatalogError::Storage(why.to_owned());
+            self.tell_of_failure(&waiting, &error);
+            (waiting.answer)(Err(error));
+        }
+    }
+
+    fn tell_of_changes(&self, requests: &[Waiting], told: Vec<(usize, Told)>) {
+        for (place, told) in told {
+            if let Some(waiting) = requests.get(place) {
+                self.tell(waiting, told, Outcome::Done);
+            }
+        }
+    }
+
+    /// What was refused for want of a right is told where the request came in.
+    fn tell_of_failure(&self, waiting: &Waiting, error: &CatalogError) {
+        let is_denied = matches!(error, CatalogError::Denied(_));
+        if let Some(told) = audited::request(&waiting.request).filter(|_| !is_denied) {
+            let detail = Some(error.to_string());
+            self.tell(waiting, Told { detail, ..told }, Outcome::Failed);
+        }
+    }
+
+    /// The audit log counts what it has no room for.
+    fn tell(&self, waiting: &Waiting, told: Told, outcome: Outcome) {
+        let Some(audit) = &self.config.audit else { return };
+        let Told { action, object, detail } = told;
+        let who = (&waiting.principal, waiting.origin.clone());
+        let entry = AuditEntry::new(self.config.clock.now_ns(), who, action, object);
+        let entry = match detail {
+            Some(detail) => entry.with_detail(detail),
+            None => entry,
+        };
+        audit.tell(KeepAudit(entry.ended(outcome)));
     }
 
     /// Writes a checkpoint in the background when one is due. Should it fail, the next is due a
@@ -287,13 +342,6 @@ impl Catalog {
                 }
             },
         );
-    }
-}
-
-/// Tells all of `requests` that nothing was changed.
-fn refuse(requests: Vec<Waiting>, why: &str) {
-    for waiting in requests {
-        (waiting.answer)(Err(CatalogError::Storage(why.to_owned())));
     }
 }
 
@@ -360,11 +408,11 @@ macro_rules! receive {
         impl Receive<By<$message>> for Catalog {
             fn receive(
                 &mut self,
-                By { principal, change }: By<$message>,
+                By { principal, origin, change }: By<$message>,
                 reply: Responder<By<$message>>,
                 cx: &mut Cx<'_, Self>,
             ) {
-                self.take(Request::$message(change), principal, reply, cx);
+                self.take(Request::$message(change), (principal, origin), reply, cx);
             }
         }
     )*};
@@ -389,7 +437,7 @@ macro_rules! receive_own {
                 reply: Responder<$message>,
                 cx: &mut Cx<'_, Self>,
             ) {
-                self.take(Request::$message, Principal::Server, reply, cx);
+                self.take(Request::$message, (Principal::Server, Origin::default()), reply, cx);
             }
         }
     )*};

@@ -4,8 +4,8 @@
 use super::state::CatalogState;
 use crate::runtime::canary;
 use crate::runtime::faults;
-use crate::runtime::objects::Objects;
 use crate::runtime::random;
+use crate::storage::objects::Objects;
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -277,7 +277,7 @@ fn check_header(path: &str, found: Header, expected: Header) -> anyhow::Result<(
 #[cfg(all(test, feature = "simulation"))]
 mod tests {
     use super::*;
-    use crate::runtime::objects::planned::{Plan, Planned};
+    use crate::storage::objects::planned::{Plan, Planned};
     use async_trait::async_trait;
     use object_store::memory::InMemory;
     use object_store::{PutOptions, PutPayload, PutResult};

@@ -21,7 +21,8 @@
 //! | `CatchUp` | `Wal` | the snapshot with what another process has added |
 //!
 //! ## Emits
-//! A [`CatalogSnapshot`] for all readers after each change. It asks nobody.
+//! A [`CatalogSnapshot`] for all readers after each change, and a tell to `Audit` of each change of
+//! names, tokens, plugins and triggers and of each request that came to nothing. It asks nobody.
 //!
 //! ## Invariants
 //! - What readers see is durable.
@@ -39,11 +40,14 @@
 //! have taken effect.
 
 mod actor;
+mod audited;
 mod cache_plan;
 mod log;
+mod new_database;
 mod permission;
 mod plan;
 mod plugin_plan;
+mod request;
 mod schema_plan;
 mod state;
 mod token_plan;
@@ -54,14 +58,18 @@ mod tests;
 
 pub use actor::{Catalog, Opened};
 
+use crate::audit::Audit;
 use crate::runtime::clock::Clock;
-use crate::runtime::objects::Objects;
+use crate::runtime::mailbox::Mailbox;
+use crate::storage::objects::Objects;
 use protocols::ids::TableId;
 use protocols::schema::{CatalogSnapshot, Deletion};
 
 /// What the catalog needs to know.
 #[derive(Clone, Debug)]
 pub struct CatalogConfig {
+    /// Hears of every change.
+    pub audit: Option<Mailbox<Audit>>,
     /// Name of this node, the prefix of all its files.
     pub node_id: String,
     /// Where the files are.

@@ -1,7 +1,7 @@
 //! The part of [`super::plan`] that says which right a request needs. Pure: a change is planned
 //! and allowed against one and the same state of the catalog.
 
-use super::plan::Request;
+use super::request::Request;
 use super::undelete;
 use protocols::access::tokens::OPERATOR;
 use protocols::messages::catalog::CatalogError;

@@ -1,6 +1,8 @@
 //! From a request to the changes it takes: every rule of the catalog. Pure: no I/O, and the time
 //! is an argument.
 
+use super::new_database::new_database;
+use super::request::Request;
 use super::state::CatalogState;
 use super::{
     CatalogConfig, CatalogLimits, cache_plan, permission, plugin_plan, schema_plan, token_plan,
@@ -10,51 +12,15 @@ use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
-    CatalogError, CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable,
-    CreateToken, CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable,
-    DeleteToken, DeleteTrigger, EnsureSchema, HardDelete, RegenerateToken, SetRetention,
-    SetTriggerDisabled, UndeleteDatabase, UndeleteTable,
+    CatalogError, CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
 };
 use protocols::names::check_database_name;
 use protocols::principal::Principal;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB};
+use protocols::schema::{CatalogSnapshot, Deletion, INTERNAL_DB};
 use std::sync::Arc;
 
 /// Retention period of `_internal`: seven days.
 const INTERNAL_RETENTION_NS: i64 = 7 * 86_400 * 1_000_000_000;
-
-/// Everything that can ask for a change.
-#[derive(Debug)]
-pub(super) enum Request {
-    EnsureSchema(EnsureSchema),
-    CreateDatabase(CreateDatabase),
-    SetRetention(SetRetention),
-    DeleteDatabase(DeleteDatabase),
-    CreateTable(CreateTable),
-    DeleteTable(DeleteTable),
-    UndeleteDatabase(UndeleteDatabase),
-    UndeleteTable(UndeleteTable),
-    CreateLastCache(CreateLastCache),
-    CreateDistinctCache(CreateDistinctCache),
-    DeleteCache(DeleteCache),
-    CreateToken(CreateToken),
-    RegenerateToken(RegenerateToken),
-    DeleteToken(DeleteToken),
-    CreatePlugin(CreatePlugin),
-    DeletePlugin(DeletePlugin),
-    CreateTrigger(CreateTrigger),
-    SetTriggerDisabled(SetTriggerDisabled),
-    DeleteTrigger(DeleteTrigger),
-    SweepDeleted,
-    NodeStopped,
-}
-
-impl Request {
-    /// True if the request can take something away that an earlier one has just made sure of.
-    pub(super) fn removes(&self) -> bool {
-        matches!(self, Self::DeleteDatabase(_) | Self::DeleteTable(_) | Self::SweepDeleted)
-    }
-}
 
 /// The changes that `request` of `principal` takes, in order; none if all is as it wants.
 pub(super) fn plan(
@@ -123,33 +89,6 @@ pub(super) fn set_node(
     let instance = known.map_or_else(random::uuid, |n| n.instance);
     let node = node.to_owned();
     vec![Change::SetNode(StoredNode { node, instance, running, since_ns: now_ns })]
-}
-
-/// The change that creates a database, if the limit allows it. Its name has been checked.
-pub(super) fn new_database(
-    catalog: &CatalogSnapshot,
-    name: &str,
-    retention_ns: Option<i64>,
-    limits: &CatalogLimits,
-) -> Result<Change, CatalogError> {
-    room_for_a_database(catalog, limits)?;
-    let id = DbId(catalog.next_db_id);
-    Ok(Change::CreateDatabase { id, db: name.into(), retention_ns })
-}
-
-/// Refuses one more live database than there may be.
-pub(super) fn room_for_a_database(
-    catalog: &CatalogSnapshot,
-    limits: &CatalogLimits,
-) -> Result<(), CatalogError> {
-    let counts = |d: &DatabaseSchema| d.deletion.is_none() && d.name.as_ref() != INTERNAL_DB;
-    match limits.databases {
-        Some(limit) if catalog.databases.values().filter(|d| counts(d)).count() >= limit => {
-            let text = format!("Adding a new database would exceed limit of {limit} databases");
-            Err(CatalogError::Limit(text))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn create_database(

@@ -93,6 +93,7 @@ pub(super) fn create_trigger(
         run_async: wanted.run_async,
         error_behavior: wanted.error_behavior,
         disabled: wanted.disabled,
+        isolation: wanted.isolation,
     };
     match known {
         Some(known) if is_of_named && **known == trigger => return Ok(Vec::new()),

@@ -1,7 +1,7 @@
 //! The part of [`super::plan`] that makes tables and columns.
 
 use super::CatalogLimits;
-use super::plan::new_database;
+use super::new_database::new_database;
 use protocols::catalog_log::v1::{Change, StoredColumn};
 use protocols::ids::{ColumnId, TableId};
 use protocols::limits::ELEMENT_BYTES_MAX;

@@ -2,7 +2,7 @@
 //! have meanwhile.
 
 use super::CatalogLimits;
-use super::plan::room_for_a_database;
+use super::new_database::room_for_a_database;
 use super::schema_plan::room_for_tables;
 use hashbrown::HashMap;
 use protocols::catalog_log::v1::Change;

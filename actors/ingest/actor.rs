@@ -1,35 +1,13 @@
-//! The actor: parses on its own thread, then waits for catalog and log beside it.
+//! The actor: parses on its own thread, and has catalog and log do the rest.
 
-use super::request;
-use crate::catalog::Catalog;
+use super::config::IngestConfig;
+use super::request::{self, Checked};
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::published::Published;
-use crate::wal::Wal;
-use protocols::line_protocol::SchemaLimits;
-use protocols::messages::ingest::WriteLines;
+use crate::runtime::mailbox::Responder;
+use protocols::messages::ingest::{WriteError, WriteLines};
 use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How an [`Ingest`] is set up.
-#[derive(Clone, Debug)]
-pub struct IngestConfig {
-    /// Where new tables and columns are made.
-    pub catalog: Mailbox<Catalog>,
-    /// What exists already.
-    pub snapshot: Published<CatalogSnapshot>,
-    /// Where rows go.
-    pub wal: Mailbox<Wal>,
-    /// Limits on new tables and columns.
-    pub limits: SchemaLimits,
-    /// Refuse tags that an existing table does not have yet.
-    pub immutable_tags: bool,
-    /// Refuse rows of existing tables that are older than this.
-    pub write_window: Option<Duration>,
-}
 
 /// See the module's page.
 #[derive(Debug)]
@@ -39,6 +17,23 @@ impl Ingest {
     /// A member of the pool.
     pub fn new(config: IngestConfig) -> Self {
         Self(Arc::new(config))
+    }
+}
+
+impl Ingest {
+    /// Has the rows made durable. The answer of `Wal` goes to the one who waits for it, and does
+    /// not wait for what is parsed here meanwhile.
+    fn append(&self, checked: Result<Checked, WriteError>, reply: Responder<WriteLines>) {
+        let Checked { report, rows } = match checked {
+            Ok(checked) => checked,
+            Err(error) => return reply.answer(Err(error)),
+        };
+        let Some(rows) = rows else { return reply.answer(Ok(report)) };
+        let deadline = reply.deadline();
+        self.0.wal.ask_then::<{ rank::INGEST }, _>(rows, deadline, move |stored| {
+            let stored = stored.map_err(WriteError::from).and_then(|s| s.map_err(WriteError::from));
+            reply.answer(stored.map(|_| report));
+        });
     }
 }
 
@@ -53,13 +48,15 @@ impl Receive<WriteLines> for Ingest {
         }
         let deadline = reply.deadline().unwrap_or_else(Instant::now);
         let snapshot = self.0.snapshot.load();
-        match request::parse(&self.0, &lines, &snapshot) {
-            Err(error) => reply.answer(Err(error)),
-            Ok(parsed) => {
-                let config = Arc::clone(&self.0);
-                let store = request::store(config, lines, parsed, snapshot, deadline);
-                cx.then(store, |_, report, _| reply.answer(report));
-            }
+        let parsed = match request::parse(&self.0, &lines, &snapshot) {
+            Ok(parsed) => parsed,
+            Err(error) => return reply.answer(Err(error)),
+        };
+        if let Some(database) = request::known(&lines.db, &parsed.tables, &snapshot) {
+            return self.append(Checked::new(&lines, &database, parsed), reply);
         }
+        let config = Arc::clone(&self.0);
+        let named = request::name(config, lines, parsed, snapshot, deadline);
+        cx.then(named, |ingest, checked, _| ingest.append(checked, reply));
     }
 }

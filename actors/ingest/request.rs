@@ -1,6 +1,6 @@
-//! One request from text to receipt.
+//! One request from text to rows with the catalog's ids.
 
-use super::actor::IngestConfig;
+use super::config::IngestConfig;
 use crate::runtime::clock;
 use crate::runtime::mailbox::AskError;
 use crate::wal::table_batch;
@@ -65,23 +65,50 @@ pub(super) fn parse(
     }
 }
 
-/// Makes the schema, then the rows, durable. `deadline` is that of the one who asked for it.
-pub(super) async fn store(
+/// A request whose lines were looked at and whose names are durable.
+pub(super) struct Checked {
+    /// What is answered once the rows are stored.
+    pub(super) report: WriteReport,
+    /// The rows, if any line was good.
+    pub(super) rows: Option<AppendRows>,
+}
+
+impl Checked {
+    /// `database` has every name that the rows need.
+    pub(super) fn new(
+        lines: &WriteLines,
+        database: &DatabaseSchema,
+        mut parsed: ParsedWrite,
+    ) -> Result<Self, WriteError> {
+        let report = report(&mut parsed);
+        if report.accepted_lines == 0 {
+            return Ok(Self { report, rows: None });
+        }
+        let (entry, batches) = columns(database, parsed.tables)?;
+        let rows = Some(AppendRows { entry: entry.into(), batches, sync: lines.sync });
+        Ok(Self { report, rows })
+    }
+}
+
+/// Makes the names durable that the rows need. `deadline` is that of the one who asked for it.
+pub(super) async fn name(
     config: Arc<IngestConfig>,
     lines: WriteLines,
     mut parsed: ParsedWrite,
     mut snapshot: Arc<CatalogSnapshot>,
     deadline: Instant,
-) -> Result<WriteReport, WriteError> {
-    let is_in_vain =
-        |parsed: &ParsedWrite| parsed.accepted_lines == 0 && !lines.makes_empty_database;
-    if is_in_vain(&parsed) {
-        return Ok(report(&mut parsed));
+) -> Result<Checked, WriteError> {
+    let in_vain = |parsed: &mut ParsedWrite| {
+        let in_vain = parsed.accepted_lines == 0 && !lines.makes_empty_database;
+        in_vain.then(|| Checked { report: report(parsed), rows: None })
+    };
+    if let Some(checked) = in_vain(&mut parsed) {
+        return Ok(checked);
     }
     let mut conflicts = 0;
-    let database = loop {
+    loop {
         match ensure(&config, &lines, &parsed.tables, &snapshot, deadline).await {
-            Ok(database) => break database,
+            Ok(database) => return Checked::new(&lines, &database, parsed),
             // Somebody else gave a column another type, or took the last free place: the lines
             // are looked at again and get the errors that they deserve now.
             Err(WriteError::Catalog(
@@ -90,20 +117,13 @@ pub(super) async fn store(
                 conflicts += 1;
                 snapshot = config.snapshot.load();
                 parsed = parse(&config, &lines, &snapshot)?;
-                if is_in_vain(&parsed) {
-                    return Ok(report(&mut parsed));
+                if let Some(checked) = in_vain(&mut parsed) {
+                    return Ok(checked);
                 }
             }
             Err(error) => return Err(error),
         }
-    };
-    let report = report(&mut parsed);
-    if report.accepted_lines > 0 {
-        let (entry, batches) = columns(&database, parsed.tables)?;
-        let rows = AppendRows { entry: entry.into(), batches, sync: lines.sync };
-        config.wal.ask::<{ rank::INGEST }, _>(rows, deadline).await??;
     }
-    Ok(report)
 }
 
 fn report(parsed: &mut ParsedWrite) -> WriteReport {
@@ -119,30 +139,39 @@ fn snapshot_moved(config: &IngestConfig, seen: &CatalogSnapshot) -> bool {
     config.snapshot.load().sequence != seen.sequence
 }
 
-/// The database with every table and column that the rows need.
+/// Names that the database does not have yet.
+fn lacks_names(rows: &TableRows) -> bool {
+    rows.known.is_none() || rows.columns.iter().any(|column| column.id.is_none())
+}
+
+/// The database, if it has every table and column that the rows need.
+pub(super) fn known(
+    db: &str,
+    tables: &[TableRows],
+    snapshot: &CatalogSnapshot,
+) -> Option<Arc<DatabaseSchema>> {
+    let database = snapshot.database(db)?;
+    (!tables.iter().any(lacks_names)).then(|| Arc::clone(database))
+}
+
+/// The same, once it has them.
 async fn ensure(
     config: &IngestConfig,
-    WriteLines { db, principal, .. }: &WriteLines,
+    WriteLines { db, principal, origin, .. }: &WriteLines,
     tables: &[TableRows],
     snapshot: &CatalogSnapshot,
     deadline: Instant,
 ) -> Result<Arc<DatabaseSchema>, WriteError> {
-    let missing = |rows: &&TableRows| {
-        rows.known.is_none() || rows.columns.iter().any(|column| column.id.is_none())
-    };
-    let known = snapshot.database(db);
-    if let Some(database) = known
-        && !tables.iter().any(|rows| missing(&rows))
-    {
-        return Ok(Arc::clone(database));
+    if let Some(database) = known(db, tables, snapshot) {
+        return Ok(database);
     }
     let shape = |rows: &TableRows| TableShape {
         name: Arc::clone(&rows.name),
         columns: rows.columns.iter().map(|c| (Arc::clone(&c.name), c.data.kind())).collect(),
     };
-    let shapes = tables.iter().filter(missing).map(shape).collect();
+    let shapes = tables.iter().filter(|rows| lacks_names(rows)).map(shape).collect();
     let change = EnsureSchema { db: db.clone(), tables: shapes };
-    let ask = By { principal: principal.clone(), change };
+    let ask = By { principal: principal.clone(), origin: origin.clone(), change };
     let snapshot = config.catalog.ask::<{ rank::INGEST }, _>(ask, deadline).await??;
     snapshot
         .database(db)

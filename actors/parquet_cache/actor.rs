@@ -6,8 +6,8 @@ use super::entries::Entries;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::{self, Clock};
 use crate::runtime::mailbox::Responder;
-use crate::runtime::objects::Objects;
 use crate::runtime::pools::Pool;
+use crate::storage::objects::Objects;
 use bytes::Bytes;
 use metrics::{Counter, Gauge};
 use object_store::ObjectStoreExt;
@@ -32,17 +32,26 @@ const DECODED_FILE_SHARE: usize = 8;
 /// Files that are decoded or wait for that, at most. More are left to the next query.
 pub const DECODES_MAX: usize = 1024;
 
+/// What can be chosen about the cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ParquetCacheOptions {
+    /// Bytes that the files in memory may take.
+    pub bytes_max: usize,
+    /// Which part of the files goes when the cache is full: between 0 and 1.
+    pub prune_fraction: f64,
+    /// How often it is looked whether it is full.
+    pub prune_interval: Duration,
+    /// Files whose last row is older than this are not fetched when a query reads them.
+    pub query_path_duration: Duration,
+}
+
 /// What the cache is made of.
 #[derive(Clone, Debug)]
 pub struct ParquetCacheConfig {
     /// Where the files are.
     pub objects: Objects,
-    /// Bytes that the files in memory may take.
-    pub bytes_max: usize,
-    /// Which part of the files goes when the cache is full: between 0 and 1.
-    pub prune_fraction: f64,
-    /// Files whose last row is older than this are not fetched.
-    pub query_path_duration: Duration,
+    /// What was chosen.
+    pub options: ParquetCacheOptions,
     /// Tells what is recent.
     pub clock: Clock,
     /// Where files are decoded. Its queue holds [`DECODES_MAX`] jobs.
@@ -92,7 +101,7 @@ impl ParquetCache {
     /// An empty cache.
     pub fn new(config: ParquetCacheConfig) -> Self {
         let cache = Self {
-            entries: Entries::new(config.bytes_max),
+            entries: Entries::new(config.options.bytes_max),
             config,
             decoded: DecodedFiles::default(),
             decodes: 0,
@@ -126,7 +135,10 @@ impl ParquetCache {
 
     /// What the files leave to their decoded forms.
     fn left_bytes(&self) -> usize {
-        self.config.bytes_max.saturating_sub(self.entries.used_bytes() + self.fetching_bytes)
+        self.config
+            .options
+            .bytes_max
+            .saturating_sub(self.entries.used_bytes() + self.fetching_bytes)
     }
 
     /// Decodes a file whose bytes are here, if there is room for the result.
@@ -137,7 +149,7 @@ impl ParquetCache {
         let guess = cells.saturating_mul(size_of::<u64>());
         let (left, decoding) = (self.left_bytes(), self.decoding_bytes);
         if self.decodes >= DECODES_MAX
-            || guess > self.config.bytes_max / DECODED_FILE_SHARE
+            || guess > self.config.options.bytes_max / DECODED_FILE_SHARE
             || !self.decoded.make_room(decoding.saturating_add(guess), left)
         {
             return;
@@ -166,11 +178,11 @@ impl ParquetCache {
     /// Whether a file that is not held should be.
     fn wants(&self, file: &LookUp) -> bool {
         let now_ns = self.config.clock.now_ns();
-        let oldest_ns = clock::before(now_ns, self.config.query_path_duration);
+        let oldest_ns = clock::before(now_ns, self.config.options.query_path_duration);
         let Ok(size_bytes) = usize::try_from(file.size_bytes) else { return false };
         // What is on its way counts: else a burst of misses would take any amount of memory.
         let used_bytes = self.entries.used_bytes() + self.fetching_bytes;
-        let bytes_max = self.config.bytes_max;
+        let bytes_max = self.config.options.bytes_max;
         file.max_time_ns >= oldest_ns
             && used_bytes < bytes_max
             && size_bytes <= bytes_max
@@ -299,8 +311,8 @@ impl Receive<Evict> for ParquetCache {
 
 impl Receive<PruneDue> for ParquetCache {
     fn receive(&mut self, _: PruneDue, reply: Responder<PruneDue>, _: &mut Cx<'_, Self>) {
-        if self.entries.used_bytes() >= self.config.bytes_max {
-            let share = self.entries.len() as f64 * self.config.prune_fraction;
+        if self.entries.used_bytes() >= self.config.options.bytes_max {
+            let share = self.entries.len() as f64 * self.config.options.prune_fraction;
             for _ in 0..(share as usize).max(1) {
                 let evicted = self.entries.remove_oldest();
                 self.series.evictions.increment(u64::from(evicted));

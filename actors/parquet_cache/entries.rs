@@ -1,4 +1,8 @@
 //! The files held, in order of their last use.
+//!
+//! No library of this sort of cache is used: the bound is one of bytes, a part of the oldest files
+//! goes at once, and a new file is always taken. `moka`, which is used elsewhere, decides by itself
+//! what it takes and when it drops something.
 
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};

@@ -39,4 +39,4 @@ mod entries;
 #[cfg(test)]
 mod tests;
 
-pub use actor::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
+pub use actor::{DECODES_MAX, ParquetCache, ParquetCacheConfig, ParquetCacheOptions};

@@ -1,12 +1,12 @@
 //! The cache through its mailbox, over a store that counts, waits and fails as a test says.
 
-use super::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
+use super::{DECODES_MAX, ParquetCache, ParquetCacheConfig, ParquetCacheOptions};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::objects::planned::{Plan, Planned, planted};
 use crate::runtime::pools::Pool;
+use crate::storage::objects::planned::{Plan, Planned, planted};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
@@ -68,9 +68,12 @@ impl World {
         });
         let config = ParquetCacheConfig {
             objects,
-            bytes_max,
-            prune_fraction: 0.5,
-            query_path_duration: Duration::from_secs(5 * 3600),
+            options: ParquetCacheOptions {
+                bytes_max,
+                prune_fraction: 0.5,
+                prune_interval: Duration::from_secs(1),
+                query_path_duration: Duration::from_secs(5 * 3600),
+            },
             clock: Clock::Fixed(Arc::new(AtomicI64::new(NOW_NS))),
             pool: Pool::background("decode", 1, DECODES_MAX).unwrap(),
         };

@@ -1,53 +1,45 @@
 //! The actor: says when its worker does what.
 
 use super::ask::Mailboxes;
-use super::index::IndexLog;
-use super::worker::{Left, Settings, Worker};
+use super::settings::Settings;
+use super::worker::Worker;
+use crate::index::Index;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::canary;
-use crate::runtime::clock::Clock;
-use crate::runtime::fatal::Fatal;
 use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
+use crate::storage::objects::Objects;
 use crate::store::StoreShards;
 use crate::triggers::RowsFeed;
-use crate::wal::{Owner, Wal};
+use crate::wal::Wal;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, abortable};
+use protocols::messages::index::IndexError;
 use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
-/// How long the object of a removed file stays at least, so that queries that had begun can end.
-pub const OBJECT_GRACE_MIN: Duration = Duration::from_secs(300);
-
 /// How a [`Persist`] is set up.
 #[derive(Clone, Debug)]
 pub struct PersistConfig {
     /// Prefix of the node's objects.
     pub node: String,
-    /// The claim of this process. Its identity names the process in the index.
-    pub owner: Owner,
     /// Where everything is kept.
     pub objects: Objects,
     /// The shards whose chunks become files.
     pub stores: StoreShards,
     /// Decides when a snapshot is taken.
     pub wal: Mailbox<Wal>,
-    /// Tables and retention periods.
+    /// Knows which files there are.
+    pub index: Mailbox<Index>,
+    /// Tables that are gone need no files.
     pub catalog: Published<CatalogSnapshot>,
     /// Gets the files that were written, if there is one.
     pub cache: Option<Mailbox<ParquetCache>>,
-    /// Wall-clock time, for retention.
-    pub clock: Clock,
     /// Who hears of snapshots that are durable.
     pub triggers: Option<RowsFeed>,
-    /// Raised when another process has taken over.
-    pub fatal: Fatal,
     /// Chunks that are sorted, encoded and stored at once.
     pub concurrency: usize,
     /// Memory that these may take beside their rows, in bytes.
@@ -56,10 +48,6 @@ pub struct PersistConfig {
     pub wal_files_kept: u64,
     /// So long WAL files stay after the snapshot that made them unnecessary.
     pub wal_delete_delay: Duration,
-    /// So long objects stay after their file was removed; [`OBJECT_GRACE_MIN`] or more.
-    pub object_grace: Duration,
-    /// How often files are looked for that are past retention, besides after each snapshot.
-    pub retention_check_interval: Duration,
 }
 
 /// See the module's page.
@@ -76,26 +64,22 @@ pub struct Persist {
     finishing: Vec<Responder<FinishSnapshot>>,
 }
 
-/// Work that ends with the actor. Two lives of it at work on the same snapshot would number its
-/// files in two ways.
+/// Work that ends with the actor: the next life does it again.
 struct UnderWay(AbortHandle);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        if !canary::is("work-outlives-actor") {
-            self.0.abort();
-        }
+        self.0.abort();
     }
 }
 
 impl Persist {
-    /// Loads the index of files. A snapshot that was under way begins again.
+    /// Finds out what is left to do. A snapshot that was under way begins again.
     ///
     /// # Errors
-    /// When the index cannot be read, the store fails, or another process has started meanwhile.
+    /// When the log cannot be listed.
     pub async fn open(config: PersistConfig) -> anyhow::Result<Self> {
-        let log = IndexLog::take_over(&config.objects, &config.node, &config.owner).await?;
-        let worker = Worker::open(Settings::of(&config), Mailboxes::of(&config), log).await?;
+        let worker = Worker::open(Settings::of(&config), Mailboxes::of(&config)).await?;
         Ok(Self {
             worker: Some(Box::new(worker)),
             work: None,
@@ -124,7 +108,7 @@ impl Persist {
             let result = if snapshot {
                 worker.take_snapshots().await.map(|()| false)
             } else {
-                worker.clean_up().await
+                Ok(worker.clean_up().await)
             };
             (worker, result)
         };
@@ -141,7 +125,7 @@ impl Persist {
     fn finish(
         &mut self,
         worker: Box<Worker<Mailboxes>>,
-        result: Result<bool, Left>,
+        result: Result<bool, IndexError>,
         cx: &mut Cx<'_, Self>,
     ) {
         self.worker = Some(worker);
@@ -149,9 +133,7 @@ impl Persist {
         self.snapshot_runs = false;
         match result {
             Ok(more) => self.clean_up_due |= more,
-            // The next clean-up finds out what is left to do.
-            Err(Left::Overtaken) => {}
-            Err(Left::Fenced) => self.fenced = true,
+            Err(IndexError::Fenced) => self.fenced = true,
         }
         self.answer_finished();
         self.go_on(cx);

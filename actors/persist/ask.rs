@@ -3,29 +3,23 @@
 //! without it.
 
 use super::PersistConfig;
+use crate::index::Index;
 use crate::parquet_cache::ParquetCache;
-use crate::runtime::actor::Receive;
 use crate::runtime::mailbox::Mailbox;
 use crate::store::StoreShards;
 use crate::triggers::RowsFeed;
 use crate::wal::Wal;
 use bytes::Bytes;
 use futures::future::join_all;
-use protocols::ids::TableId;
-use protocols::messages::parquet_cache::{Evict, Insert};
-use protocols::messages::store::{EndSnapshot, Frozen, FrozenChunks, RemoveFiles, SwapChunk};
+use protocols::messages::index::{
+    AppendSnapshot, FindSnapshot, FoundSnapshot, IndexError, SnapshotFiles,
+};
+use protocols::messages::parquet_cache::Insert;
+use protocols::messages::rank::PERSIST;
+use protocols::messages::store::{Frozen, FrozenChunks, SwapChunk};
 use protocols::messages::wal::{SnapshotDone, TakeSnapshot};
-use protocols::messages::{Command, rank};
 use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
-
-/// Pause before something that failed is tried again.
-pub(super) const RETRY_PAUSE: Duration = Duration::from_secs(1);
-/// How long an answer may take. It is short, for an actor that dies after it has taken a message
-/// is noticed at once.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The actors that a snapshot needs. Tests have others.
 pub(super) trait Peers: Send + 'static {
@@ -35,24 +29,23 @@ pub(super) trait Peers: Send + 'static {
     async fn frozen_chunks(&self, snapshot: u64) -> Vec<Frozen>;
     /// Puts files in the place of a chunk.
     async fn swap_chunk(&self, swap: SwapChunk);
-    /// Tells each shard that a snapshot is durable, with the files of its tables.
-    async fn end_snapshot(&self, snapshot: PlacedMark, files: &[Arc<ParquetFile>]);
+    /// What the index knows of a snapshot.
+    async fn find_snapshot(&self, number: u64) -> FoundSnapshot;
+    /// Makes a snapshot durable and has each shard know of its end.
+    async fn append_snapshot(&self, append: AppendSnapshot) -> Result<SnapshotFiles, IndexError>;
     /// Tells the WAL that a snapshot is over.
     async fn snapshot_done(&self, number: u64);
     /// Tells whoever wants to know of a snapshot that is over.
     fn tell_triggers(&self, _number: u64, _files: &[Arc<ParquetFile>]) {}
-    /// Has the shards forget files.
-    async fn remove_files(&self, files: &[(TableId, u64)]);
     /// Puts a file into the cache, if that has room.
     fn cache(&self, path: Arc<str>, bytes: Bytes);
-    /// Has the cache forget files.
-    async fn evict(&self, paths: Vec<Arc<str>>);
 }
 
 /// The real ones.
 pub(super) struct Mailboxes {
     stores: StoreShards,
     wal: Mailbox<Wal>,
+    index: Mailbox<Index>,
     cache: Option<Mailbox<ParquetCache>>,
     triggers: Option<RowsFeed>,
 }
@@ -62,6 +55,7 @@ impl Mailboxes {
         Self {
             stores: config.stores.clone(),
             wal: config.wal.clone(),
+            index: config.index.clone(),
             cache: config.cache.clone(),
             triggers: config.triggers.clone(),
         }
@@ -70,29 +64,29 @@ impl Mailboxes {
 
 impl Peers for Mailboxes {
     async fn take_snapshot(&self) -> Option<PlacedMark> {
-        until_answered(&self.wal, TakeSnapshot).await
+        self.wal.ask_until_answered::<PERSIST, _>(TakeSnapshot).await
     }
 
     async fn frozen_chunks(&self, snapshot: u64) -> Vec<Frozen> {
         let asks = self.stores.all().iter();
-        join_all(asks.map(|shard| until_answered(shard, FrozenChunks { snapshot }))).await
+        let ask = FrozenChunks { snapshot };
+        join_all(asks.map(|shard| shard.ask_until_answered::<PERSIST, _>(ask))).await
     }
 
     async fn swap_chunk(&self, swap: SwapChunk) {
-        until_answered(self.stores.shard_of(swap.table), swap).await;
+        self.stores.shard_of(swap.table).ask_until_answered::<PERSIST, _>(swap).await;
     }
 
-    async fn end_snapshot(&self, snapshot: PlacedMark, files: &[Arc<ParquetFile>]) {
-        let asks = self.stores.all().iter().enumerate().map(|(index, shard)| {
-            let of_shard = files.iter().filter(|file| self.stores.index_of(file.table) == index);
-            let files = of_shard.map(Arc::clone).collect();
-            until_answered(shard, EndSnapshot { snapshot, files })
-        });
-        join_all(asks).await;
+    async fn find_snapshot(&self, number: u64) -> FoundSnapshot {
+        self.index.ask_until_answered::<PERSIST, _>(FindSnapshot { number }).await
+    }
+
+    async fn append_snapshot(&self, append: AppendSnapshot) -> Result<SnapshotFiles, IndexError> {
+        self.index.ask_until_answered::<PERSIST, _>(append).await
     }
 
     async fn snapshot_done(&self, number: u64) {
-        until_answered(&self.wal, SnapshotDone { number }).await;
+        self.wal.ask_until_answered::<PERSIST, _>(SnapshotDone { number }).await;
     }
 
     fn tell_triggers(&self, number: u64, files: &[Arc<ParquetFile>]) {
@@ -101,47 +95,10 @@ impl Peers for Mailboxes {
         }
     }
 
-    async fn remove_files(&self, files: &[(TableId, u64)]) {
-        let asks = self.stores.all().iter().enumerate().map(async |(index, shard)| {
-            let of_shard = files.iter().filter(|(table, _)| self.stores.index_of(*table) == index);
-            let files: Vec<_> = of_shard.copied().collect();
-            if !files.is_empty() {
-                until_answered(shard, RemoveFiles { files }).await;
-            }
-        });
-        join_all(asks).await;
-    }
-
     fn cache(&self, path: Arc<str>, bytes: Bytes) {
         if let Some(cache) = &self.cache {
             // Without room in the cache's mailbox the file is fetched when it is needed.
             cache.tell(Insert { path, bytes });
         }
-    }
-
-    async fn evict(&self, paths: Vec<Arc<str>>) {
-        if let Some(cache) = &self.cache {
-            until_answered(cache, Evict { paths }).await;
-        }
-    }
-}
-
-async fn until_answered<A, M>(mailbox: &Mailbox<A>, message: M) -> M::Reply
-where
-    A: Receive<M>,
-    M: Command + Clone,
-{
-    let mut tries = 0_u64;
-    loop {
-        let deadline = Instant::now() + ANSWER_DEADLINE;
-        match mailbox.ask::<{ rank::PERSIST }, _>(message.clone(), deadline).await {
-            Ok(reply) => return reply,
-            Err(error) if tries == 0 => {
-                tracing::warn!(message = M::NAME, %error, "asking until it is answered");
-            }
-            Err(_) => {}
-        }
-        tries += 1;
-        tokio::time::sleep(RETRY_PAUSE).await;
     }
 }

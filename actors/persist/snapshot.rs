@@ -1,18 +1,18 @@
 //! Taking a snapshot: each step is durable before the next one begins.
 
-use super::ask::{Peers, RETRY_PAUSE};
-use super::index::IndexChange;
-use super::upload::put_until_stored;
-use super::worker::{Encoded, Left, Worker};
+use super::ask::Peers;
+use super::worker::{Encoded, Worker};
+use crate::file_writer::put_until_stored;
 use crate::runtime::faults;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use protocols::file_index::manifest::{Manifest, render};
+use protocols::messages::index::{AppendSnapshot, IndexError, SnapshotFiles};
 use protocols::messages::store::{FrozenChunk, SwapChunk};
 use protocols::paths;
-use protocols::snapshot::{ParquetFile, PlacedMark};
+use protocols::snapshot::{Keys, ParquetFile, PlacedMark};
 use std::cell::Cell;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -34,52 +34,48 @@ impl Run {
 
 impl<P: Peers> Worker<P> {
     /// Takes snapshots until none is due.
-    pub(super) async fn take_snapshots(&mut self) -> Result<(), Left> {
+    pub(super) async fn take_snapshots(&mut self) -> Result<(), IndexError> {
         while let Some(placed) = self.peers.take_snapshot().await {
             metrics::gauge!("persist_running").set(1.0);
             let taken = self.take_snapshot(placed).await;
             metrics::gauge!("persist_running").set(0.0);
-            match taken {
-                Ok(()) => {}
-                Err(Left::Overtaken) => tokio::time::sleep(RETRY_PAUSE).await,
-                Err(Left::Fenced) => return Err(Left::Fenced),
-            }
+            taken?;
         }
         Ok(())
     }
 
-    async fn take_snapshot(&mut self, placed: PlacedMark) -> Result<(), Left> {
+    async fn take_snapshot(&mut self, placed: PlacedMark) -> Result<(), IndexError> {
         let begun = Instant::now();
         let number = placed.mark.number;
         // After a rebuilding of this actor, or of the WAL, the index may have the snapshot already.
-        let is_new = !self.log.index().is_durable(&placed);
+        let known = self.peers.find_snapshot(number).await;
+        let is_new = known.durable != Some(placed);
+        let mut added = Vec::new();
         if is_new {
-            let through = self.log.index().wal_through();
+            let through = known.wal_through;
             assert!(
                 placed.mark.wal_through > through,
                 "snapshot {number} up to WAL file {} would overwrite files of the one up to {through}",
                 placed.mark.wal_through
             );
-            let added = self.write_files(placed).await;
+            added = self.write_files(placed, known.next_file_id).await;
             faults::fails("snap-after-all-parquet");
-            self.append(IndexChange { snapshot: Some(placed), added, ..IndexChange::default() })
-                .await?;
         }
+        let appended = self.peers.append_snapshot(AppendSnapshot { snapshot: placed, added });
+        let snapshot_files = appended.await?;
         let durable_at = Instant::now();
-        let files = self.files_of(placed);
         if is_new || !self.has_manifest(number).await {
-            self.write_manifest(placed, &files).await;
+            self.write_manifest(placed, &snapshot_files).await;
         }
         faults::fails("snap-after-manifest");
-        self.peers.end_snapshot(placed, &files).await;
         self.peers.snapshot_done(number).await;
         self.wal_files.note_durable(placed.mark.wal_through, durable_at);
-        self.sweep.look_at_everything();
         if !is_new {
             tracing::info!(number, "every shard knows of the end of the snapshot");
             return Ok(());
         }
 
+        let files = snapshot_files.files;
         self.peers.tell_triggers(number, &files);
         let rows: u64 = files.iter().map(|file| file.row_count).sum();
         let bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
@@ -94,7 +90,7 @@ impl<P: Peers> Worker<P> {
 
     /// Has all rows of the snapshot in stored files, and the shards use these. The files of one
     /// snapshot are the only ones that carry its last WAL file in their names.
-    async fn write_files(&self, placed: PlacedMark) -> Vec<ParquetFile> {
+    async fn write_files(&self, placed: PlacedMark, next_file_id: u64) -> Vec<ParquetFile> {
         let frozen = self.peers.frozen_chunks(placed.mark.number).await;
         let mut chunks: Vec<FrozenChunk> = Vec::new();
         let mut files: Vec<Arc<ParquetFile>> = Vec::new();
@@ -104,7 +100,7 @@ impl<P: Peers> Worker<P> {
         }
         chunks.sort_by_key(|chunk| (chunk.table, chunk.chunk.chunk_time_ns));
         let after_swapped = files.iter().map(|file| file.id + 1).max().unwrap_or(0);
-        let first_id = self.log.index().next_file_id().max(after_swapped);
+        let first_id = next_file_id.max(after_swapped);
         let run = Run {
             placed,
             next_part_id: Cell::new(first_id + chunks.len() as u64),
@@ -158,6 +154,9 @@ impl<P: Peers> Worker<P> {
             min_time_ns: encoded.min_time_ns,
             max_time_ns: encoded.max_time_ns,
             crc32: crc32fast::hash(&encoded.bytes),
+            order: chunk.chunk.order,
+            keys: Keys { series: encoded.series, ..Keys::default() },
+            compacted: None,
         };
         let path = paths::parquet_file(&self.settings.node, &file);
         let store = self.settings.objects.store.as_ref();
@@ -169,12 +168,6 @@ impl<P: Peers> Worker<P> {
         Arc::new(file)
     }
 
-    /// The files of a durable snapshot.
-    fn files_of(&self, placed: PlacedMark) -> Vec<Arc<ParquetFile>> {
-        let files = self.log.index().files();
-        files.filter(|file| file.wal_file == placed.mark.wal_through).map(Arc::clone).collect()
-    }
-
     /// Whether the manifest of a snapshot is there. If that is not known, it is written again.
     async fn has_manifest(&self, number: u64) -> bool {
         let path = Path::from(paths::snapshot_manifest(&self.settings.node, number));
@@ -182,8 +175,8 @@ impl<P: Peers> Worker<P> {
     }
 
     /// Tells other programs of the snapshot, if there is anything to tell.
-    async fn write_manifest(&mut self, snapshot: PlacedMark, added: &[Arc<ParquetFile>]) {
-        let removed = std::mem::take(&mut self.removed_since_manifest);
+    async fn write_manifest(&self, snapshot: PlacedMark, files: &SnapshotFiles) {
+        let SnapshotFiles { files: added, removed, next_file_id } = files;
         if added.is_empty() && removed.is_empty() {
             return;
         }
@@ -192,7 +185,7 @@ impl<P: Peers> Worker<P> {
             node,
             snapshot,
             catalog_sequence: self.settings.catalog.load().sequence,
-            next_file_id: self.log.index().next_file_id(),
+            next_file_id: *next_file_id,
             added: added.iter().map(AsRef::as_ref).collect(),
             removed: removed.iter().map(AsRef::as_ref).collect(),
         });

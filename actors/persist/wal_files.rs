@@ -3,7 +3,7 @@
 //! Some are kept: the newest ones, for whoever follows the log, and those that a copy of the
 //! object store may still need that was begun before the last snapshot.
 
-use super::worker::Settings;
+use super::settings::Settings;
 use crate::runtime::faults;
 use bytes::Bytes;
 use futures::TryStreamExt;

@@ -1,87 +1,27 @@
 //! What does the work of `Persist`, one thing at a time: a snapshot, or a clean-up.
 
-use super::ask::{Peers, RETRY_PAUSE};
-use super::encode::encode;
-use super::index::{IndexChange, IndexLog, IndexLogError};
-use super::sweep::Sweep;
+use super::ask::Peers;
+use super::settings::Settings;
 use super::wal_files::WalFiles;
 use crate::dedup::sort_parts;
-use crate::runtime::clock::Clock;
-use crate::runtime::fatal::Fatal;
-use crate::runtime::guardian::EXIT_UNSAFE;
-use crate::runtime::objects::Objects;
+use crate::file_writer::encode;
+use crate::runtime::mailbox::RETRY_PAUSE;
 use crate::runtime::pools::Pool;
-use crate::runtime::published::Published;
 use anyhow::Context;
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::{max, min};
-use arrow::datatypes::TimestampNanosecondType;
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{max, min, partition};
+use arrow::datatypes::{Int32Type, TimestampNanosecondType};
 use bytes::Bytes;
 use protocols::messages::store::{ChunkView, FrozenChunk};
 use protocols::schema::{CatalogSnapshot, TableSchema};
-use protocols::snapshot::ParquetFile;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
-
-/// Text that a column of one file may have. Arrow counts it with 31 bits, and whoever merges two
-/// files lays their columns end to end.
-const TEXT_BYTES_MAX: usize = 1 << 30;
-
-/// Why work was left before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// Another process has taken over: this one ends.
-    Fenced,
-    /// The index has changed under our hands: what is to be done has to be found out again.
-    Overtaken,
-}
-
-/// What the work needs to know.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) node: String,
-    pub(super) objects: Objects,
-    pub(super) catalog: Published<CatalogSnapshot>,
-    pub(super) clock: Clock,
-    pub(super) fatal: Fatal,
-    pub(super) concurrency: usize,
-    pub(super) bytes_max: usize,
-    pub(super) wal_files_kept: u64,
-    pub(super) wal_delete_delay: Duration,
-    pub(super) object_grace: Duration,
-    pub(super) retention_check_interval: Duration,
-    pub(super) text_bytes_max: usize,
-}
-
-impl Settings {
-    pub(super) fn of(config: &super::PersistConfig) -> Self {
-        Self {
-            node: config.node.clone(),
-            objects: config.objects.clone(),
-            catalog: config.catalog.clone(),
-            clock: config.clock.clone(),
-            fatal: config.fatal.clone(),
-            concurrency: config.concurrency.max(1),
-            bytes_max: config.bytes_max,
-            wal_files_kept: config.wal_files_kept,
-            wal_delete_delay: config.wal_delete_delay,
-            object_grace: config.object_grace,
-            retention_check_interval: config.retention_check_interval,
-            text_bytes_max: TEXT_BYTES_MAX,
-        }
-    }
-}
 
 /// See the page of this file.
 pub(super) struct Worker<P> {
     pub(super) settings: Settings,
     pub(super) peers: P,
-    pub(super) log: IndexLog,
     pub(super) wal_files: WalFiles,
-    pub(super) sweep: Sweep,
-    /// For the next manifest.
-    pub(super) removed_since_manifest: Vec<Arc<ParquetFile>>,
     pool: Pool,
     /// What is left of the memory for chunks under way, in KiB.
     room: Semaphore,
@@ -94,21 +34,19 @@ pub(super) struct Encoded {
     pub(super) row_count: u64,
     pub(super) min_time_ns: i64,
     pub(super) max_time_ns: i64,
+    pub(super) series: u64,
 }
 
 impl<P: Peers> Worker<P> {
     /// Finds out what an earlier life left to do.
-    pub(super) async fn open(settings: Settings, peers: P, log: IndexLog) -> anyhow::Result<Self> {
-        let wal_files = WalFiles::open(&settings, log.index().wal_through()).await?;
+    pub(super) async fn open(settings: Settings, peers: P) -> anyhow::Result<Self> {
+        let durable = peers.find_snapshot(0).await; // there is no such snapshot
+        let wal_files = WalFiles::open(&settings, durable.wal_through).await?;
         let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
         let room_kib = u32::try_from(settings.bytes_max / 1024).unwrap_or(u32::MAX >> 3).max(1);
-        measure_files(&log);
         Ok(Self {
-            sweep: Sweep::new(),
-            removed_since_manifest: Vec::new(),
             settings,
             peers,
-            log,
             wal_files,
             pool,
             room: Semaphore::new(room_kib as usize),
@@ -116,40 +54,9 @@ impl<P: Peers> Worker<P> {
         })
     }
 
-    /// Takes a step of the index, for as long as it takes.
-    pub(super) async fn append(&mut self, change: IndexChange) -> Result<(), Left> {
-        let mut tries = 0_u64;
-        loop {
-            let error = match self.log.append(change.clone()).await {
-                Ok(()) => {
-                    measure_files(&self.log);
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            match &error {
-                IndexLogError::Store { .. } => {
-                    metrics::counter!("persist_upload_errors_total").increment(1);
-                    if tries == 0 {
-                        tracing::error!(%error, "trying again");
-                    }
-                    tries += 1;
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                IndexLogError::Fenced(_) => {
-                    let text = "another process has written to the file index ahead of this one";
-                    self.settings.fatal.raise(EXIT_UNSAFE, format!("{text}: {error}"));
-                    return Err(Left::Fenced);
-                }
-                IndexLogError::Overtaken(_) => {
-                    tracing::warn!(%error, "working out again what is to be done");
-                    measure_files(&self.log);
-                    return Err(Left::Overtaken);
-                }
-                // Nothing that a retry could mend: from its durable state the actor knows better.
-                IndexLogError::Unfit(_) => panic!("{error}"),
-            }
-        }
+    /// Removes WAL files whose time has come. True when there is more to do at once.
+    pub(super) async fn clean_up(&mut self) -> bool {
+        self.wal_files.clean_up(&self.settings).await
     }
 
     /// Room for what is made of a chunk: its rows in order, and then its files. A chunk that is
@@ -188,11 +95,6 @@ impl<P: Peers> Worker<P> {
     }
 }
 
-fn measure_files(log: &IndexLog) {
-    metrics::gauge!("parquet_files").set(log.index().files().len() as f64);
-    metrics::gauge!("parquet_files_removed").set(log.index().removed().len() as f64);
-}
-
 /// The table of a chunk, unless it is gone or its rows were removed.
 fn live_table(catalog: &CatalogSnapshot, chunk: &FrozenChunk) -> Option<Arc<TableSchema>> {
     let (db, table) = catalog.table_by_id(chunk.table)?;
@@ -217,5 +119,17 @@ fn encode_part(rows: &RecordBatch) -> anyhow::Result<Encoded> {
         row_count: rows.num_rows() as u64,
         min_time_ns: min(times).context("a part without rows")?,
         max_time_ns: max(times).context("a part without rows")?,
+        series: series(rows)?,
     })
+}
+
+/// How many series sorted rows have: where the place of a tag's value in its dictionary changes,
+/// another one begins.
+fn series(rows: &RecordBatch) -> anyhow::Result<u64> {
+    let tags = rows.columns().iter().filter_map(|c| c.as_dictionary_opt::<Int32Type>());
+    let places: Vec<ArrayRef> = tags.map(|tag| Arc::new(tag.keys().clone()) as ArrayRef).collect();
+    if places.is_empty() {
+        return Ok(u64::from(rows.num_rows() > 0));
+    }
+    Ok(partition(&places)?.len() as u64)
 }

@@ -1,13 +1,16 @@
 //! The `PluginLog` actor: what plugins and triggers said last.
 //!
 //! ## Owns
-//! The newest entries of all triggers, in memory: so many, and so many bytes.
+//! The newest entries of all triggers, in memory: so many, and so many bytes. How the last runs of
+//! each trigger went.
 //!
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `KeepPluginLog` | `Trigger`, `Triggers`, the link of `PythonHost` (tell) | – |
+//! | `KeepPluginRun` | `Trigger` (tell) | – |
 //! | `ReadPluginLog` | `Query`, for a system table | the entries, the oldest first |
+//! | `ReadPluginRuns` | `Query`, for a system table | the runs, by trigger |
 //!
 //! ## Emits
 //! Each entry to the log of the server. It asks nobody.
@@ -18,13 +21,18 @@
 //! ## On failure
 //! Rebuilt empty.
 
+mod runs;
+
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Responder;
 use protocols::limits;
-use protocols::messages::plugins::{KeepPluginLog, PluginLogEntry, ReadPluginLog};
+use protocols::messages::plugins::{
+    KeepPluginLog, KeepPluginRun, PluginLogEntry, ReadPluginLog, ReadPluginRuns,
+};
 use protocols::messages::rank;
 use protocols::plugins::host::Level;
+use runs::Runs;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -33,13 +41,14 @@ use std::sync::Arc;
 pub struct PluginLog {
     entries: VecDeque<Arc<PluginLogEntry>>,
     bytes: usize,
+    runs: Runs,
     clock: Clock,
 }
 
 impl PluginLog {
     /// A log without entries.
     pub fn new(clock: Clock) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, clock }
+        Self { entries: VecDeque::new(), bytes: 0, runs: Runs::default(), clock }
     }
 
     fn keep(&mut self, entry: PluginLogEntry) {
@@ -92,6 +101,29 @@ impl Receive<ReadPluginLog> for PluginLog {
             read.database.as_ref().is_none_or(|db| entry.database == *db)
         };
         reply.answer(self.entries.iter().filter(wanted).cloned().collect());
+    }
+}
+
+impl Receive<KeepPluginRun> for PluginLog {
+    fn receive(
+        &mut self,
+        keep: KeepPluginRun,
+        reply: Responder<KeepPluginRun>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        self.runs.keep(keep.run);
+        reply.answer(());
+    }
+}
+
+impl Receive<ReadPluginRuns> for PluginLog {
+    fn receive(
+        &mut self,
+        read: ReadPluginRuns,
+        reply: Responder<ReadPluginRuns>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        reply.answer(self.runs.of(read.database.as_deref()));
     }
 }
 

@@ -3,10 +3,14 @@
 use super::config::HostConfig;
 use super::link::{Died, Link};
 use super::process;
+use super::standing::HostStanding;
 use crate::runtime::actor::{Cx, Receive, Service};
+use crate::runtime::guardian::ActorConfig;
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Responder;
 use crate::runtime::pools;
 use protocols::error::ErrorKind;
+use protocols::limits;
 use protocols::messages::plugins::{CheckHost, ForgetTrigger, PluginError, RunPlugin, StopHost};
 use protocols::messages::rank;
 use std::sync::Arc;
@@ -30,6 +34,7 @@ enum Waiting {
 /// See the module's page.
 pub struct PythonHost {
     config: Arc<HostConfig>,
+    standing: Arc<HostStanding>,
     link: Option<Arc<Link>>,
     waiting: Vec<Waiting>,
     is_starting: bool,
@@ -40,10 +45,27 @@ pub struct PythonHost {
 }
 
 impl PythonHost {
+    /// How it is born under this name.
+    pub fn config(name: String) -> ActorConfig {
+        ActorConfig {
+            kind: "python-host",
+            name,
+            messages_max: limits::PYTHON_HOST_MAILBOX_MESSAGES,
+            bytes_max: limits::PYTHON_HOST_MAILBOX_BYTES,
+            vital: false,
+        }
+    }
+
+    /// How it comes to life, now and after each death.
+    pub fn lives(config: Arc<HostConfig>, standing: Arc<HostStanding>) -> Lives<Self> {
+        Lives::of(move || Ok(Self::new(Arc::clone(&config), Arc::clone(&standing))))
+    }
+
     /// The actor, without a process.
-    pub fn new(config: Arc<HostConfig>) -> Self {
+    fn new(config: Arc<HostConfig>, standing: Arc<HostStanding>) -> Self {
         Self {
             config,
+            standing,
             link: None,
             waiting: Vec::new(),
             is_starting: false,
@@ -68,15 +90,30 @@ impl PythonHost {
                 Waiting::Check(reply) => reply.answer(Ok(())),
                 Waiting::Run(run, reply) => {
                     let link = Arc::clone(&link);
-                    cx.then(async move { link.run(*run).await }, |_, ended, _| {
-                        let died = |Died| {
+                    cx.then(async move { link.run(*run).await }, |host, ended, cx| match ended {
+                        Ok(ended) => reply.answer(Ok(ended)),
+                        Err(Died::Before(run)) => host.run_elsewhere(run, reply, cx),
+                        Err(Died::Meanwhile) => {
                             let text = "the process that runs plugins has ended";
-                            PluginError::new(ErrorKind::Unavailable, text)
-                        };
-                        reply.answer(ended.map_err(died));
+                            reply.answer(Err(PluginError::new(ErrorKind::Unavailable, text)));
+                        }
                     });
                 }
             }
+        }
+    }
+
+    /// Has a run wait for the next process.
+    fn run_elsewhere(
+        &mut self,
+        run: Box<RunPlugin>,
+        reply: Responder<RunPlugin>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        self.waiting.push(Waiting::Run(run, reply));
+        // The end of a process that is not known here yet has all go on that waits.
+        if self.link.as_ref().is_none_or(|link| !link.has_ended()) {
+            self.go_on(cx);
         }
     }
 
@@ -85,13 +122,14 @@ impl PythonHost {
             return;
         }
         self.is_starting = true;
-        let (config, pause) = (Arc::clone(&self.config), self.pause);
+        let (config, standing) = (Arc::clone(&self.config), Arc::clone(&self.standing));
+        let pause = self.pause;
         let work = async move {
             tokio::time::sleep(pause).await;
             let (environment, memory_bytes) = (config.environment.clone(), config.memory_bytes);
             let started =
                 pools::spawn_blocking(move || process::start(environment.as_deref(), memory_bytes));
-            Link::open(config, started.await??).await
+            Link::open(config, standing, started.await??).await
         };
         cx.then(work, |host, link: anyhow::Result<Arc<Link>>, cx| host.started(link, cx));
     }
@@ -120,7 +158,7 @@ impl PythonHost {
     fn ended(&mut self, cx: &mut Cx<'_, Self>) {
         self.link = None;
         self.slow_down();
-        metrics::counter!("plugin_host_ends_total").increment(1);
+        self.standing.ended();
         self.go_on(cx);
     }
 

@@ -15,7 +15,7 @@ use protocols::messages::rank;
 use protocols::messages::wal::SyncMode;
 use protocols::names::check_database_name;
 use protocols::plugins::host::Call;
-use protocols::principal::Principal;
+use protocols::principal::{Origin, Principal};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -94,6 +94,7 @@ pub(crate) async fn write(
         db: database.to_owned(),
         // Only admins make triggers.
         principal: Principal::Server,
+        origin: Origin::default(),
         body: lines.into(),
         precision: Precision::Nanosecond,
         accept_partial: false,

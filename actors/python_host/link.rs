@@ -3,7 +3,8 @@
 use super::GRACE;
 use super::calls;
 use super::config::HostConfig;
-use super::process::Started;
+use super::process::{Started, kill_all};
+use super::standing::HostStanding;
 use crate::runtime::pools::{self, Pool};
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -31,8 +32,13 @@ const LAST_WORDS_TIME: Duration = Duration::from_millis(200);
 /// Bytes that are made room for at once: a length is only believed as its bytes come.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// The process ended before the run did.
-pub(super) struct Died;
+/// The process has ended.
+pub(super) enum Died {
+    /// Before the run began: it can be run elsewhere.
+    Before(Box<RunPlugin>),
+    /// Before the run did.
+    Meanwhile,
+}
 
 /// A run under way.
 struct Running {
@@ -50,11 +56,17 @@ struct State {
     /// The marks of the plugins that the process has, by trigger.
     loaded: HashMap<u64, i64>,
     next_run: u64,
+    /// Nobody is left to run anything.
+    has_ended: bool,
 }
+
+/// Number of a run, and what is told at its end.
+type Begun = (u64, oneshot::Receiver<(Outcome, Bytes)>);
 
 /// A running process.
 pub(super) struct Link {
     config: Arc<HostConfig>,
+    standing: Arc<HostStanding>,
     state: Mutex<State>,
     child: Mutex<Child>,
     output: mpsc::UnboundedSender<Vec<Bytes>>,
@@ -72,6 +84,7 @@ impl Link {
     /// When it does not speak, or speaks another version.
     pub(super) async fn open(
         config: Arc<HostConfig>,
+        standing: Arc<HostStanding>,
         started: Started,
     ) -> anyhow::Result<Arc<Self>> {
         let Started { mut child, socket, stdout, stderr } = started;
@@ -105,7 +118,8 @@ impl Link {
         let (output, outgoing) = mpsc::unbounded_channel();
         let (ended, _) = watch::channel(None);
         let state = Mutex::default();
-        let link = Arc::new(Self { config, state, child: Mutex::new(child), output, ended });
+        let child = Mutex::new(child);
+        let link = Arc::new(Self { config, standing, state, child, output, ended });
         spawn(send(theirs, outgoing));
         spawn(serve(Arc::clone(&link), input));
         Ok(link)
@@ -134,11 +148,19 @@ impl Link {
         }
     }
 
+    /// True once no run can begin any more.
+    pub(super) fn has_ended(&self) -> bool {
+        locked(&self.state).has_ended
+    }
+
     /// Begins a run.
-    fn begin(&self, wanted: RunPlugin) -> (u64, oneshot::Receiver<(Outcome, Bytes)>) {
+    fn begin(&self, wanted: RunPlugin) -> Result<Begun, Died> {
         let (done, on_done) = oneshot::channel();
-        let RunPlugin { trigger, name, database, plugin, event, body, .. } = wanted;
         let mut state = locked(&self.state);
+        if state.has_ended {
+            return Err(Died::Before(Box::new(wanted)));
+        }
+        let RunPlugin { trigger, name, database, node, number, plugin, event, body, .. } = wanted;
         state.next_run += 1;
         let run = state.next_run;
         let calls = Vec::new();
@@ -157,23 +179,24 @@ impl Link {
         drop(state);
         let (arguments, run_async, test) = (wanted.arguments, wanted.run_async, wanted.test);
         let run_id = run;
-        let run = Run { run, trigger, name, database, event, arguments, run_async, test };
+        let run =
+            Run { run, trigger, name, database, node, number, event, arguments, run_async, test };
         self.say(&ToHost::Run(run), body);
-        (run_id, on_done)
+        Ok((run_id, on_done))
     }
 
     /// Runs a plugin. One that takes longer than it may is interrupted, and if that does not help
     /// the process is ended.
     pub(super) async fn run(&self, wanted: RunPlugin) -> Result<(Outcome, Bytes), Died> {
         let timeout = wanted.timeout;
-        let (run, mut on_done) = self.begin(wanted);
-        let Some(time) = timeout else { return on_done.await.map_err(|_| Died) };
+        let (run, mut on_done) = self.begin(wanted)?;
+        let Some(time) = timeout else { return on_done.await.map_err(|_| Died::Meanwhile) };
         if let Ok(done) = tokio::time::timeout(time, &mut on_done).await {
-            return done.map_err(|_| Died);
+            return done.map_err(|_| Died::Meanwhile);
         }
         self.interrupt(run);
         let (mut outcome, body) = match tokio::time::timeout(GRACE, &mut on_done).await {
-            Ok(done) => done.map_err(|_| Died)?,
+            Ok(done) => done.map_err(|_| Died::Meanwhile)?,
             Err(_) => {
                 self.kill("a run took too long and could not be interrupted");
                 (Outcome::default(), Bytes::new())
@@ -235,7 +258,7 @@ impl Link {
     pub(super) fn kill(&self, why: &str) {
         tracing::info!(why, "ending the plugin host");
         // One that has ended already is noticed by the one who reads.
-        locked(&self.child).kill().ok();
+        kill_all(&mut locked(&self.child));
     }
 
     fn done(&self, run: u64, outcome: Outcome, body: Bytes) {
@@ -289,7 +312,7 @@ fn spawn(work: impl Future<Output = ()> + 'static) -> AbortHandle {
 }
 
 fn end(child: &mut Child) {
-    child.kill().ok();
+    kill_all(child);
     child.wait().ok();
 }
 
@@ -336,7 +359,9 @@ async fn serve(link: Arc<Link>, mut input: OwnedReadHalf) {
         }
     };
     let exited = async {
+        let pid = locked(&link.child).id();
         while link.has_exited().is_none() {
+            link.standing.look(pid);
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         tokio::time::sleep(LAST_WORDS_TIME).await;
@@ -349,13 +374,17 @@ async fn serve(link: Arc<Link>, mut input: OwnedReadHalf) {
         let link = Arc::clone(&link);
         pools::spawn_blocking(move || {
             let mut child = locked(&link.child);
-            child.kill().ok();
+            kill_all(&mut child);
             child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
         })
     };
     let status = ended.await.unwrap_or_default();
     tracing::warn!(status, why, "plugin host ended");
-    let runs = std::mem::take(&mut locked(&link.state).runs);
+    let runs = {
+        let mut state = locked(&link.state);
+        state.has_ended = true;
+        std::mem::take(&mut state.runs)
+    };
     runs.values().flat_map(|run| &run.calls).for_each(AbortHandle::abort);
     drop(runs); // whoever waits for one learns of its end
     link.ended.send_replace(Some(status));

@@ -1,4 +1,5 @@
-//! The `PythonHost` actor: the process that runs plugins, the user's own Python.
+//! The `PythonHost` actors: each is a process that runs plugins, the user's own Python. One is for
+//! all triggers, and one for each trigger that asked for a process of its own.
 //!
 //! ## Owns
 //! One process at most, the socket to it, and the runs under way. The process is started when the
@@ -21,7 +22,8 @@
 //! - Whatever a plugin does ends with the process: a run past its time is interrupted, and if that
 //!   does not help within [`GRACE`] the process is ended, and another one started.
 //! - Each `RunPlugin` is answered: when the process ends before a run does, its run has failed.
-//! - The process ends when this one does, because its socket is closed then.
+//! - The process ends when this one does, because its socket is closed then. Processes that plugins
+//!   have started end with it, unless they left its process group.
 //!
 //! ## On failure
 //! Rebuilt without a process: the former one ends with its socket. Its runs have failed.
@@ -31,9 +33,11 @@ pub(crate) mod calls;
 mod config;
 mod link;
 mod process;
+mod standing;
 
 pub use actor::PythonHost;
 pub use config::HostConfig;
+pub use standing::HostStanding;
 
 use std::time::Duration;
 

@@ -2,6 +2,7 @@
 
 use crate::packages::interpreter;
 use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 use serde_json::json;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -27,6 +28,9 @@ module.run(settings)
 /// The file of the extension module.
 const LIBRARY: &str =
     if cfg!(target_os = "macos") { "libinfluxdb3_host.dylib" } else { "libinfluxdb3_host.so" };
+
+/// Where processors are scarce those who write and ask come before plugins.
+const NICE: i32 = 10;
 
 /// A process that has been started.
 pub(super) struct Started {
@@ -62,8 +66,26 @@ pub(super) fn start(
         ),
         spawned => spawned.with_context(|| format!("cannot start {}", python.display()))?,
     };
+    if let Some(pid) = pid(&child)
+        && let Err(error) = setpriority_process(Some(pid), NICE)
+    {
+        tracing::warn!(%error, "plugins run as eagerly as the server");
+    }
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     Ok(Started { child, socket, stdout, stderr })
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+}
+
+/// Ends the process and those that it has started, as far as they have stayed in its group.
+pub(super) fn kill_all(child: &mut Child) {
+    // It leads a group of its own. An error says that nobody is left of it.
+    if let Some(group) = pid(child) {
+        kill_process_group(group, Signal::KILL).ok();
+    }
+    child.kill().ok();
 }
 
 /// The module: in a build directory beside what the program was linked from, else beside the

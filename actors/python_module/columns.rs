@@ -10,7 +10,7 @@ use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use std::io::Cursor;
 
 /// What becomes of nulls.
@@ -26,20 +26,39 @@ fn broken(error: ArrowError) -> PyErr {
     PyRuntimeError::new_err(format!("rows cannot be read: {error}"))
 }
 
-/// The rows of an answered query.
-pub(crate) fn rows_of_stream(py: Python<'_>, body: Vec<u8>) -> PyResult<Bound<'_, PyList>> {
-    let rows = PyList::empty(py);
-    append(py, body.into(), &rows, Nulls::None)?;
-    Ok(rows)
+/// Rows as they came from the server, for `host.py`: they become Python values when it wants them.
+#[pyclass(frozen)]
+pub(crate) struct Stream(Bytes);
+
+impl Stream {
+    /// Of an Arrow IPC stream.
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
 }
 
-/// Appends written rows. What a line did not have, its dict has not.
-pub(crate) fn append_rows(py: Python<'_>, stream: Bytes, rows: &Bound<'_, PyList>) -> PyResult<()> {
-    append(py, stream, rows, Nulls::Absent)
+#[pymethods]
+impl Stream {
+    /// Appends written rows. What a line did not have, its dict has not.
+    fn append_to(&self, py: Python<'_>, rows: &Bound<'_, PyList>) -> PyResult<()> {
+        append(py, &self.0, rows, Nulls::Absent)
+    }
+
+    /// The rows of an answered query.
+    fn rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let rows = PyList::empty(py);
+        append(py, &self.0, &rows, Nulls::None)?;
+        Ok(rows)
+    }
+
+    /// The Arrow IPC stream.
+    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0)
+    }
 }
 
-fn append(py: Python<'_>, stream: Bytes, rows: &Bound<'_, PyList>, nulls: Nulls) -> PyResult<()> {
-    let reader = StreamReader::try_new(Cursor::new(stream), None).map_err(broken)?;
+fn append(py: Python<'_>, stream: &Bytes, rows: &Bound<'_, PyList>, nulls: Nulls) -> PyResult<()> {
+    let reader = StreamReader::try_new(Cursor::new(stream.clone()), None).map_err(broken)?;
     for field in reader.schema().fields() {
         form(field.data_type())?;
     }

@@ -205,15 +205,105 @@ class Cache:
         return self._of(use_global).delete(key)
 
 
+class Trigger:
+    """The trigger whose plugin runs."""
+
+    __slots__ = ("name", "database", "run_number", "node")
+
+    def __init__(self, job):
+        self.name, self.database = job["name"], job["database"]
+        self.run_number, self.node = job["number"], job["node"]
+
+    def __repr__(self):
+        return f"Trigger(name={self.name!r}, database={self.database!r})"
+
+
+def to_arrow(streams):
+    """Rows as a table of pyarrow, whose columns are the bytes that came from the server."""
+    import pyarrow
+
+    tables = [pyarrow.ipc.open_stream(stream.bytes()).read_all() for stream in streams]
+    if len(tables) == 1:
+        return tables[0]
+    try:
+        return pyarrow.concat_tables(tables, promote_options="default")
+    except TypeError:  # pyarrow before 14
+        return pyarrow.concat_tables(tables, promote=True)
+
+
+class TableBatch(dict):
+    """Rows of one table: `{"table_name": …, "rows": […]}`, whose rows are made when somebody looks,
+    or a table of another library."""
+
+    __slots__ = ("_streams", "_is_pending")
+
+    def __init__(self, name, streams):
+        super().__init__(table_name=name)
+        self._streams, self._is_pending = streams, True
+
+    def _fill(self):
+        if self._is_pending:
+            self._is_pending = False
+            rows = []
+            for stream in self._streams:
+                stream.append_to(rows)
+            self.setdefault("rows", rows)
+
+    def __missing__(self, key):
+        if not self._is_pending:
+            raise KeyError(key)
+        self._fill()
+        return self[key]
+
+    def arrow(self):
+        """The rows as a `pyarrow.Table`."""
+        return to_arrow(self._streams)
+
+    def pandas(self):
+        """The rows as a `pandas.DataFrame`."""
+        return self.arrow().to_pandas()
+
+    def polars(self):
+        """The rows as a `polars.DataFrame`."""
+        import polars
+
+        return polars.from_arrow(self.arrow())
+
+
+def filled(name):
+    plain = getattr(dict, name)
+
+    def method(self, *args, **kwargs):
+        self._fill()
+        return plain(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in ("get", "keys", "values", "items", "copy", "pop", "popitem", "update", "__iter__",
+              "__len__", "__contains__", "__delitem__", "__reversed__", "__eq__", "__ne__",
+              "__repr__", "__or__", "__ror__", "__ior__"):
+    if hasattr(dict, _name):
+        setattr(TableBatch, _name, filled(_name))
+
+
+METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+LABELS_OF_THE_SERVER = ("db", "trigger")
+
+
 class State:
     """A run under way."""
 
     def __init__(self, job):
         self.run = job["run"]
+        self.trigger = Trigger(job)
         self.database = job["database"]
         self.is_test = job["test"] is not None
         self.writes = {}
         self.synchronous = []
+        self.lines = 0
+        self.counts = {}
         self.log_lines = []
         self.stop = threading.Event()
         self.thread = threading.get_ident()
@@ -267,7 +357,7 @@ class Local:
     def error(self, *values):
         self._state.log(ERROR, " ".join(str(value) for value in values))
 
-    def query(self, query, args=None, database=None):
+    def query(self, query, args=None, database=None, as_arrow=False):
         parameters = {} if args is None else dict(args)
         for key, value in parameters.items():
             if not isinstance(key, str) or not isinstance(value, str):
@@ -275,9 +365,10 @@ class Local:
         state = self._state
         database = state.database if database is None else database
         try:
-            return native.query(state.run, database, query, parameters)
+            stream = native.query(state.run, database, query, parameters)
         except RuntimeError as error:
             raise QueryError(str(error)) from None
+        return to_arrow([stream]) if as_arrow else stream.rows()
 
     def write(self, line):
         self.write_to_db(self._state.database, line)
@@ -285,6 +376,7 @@ class Local:
     def write_to_db(self, db_name, line):
         text = line_of(line)
         self._state.writes.setdefault(checked_database(db_name), []).append(text)
+        self._state.lines += 1
 
     def write_sync(self, line, no_sync):
         self.write_sync_to_db(self._state.database, line, no_sync)
@@ -299,6 +391,24 @@ class Local:
             native.write(state.run, db_name, text, bool(no_sync))
         except RuntimeError as error:
             raise InfluxDBError(str(error)) from None
+        state.lines += 1
+
+    def counter(self, name, value=1, **labels):
+        for key in (name, *labels):
+            if not isinstance(key, str) or not METRIC_NAME.match(key):
+                raise ValueError(f"{key!r} is not a name for metrics: letters, digits and _")
+        for key in labels:
+            if key in LABELS_OF_THE_SERVER or key.startswith("__"):
+                raise ValueError(f"the label {key!r} is the server's own")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+            raise ValueError(f"a counter counts up by whole numbers, not by {value!r}")
+        key = (name, tuple(sorted((label, str(text)) for label, text in labels.items())))
+        counts = self._state.counts
+        counts[key] = min(counts.get(key, 0) + value, 2**63 - 1)
+
+    @property
+    def trigger(self):
+        return self._state.trigger
 
     @property
     def cache(self):
@@ -487,7 +597,8 @@ def humanised(ns):
 
 
 def run(job):
-    """Runs a plugin. Returns what went wrong, the writes, the log of a test, and a response."""
+    """Runs a plugin. Returns what went wrong, the writes, the log of a test, a response, how many
+    lines were written, and what was counted."""
     state = State(job)
     error = response = None
     with lock:
@@ -512,7 +623,8 @@ def run(job):
             if state.stop.is_set():
                 set_exception(state.thread, None)
     writes = [] if error is not None else state.all_writes()
-    return error, writes, state.log_lines, response
+    counts = [(name, dict(labels), value) for (name, labels), value in state.counts.items()]
+    return error, writes, state.log_lines, response, state.lines, counts
 
 
 def call(state, job):
@@ -524,7 +636,8 @@ def call(state, job):
         begins = f"starting execution with scheduled time {in_utc:%Y-%m-%d %H:%M:%S} UTC"
         given = (at,)
     elif entry == "writes":
-        begins, given = "starting execution of wal plugin.", (job["tables"],)
+        tables = [TableBatch(name, streams) for name, streams in job["tables"]]
+        begins, given = "starting execution of wal plugin.", (tables,)
     elif entry == "snapshot":
         begins, given = "starting execution of snapshot plugin.", (json.loads(job["snapshot"]),)
     else:

@@ -5,7 +5,7 @@
 //! says and never waits for the interpreter, so that the end of the server ends this process
 //! whatever plugins do. Each trigger has a thread of its own, fed by a channel; runs that may
 //! overlap have one each. What plugins see is in `host.py`, rows become Python values in
-//! [`columns`].
+//! `columns.rs`.
 //!
 //! What is said is in [`protocols::plugins::host`].
 
@@ -13,11 +13,11 @@ mod columns;
 mod link;
 mod runs;
 
+use columns::Stream;
 use link::{CallError, Link};
 use protocols::plugins::host::{Call, FromHost, Level, PROTOCOL};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
 use runs::Runs;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -52,18 +52,18 @@ impl Native {
         py.detach(|| self.0.send(&FromHost::Log { run, level, text }, &[])).map_err(told)
     }
 
-    /// The rows of a statement as a list of dicts.
-    fn query<'py>(
+    /// The rows of a statement.
+    fn query(
         &self,
-        py: Python<'py>,
+        py: Python<'_>,
         run: u64,
         database: String,
         text: String,
         parameters: BTreeMap<String, String>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    ) -> PyResult<Stream> {
         let what = Call::Query { database, text, parameters };
         let body = py.detach(|| self.0.call(run, what)).map_err(told)?;
-        columns::rows_of_stream(py, body)
+        Ok(Stream::new(body.into()))
     }
 
     /// Writes lines at once.

@@ -1,13 +1,13 @@
 //! The threads that plugins run on.
 
-use crate::columns;
+use crate::columns::Stream;
 use crate::link::Link;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
-use protocols::plugins::host::{Event, FromHost, Outcome, Part, Response, Run, Source};
+use protocols::plugins::host::{Count, Event, FromHost, Outcome, Part, Response, Run, Source};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::thread;
 
@@ -50,6 +50,8 @@ type Returned = (
     Vec<(String, String)>,
     Vec<String>,
     Option<(u16, Vec<(String, String)>, Vec<u8>)>,
+    u64,
+    Vec<(String, BTreeMap<String, String>, u64)>,
 );
 
 impl Runs {
@@ -145,12 +147,14 @@ fn execute(host: &Py<PyModule>, link: &Link, job: Job) {
         host.bind(py).call_method1("run", (job,))?.extract::<Returned>()
     });
     let (outcome, body) = match returned {
-        Ok((error, writes, log_lines, response)) => {
+        Ok((error, writes, log_lines, response, lines, counts)) => {
             let (response, body) = match response {
                 Some((status, headers, body)) => (Some(Response { status, headers }), body),
                 None => (None, Vec::new()),
             };
-            (Outcome { error, writes, log_lines, response }, body)
+            let count = |(name, labels, value)| Count { name, labels, value };
+            let counts = counts.into_iter().map(count).collect();
+            (Outcome { error, writes, log_lines, lines, counts, response }, body)
         }
         Err(error) => {
             let error = Some(error.to_string());
@@ -165,7 +169,10 @@ fn job_for_python(py: Python<'_>, job: Job) -> PyResult<Bound<'_, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("run", run.run)?;
     dict.set_item("trigger", run.trigger)?;
+    dict.set_item("name", run.name.as_ref())?;
     dict.set_item("database", run.database.as_ref())?;
+    dict.set_item("node", run.node.as_ref())?;
+    dict.set_item("number", run.number)?;
     dict.set_item("test", run.test)?;
     dict.set_item("version", plugin.version)?;
     let (text, directory) = match &plugin.source {
@@ -203,22 +210,16 @@ fn job_for_python(py: Python<'_>, job: Job) -> PyResult<Bound<'_, PyDict>> {
     Ok(dict)
 }
 
-/// The batches that `process_writes` gets: a dict for each table, its rows as dicts.
+/// The names of the tables that `process_writes` gets, and the rows of each.
 fn tables<'py>(py: Python<'py>, parts: &[Part], mut body: Bytes) -> PyResult<Bound<'py, PyList>> {
     let tables = PyList::empty(py);
-    let mut last: Option<(&str, Bound<'py, PyList>)> = None;
-    for part in parts {
-        let stream = body.split_to(part.bytes.min(body.len()));
-        if last.as_ref().is_none_or(|(name, _)| *name != part.table.as_ref()) {
-            let (table, rows) = (PyDict::new(py), PyList::empty(py));
-            table.set_item("table_name", part.table.as_ref())?;
-            table.set_item("rows", &rows)?;
-            tables.append(table)?;
-            last = Some((&part.table, rows));
+    for parts in parts.chunk_by(|a, b| a.table == b.table) {
+        let Some(first) = parts.first() else { continue };
+        let streams = PyList::empty(py);
+        for part in parts {
+            streams.append(Stream::new(body.split_to(part.bytes.min(body.len()))))?;
         }
-        if let Some((_, rows)) = &last {
-            columns::append_rows(py, stream, rows)?;
-        }
+        tables.append((first.table.as_ref(), streams))?;
     }
     Ok(tables)
 }

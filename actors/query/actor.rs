@@ -1,22 +1,24 @@
 //! See the module's page.
 
-use super::cache_tables::scan::TableScan;
-use super::cache_tables::{self, CacheTables};
+use super::cache_tables::CacheTables;
 use super::catalog_view::{Catalogs, UserTables};
 use super::config::QueryConfig;
 use super::errors;
 use super::lanes::{QueryRuntime, Width};
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
+use super::places::{Place, Places};
 use super::prepare;
 use super::provider::{Files, KeySets, ScanContext, Seen};
 use super::running::{AskedBy, Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
 use super::shapes::Shapes;
-use super::statement::{self, Runnable, View};
+use super::statement::{self, Runnable};
 use super::stream::{Course, is_wide};
 use super::system_tables::{PluginTables, SystemTables};
-use crate::cache_kit::CacheDirectory;
+use super::table_scan::TableScan;
+use super::view::View;
+use crate::cache_directory::CacheDirectory;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock;
 use crate::runtime::mailbox::{Responder, SharedResponder};
@@ -38,7 +40,6 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a scan waits for its view of a table. The shard answers between two messages, so this
 /// is reached only when something is very wrong.
@@ -56,7 +57,7 @@ pub struct Query {
     sessions: Arc<Sessions>,
     memory: Arc<Pool>,
     shapes: Shapes,
-    places: Arc<Semaphore>,
+    places: Places,
     log: QueryLog,
     caches: Option<CacheDirectory>,
     plugins: Option<PluginTables>,
@@ -65,7 +66,7 @@ pub struct Query {
 /// A query that may run.
 struct Admitted {
     found: Database,
-    place: OwnedSemaphorePermit,
+    place: Place,
     scope: Arc<Scope>,
 }
 
@@ -82,25 +83,26 @@ impl Query {
     /// When a setting of the engine is unknown or has a value that does not fit, or there is no
     /// directory to write to.
     pub fn new(config: QueryConfig, runtime: QueryRuntime) -> anyhow::Result<Self> {
+        let options = &config.options;
         let sessions = Sessions::new(
-            config.threads,
-            config.memory_pool_bytes,
-            config.spill.as_ref(),
-            &config.settings,
+            options.threads,
+            options.memory_pool_bytes,
+            options.spill.as_ref(),
+            &options.settings,
         )?;
-        let memory = Pool::open(config.memory_pool_bytes, config.query_memory_bytes);
+        let memory = Pool::open(options.memory_pool_bytes, options.query_memory_bytes);
         let files = Files {
             node: Arc::from(config.node.as_str()),
             store: Arc::clone(&config.objects.store),
             cache: config.cache.clone(),
             clock: config.clock.clone(),
-            query_file_limit: config.query_file_limit,
+            query_file_limit: options.file_limit,
             key_sets: KeySets::default(),
         };
         Ok(Self {
             files,
-            places: Arc::new(Semaphore::new(config.max_concurrent.min(Semaphore::MAX_PERMITS))),
-            log: QueryLog::new(config.log_entries_max),
+            places: Places::new(options.max_concurrent, options.token_queries_max),
+            log: QueryLog::new(options.log_entries_max),
             caches: None,
             plugins: None,
             sessions: Arc::new(sessions),
@@ -166,6 +168,7 @@ impl Query {
         let system =
             SystemTables::new(visible.clone(), Arc::clone(&db), log, context.clone(), server);
         let system = system.with_caches(self.caches.clone()).with_plugins(self.plugins.clone());
+        let system = system.with_audit(self.config.telling.audit.clone());
         let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
         View {
             sessions: Arc::clone(&self.sessions),
@@ -180,14 +183,9 @@ impl Query {
         Arc::new(CacheTables { db: Arc::clone(db), directory: self.caches.clone() })
     }
 
-    fn place(&self) -> Result<OwnedSemaphorePermit, QueryError> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| errors::too_many_queries(self.config.max_concurrent))
-    }
-
     /// What a query needs to run.
-    fn admit(&self, db: &str, principal: &Principal) -> Result<Admitted, QueryError> {
-        let (found, place) = (self.database(db, principal)?, self.place()?);
+    fn admit(&mut self, db: &str, principal: &Principal) -> Result<Admitted, QueryError> {
+        let (found, place) = (self.database(db, principal)?, self.places.take(principal)?);
         let scope = self.memory.scope().ok_or_else(errors::too_many_accounts)?;
         Ok(Admitted { found, place, scope })
     }
@@ -206,7 +204,7 @@ impl Query {
         let reply = SharedResponder::from(reply);
         let job = self.runtime.running().enter(
             reply.clone(),
-            self.config.timeout,
+            self.config.options.timeout,
             scope,
             self.asked_by(principal),
         );
@@ -232,15 +230,15 @@ impl Query {
         let Admitted { found, place, scope } = match self.admit(&statement.db, &statement.principal)
         {
             Ok(admitted) => admitted,
-            Err(error) => return Err((reply, error)),
+            Err(error) => {
+                let now_ns = self.config.clock.now_ns();
+                self.config.telling.of_failure(&statement, &error, now_ns);
+                return Err((reply, error));
+            }
         };
         let now_ns = self.config.clock.now_ns();
         let reporter = self.enter(&statement, found.schema.id, delivery, now_ns);
         let caches = self.caches_of(&found.schema);
-        if let Some(fast) = cache_tables::fast::plan(&statement, &caches) {
-            self.runtime.control(cache_tables::fast::run(fast, reporter, reply, place));
-            return Ok(());
-        }
         // Only a statement that names the table can read it; the others are spared the copy.
         let names_log = statement.text.to_ascii_lowercase().contains("queries");
         let log = if names_log { self.log.entries() } else { Vec::new() };
@@ -251,7 +249,7 @@ impl Query {
             job: Arc::clone(&job),
             reporter,
             waits_for_rows: delivery == Delivery::WithRows,
-            idle_limit: self.config.idle_timeout,
+            idle_limit: self.config.options.idle_timeout,
             place: Some(place),
         };
         let runtime = self.runtime.clone();
@@ -273,23 +271,25 @@ impl Query {
         delivery: Delivery,
         now_ns: i64,
     ) -> Reporter {
+        let told = self.config.telling.text(statement);
         let named;
         let (query_type, text) = match (delivery, statement.language) {
             (Delivery::WithColumns { command: Some(command) }, _) => {
-                named = format!("{command} {}", statement.text);
+                named = format!("{command} {told}");
                 (FLIGHT_SQL, named.as_str())
             }
-            (_, Language::Sql) => ("sql", statement.text.as_str()),
-            (_, Language::InfluxQl | Language::InfluxQlV1) => ("influxql", statement.text.as_str()),
+            (_, Language::Sql) => ("sql", told.as_ref()),
+            (_, Language::InfluxQl | Language::InfluxQlV1) => ("influxql", told.as_ref()),
         };
-        let trace_id = statement.trace_id.clone();
+        let trace_id = statement.origin.trace_id.clone();
         let (issue_time_ns, db) = (now_ns, Some(db));
-        self.log.enter(Entered { issue_time_ns, query_type, text, db, trace_id })
+        let reporter = self.log.enter(Entered { issue_time_ns, query_type, text, db, trace_id });
+        self.config.telling.at_the_end(reporter, statement, &told, now_ns)
     }
 
     /// Answers with what `work` finds out about the statements that the database could run.
     fn describe<T, M, W>(
-        &self,
+        &mut self,
         (db, principal): (&str, &Principal),
         reply: Responder<M>,
         work: impl FnOnce(View) -> W + Send + 'static,
@@ -395,6 +395,7 @@ impl Receive<CommandAnswered> for Query {
         _: &mut Cx<'_, Self>,
     ) {
         let CommandAnswered { text, db, trace_id, took, succeeded } = message;
+        let text = self.config.telling.command(text);
         let db = self.config.catalog.load().database(&db).map(|db| db.id);
         let took_ns = clock::as_nanos(took);
         let issue_time_ns = self.config.clock.now_ns().saturating_sub(took_ns);

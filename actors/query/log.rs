@@ -1,8 +1,11 @@
 //! The newest queries and how far they have come, for `system.queries`.
 
+use crate::audit::Audit;
 use crate::runtime::clock;
+use crate::runtime::mailbox::Mailbox;
 use crate::runtime::random;
 use protocols::ids::DbId;
+use protocols::messages::audit::{AuditEntry, KeepAudit, Outcome};
 use protocols::trace_id::TraceId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -126,7 +129,7 @@ impl QueryLog {
         while self.entries.len() > self.entries_max {
             self.entries.pop_front();
         }
-        Reporter { sender, begun: Instant::now() }
+        Reporter { sender, begun: Instant::now(), audited: None }
     }
 
     /// Enters something that has ended before it came here.
@@ -147,12 +150,21 @@ impl QueryLog {
 pub(super) struct Reporter {
     sender: watch::Sender<Progress>,
     begun: Instant,
+    /// What the audit log is told at the end.
+    audited: Option<Box<(Mailbox<Audit>, AuditEntry)>>,
 }
 
 impl Reporter {
     /// For what is no statement of a client, and is not in the log.
     pub(super) fn unlogged() -> Self {
-        Self { sender: watch::channel(Progress::default()).0, begun: Instant::now() }
+        let sender = watch::channel(Progress::default()).0;
+        Self { sender, begun: Instant::now(), audited: None }
+    }
+
+    /// The same, and the audit log is told how the query ended.
+    pub(super) fn audited(mut self, audit: Mailbox<Audit>, entry: AuditEntry) -> Self {
+        self.audited = Some(Box::new((audit, entry)));
+        self
     }
 
     /// Notes something about the query. `change` gets the nanoseconds since it was received.
@@ -171,6 +183,20 @@ impl Reporter {
             progress.end2end_ns = Some(elapsed_ns);
             progress.phase = phase;
         });
+    }
+}
+
+/// Whatever becomes of a query, its reporter goes with it.
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let Some(audited) = self.audited.take() else { return };
+        let (audit, entry) = *audited;
+        let outcome = match self.sender.borrow().phase {
+            Phase::Success => Outcome::Done,
+            Phase::Fail => Outcome::Failed,
+            _ => Outcome::Cancelled,
+        };
+        audit.tell(KeepAudit(entry.ended(outcome)));
     }
 }
 

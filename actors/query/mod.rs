@@ -17,11 +17,12 @@
 //! ## Emits
 //! Running queries ask `Store` for views of tables and hand it back what they have sorted. They
 //! ask `ParquetCache` for the bytes of the files that they open, and read from the object store
-//! what it does not have.
+//! what it does not have. Of statements `Audit` is told at their end, if it is to be.
 //!
 //! ## Invariants
 //! A query sees one catalog snapshot from its first look at a name to its end, and changes
-//! nothing. A statement that does not get one of the places is refused at once. A result that ends
+//! nothing. A statement that does not get one of the places is refused at once, and no token gets
+//! all of them (see `places`). A result that ends
 //! without an error is complete. Dropping the stream ends the query. No thread that admits queries,
 //! looks at their deadlines or ends them ever executes a plan. Whatever a query does, it ends soon
 //! after it is told to, and when it has taken more memory than its share (see `scope`).
@@ -36,6 +37,7 @@ mod catalog_view;
 mod config;
 mod corrections;
 mod errors;
+mod extensions;
 mod functions;
 mod growth;
 mod guard;
@@ -45,9 +47,11 @@ mod log;
 mod memory;
 mod narrow;
 mod params;
+mod places;
 mod plan_kit;
 mod prepare;
 pub mod provider;
+mod redact;
 mod running;
 mod runs;
 mod scope;
@@ -56,14 +60,17 @@ mod shapes;
 mod statement;
 mod stream;
 mod system_tables;
+mod table_scan;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod values;
+mod view;
 mod watched;
 
 pub use actor::Query;
-pub use config::{QueryConfig, ServerFacts, SpillOptions};
+pub use config::{QueryConfig, QueryOptions, ServerFacts, SpillOptions, Telling};
 pub use influxql::is_time_zone;
 pub use lanes::QueryRuntime;
 pub use scope::Counting;
-pub use system_tables::PluginTables;
+pub use system_tables::{PluginTables, system_table_names};

@@ -1,7 +1,8 @@
 //! Statements and tables before anything is read: for clients that ask for columns first.
 
 use super::catalog_view::CATALOG;
-use super::statement::{self, View};
+use super::statement;
+use super::view::View;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::information_schema::{INFORMATION_SCHEMA, InformationSchemaProvider};
 use datafusion::catalog::{CatalogProviderList, SchemaProvider};

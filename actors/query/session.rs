@@ -4,6 +4,7 @@ use super::cache_tables;
 use super::catalog_view::{CATALOG, Catalogs, DEFAULT_SCHEMA};
 use super::config::SpillOptions;
 use super::corrections;
+use super::extensions::Planner;
 use super::functions::windows::WatchWindows;
 use super::functions::{self, gapfill};
 use super::narrow::NarrowLargeRows;
@@ -105,7 +106,7 @@ impl Sessions {
         let mut base = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_query_planner(Arc::new(gapfill::Planner))
+            .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(ReadNewest))
             .with_optimizer_rule(Arc::new(WatchWindows))
             .with_physical_optimizer_rule(Arc::new(ReadNewestBins))

@@ -3,10 +3,10 @@
 //! Every statement comes this way, whatever it is written in, whoever sent it, and whether it is
 //! to run or only to be described.
 
-use super::catalog_view::Catalogs;
 use super::log::{Phase, Reporter};
-use super::session::{Session, Sessions};
-use super::shapes::{Given, Shapes};
+use super::session::Session;
+use super::shapes::{Given, Planned, Unused, shape};
+use super::view::View;
 use super::{cache_tables, guard, influxql, params};
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
@@ -15,28 +15,8 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use protocols::messages::query::{Language, Statement};
-use protocols::principal::Visible;
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// What a statement sees, and what it is planned with.
-pub(super) struct View {
-    pub(super) sessions: Arc<Sessions>,
-    /// Plans that may be used again.
-    pub(super) shapes: Shapes,
-    pub(super) catalogs: Arc<Catalogs>,
-    /// All databases that may be read.
-    pub(super) visible: Visible,
-    /// When it began, nanoseconds since 1970.
-    pub(super) now_ns: i64,
-}
-
-impl View {
-    /// A session of its own.
-    pub(super) fn session(&self) -> Session {
-        self.sessions.open(Arc::clone(&self.catalogs), self.now_ns)
-    }
-}
 
 /// A statement that is ready to run.
 pub(super) struct Runnable {
@@ -85,19 +65,15 @@ pub(super) async fn prepare(
     reporter: &Reporter,
 ) -> Result<Runnable> {
     let state = view.session();
-    let known = match statement.language {
-        Language::Sql => {
-            let planning = async |text| {
-                logical(view, &state, &Statement { text, ..Statement::default() }).await
-            };
-            let given = Given { now_ns: view.now_ns, params: &statement.params };
-            view.shapes.plan(&view.catalogs, &state, &statement.text, given, planning).await
-        }
-        Language::InfluxQl | Language::InfluxQlV1 => None,
-    };
+    let known = of_shape(view, &state, statement).await;
     let mut metadata = HashMap::new();
     let plan = match known {
-        Some(plan) => plan,
+        Some(planned) => {
+            if statement.language != Language::Sql {
+                metadata = planned.metadata;
+            }
+            planned.plan
+        }
         None => {
             let plan = logical(view, &state, statement).await?;
             if statement.language != Language::Sql {
@@ -111,6 +87,31 @@ pub(super) async fn prepare(
     let plan = state.query_planner().create_physical_plan(&plan, &*state).await?;
     reporter.note(|p, _| p.phase = Phase::PhysicallyPlanned);
     Ok(Runnable { metadata, ..Runnable::new(&state, plan) })
+}
+
+/// The plan of a statement whose shape is known.
+async fn of_shape(view: &View, state: &Session, statement: &Statement) -> Option<Planned> {
+    let (shapes, catalogs) = (&view.shapes, &view.catalogs);
+    match statement.language {
+        Language::Sql => {
+            let planning = async |text| {
+                logical(view, state, &Statement { text, ..Statement::default() }).await
+            };
+            let given = Given { now_ns: view.now_ns, params: &statement.params };
+            let shape = shape(&statement.text, given)?;
+            shapes.plan(catalogs, state, shape, Unused::Refused, planning).await
+        }
+        Language::InfluxQl | Language::InfluxQlV1 => {
+            let mut apart = influxql::apart(statement, view.now_ns)?;
+            let shape = std::mem::take(&mut apart.shape);
+            let planning = async |_| {
+                let plan = influxql::plan_apart(view, state, apart)?;
+                guard::verify(&plan)?;
+                Ok(plan)
+            };
+            shapes.plan(catalogs, state, shape, Unused::Allowed, planning).await
+        }
+    }
 }
 
 /// A plan with values in the places of its placeholders.

@@ -3,6 +3,7 @@
 use super::errors;
 use super::log::{Phase, Reporter};
 use super::memory::QueryMemory;
+use super::places::Place;
 use super::provider::FILES_OPENED;
 use super::running::{Job, Stop};
 use super::scope::Scope;
@@ -22,7 +23,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// Batches that wait for the client to take them.
@@ -42,7 +43,7 @@ pub(super) struct Course<M: Command> {
     pub(super) idle_limit: Duration,
     /// Its place among the queries that run at once. Given back before its reader hears of the
     /// end, so that the reader's next query finds it free.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) place: Option<Place>,
 }
 
 /// A query that runs.

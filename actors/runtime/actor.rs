@@ -1,8 +1,8 @@
 //! What an actor is here: a [`Service`] with one [`Receive`] for each message it takes, hosted by
 //! an actix actor that measures, checks deadlines and signals death.
 
+use super::bounds::ActorConfig;
 use super::faults;
-use super::guardian::ActorConfig;
 use super::mailbox::{Ask, Mailbox, Responder};
 #[cfg(feature = "simulation")]
 use actix::WrapFuture;

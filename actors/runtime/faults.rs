@@ -1,8 +1,8 @@
 //! Planted faults for tests, compiled in with the feature `failpoints` only.
 //!
-//! `INFLUXDB3_FAILPOINTS="name=action;…"`. Actions: `abort`, `error(n)` (the next n times),
-//! `sleep(ms)`, `pause` (until the file named in `INFLUXDB3_FAILPOINT_RELEASE` exists) and
-//! `panic(n)`. A panic can be planted in any handler under the name `<actor>:<message>`, for
+//! `INFLUXDB3_FAILPOINTS="name=action;…"`. Actions: `abort`, `error(n)` (the next n times), `fail`
+//! (every time until the file named in `INFLUXDB3_FAILPOINT_RELEASE` exists), `sleep(ms)`, `pause`
+//! (until that file exists) and `panic(n)`. A panic can be planted in any handler under the name `<actor>:<message>`, for
 //! example `wal:AppendRows=panic(1)`. A simulation plants its own, see `simulated`.
 
 #[cfg(feature = "failpoints")]
@@ -31,6 +31,7 @@ mod on {
     enum Action {
         Abort,
         Error(AtomicI64),
+        Fail,
         Panic(AtomicI64),
         Sleep(Duration),
         Pause,
@@ -50,6 +51,7 @@ mod on {
         let action = match verb {
             "abort" => Action::Abort,
             "error" => Action::Error(AtomicI64::new(number.into())),
+            "fail" => Action::Fail,
             "panic" => Action::Panic(AtomicI64::new(number.into())),
             "sleep" => Action::Sleep(Duration::from_millis(number.into())),
             "pause" => Action::Pause,
@@ -67,6 +69,7 @@ mod on {
             None => false,
             Some(Action::Abort) => std::process::abort(),
             Some(Action::Error(left)) => left.fetch_sub(1, Ordering::Relaxed) > 0,
+            Some(Action::Fail) => !released(),
             Some(Action::Panic(left)) => {
                 assert!(left.fetch_sub(1, Ordering::Relaxed) <= 0, "planted panic at {name}");
                 false
@@ -76,13 +79,17 @@ mod on {
                 false
             }
             Some(Action::Pause) => {
-                let release = std::env::var("INFLUXDB3_FAILPOINT_RELEASE").unwrap_or_default();
-                while !std::path::Path::new(&release).exists() {
+                while !released() {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 false
             }
         }
+    }
+
+    fn released() -> bool {
+        let release = std::env::var("INFLUXDB3_FAILPOINT_RELEASE").unwrap_or_default();
+        std::path::Path::new(&release).exists()
     }
 
     pub(in super::super) fn plant_panic(actor: &str, message: &str) {

@@ -1,13 +1,13 @@
 //! Births, deaths and rebuilding of actors.
 
 use super::actor::{Hosted, Service};
+pub use super::bounds::ActorConfig;
 use super::fatal::Fatal;
+pub use super::lives::Factory;
+use super::lives::Lives;
 use super::mailbox::Mailbox;
-use super::vitals::{Roster, Vitals};
-use crate::supervisor::Supervisor;
+use super::vitals::{LifeEvent, Roster, Vitals};
 use actix::{Actor, Arbiter, ArbiterHandle};
-use futures::future::LocalBoxFuture;
-use protocols::messages::supervisor::{ActorNews, LifeEvent};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,53 +26,20 @@ const REBUILD_PAUSE_MAX: Duration = Duration::from_secs(30);
 const DEATHS_MAX: usize = 5;
 const DEATHS_WINDOW: Duration = Duration::from_secs(60);
 
-/// Name and bounds of an actor.
-#[derive(Clone, Debug)]
-pub struct ActorConfig {
-    /// Kind of the actor, for texts: `store`.
-    pub kind: &'static str,
-    /// Name in metrics and logs, unique: `store-1`.
-    pub name: String,
-    /// Messages that may wait or be worked on.
-    pub messages_max: usize,
-    /// Bytes these may hold.
-    pub bytes_max: usize,
-    /// What happens when the actor cannot be kept alive: true ends the process.
-    pub vital: bool,
-}
-
-impl ActorConfig {
-    /// What its metrics are called. Actors that are not vital may come and go: those of one kind
-    /// share their series, of which there would be ever more otherwise.
-    pub(super) fn label(&self) -> &str {
-        if self.vital { &self.name } else { self.kind }
-    }
-}
-
-/// Builds the actor's state, from durable state if it has any. Called at birth and after a death.
-pub type Factory<A> = Arc<dyn Fn() -> LocalBoxFuture<'static, anyhow::Result<A>> + Send + Sync>;
-
 /// Births actors and keeps them alive. One for the whole server, on the system's own thread.
 #[derive(Clone)]
 pub struct Guardian {
-    supervisor: Option<Mailbox<Supervisor>>,
     roster: Roster,
     fatal: Fatal,
 }
 
 impl Guardian {
-    /// A guardian whose actors are not reported to anybody yet.
+    /// A guardian that has no actors yet, and raises `fatal` when one cannot be kept alive.
     pub fn new(fatal: Fatal) -> Self {
-        Self { supervisor: None, roster: Roster::default(), fatal }
+        Self { roster: Roster::default(), fatal }
     }
 
-    /// The same, with news going to `supervisor`.
-    pub fn reporting_to(&self, supervisor: Mailbox<Supervisor>) -> Self {
-        let (roster, fatal) = (self.roster.clone(), self.fatal.clone());
-        Self { supervisor: Some(supervisor), roster, fatal }
-    }
-
-    /// The actors that were born, by this guardian and those made of it.
+    /// The actors that were born and have not been ended, and how each is.
     pub fn roster(&self) -> Roster {
         self.roster.clone()
     }
@@ -81,28 +48,28 @@ impl Guardian {
     /// [`Guardian::mailbox`] beforehand so that actors can be given each other's.
     ///
     /// # Errors
-    /// When the factory fails at birth.
+    /// When its first life does not begin.
     pub async fn birth<A: Service>(
         &self,
         config: ActorConfig,
         mailbox: Mailbox<A>,
-        factory: Factory<A>,
+        lives: impl Into<Lives<A>>,
     ) -> anyhow::Result<Birth> {
-        self.birth_at(Home::new(), config, mailbox, factory).await
+        self.birth_at(Home::new(), config, mailbox, lives.into()).await
     }
 
     /// The same on one of `threads`, which other actors live on too.
     ///
     /// # Errors
-    /// When the factory fails at birth.
+    /// When its first life does not begin.
     pub async fn birth_among<A: Service>(
         &self,
         threads: &SharedThreads,
         config: ActorConfig,
         mailbox: Mailbox<A>,
-        factory: Factory<A>,
+        lives: impl Into<Lives<A>>,
     ) -> anyhow::Result<Birth> {
-        self.birth_at(threads.next(), config, mailbox, factory).await
+        self.birth_at(threads.next(), config, mailbox, lives.into()).await
     }
 
     async fn birth_at<A: Service>(
@@ -110,14 +77,14 @@ impl Guardian {
         home: Home,
         config: ActorConfig,
         mailbox: Mailbox<A>,
-        factory: Factory<A>,
+        Lives { first, again }: Lives<A>,
     ) -> anyhow::Result<Birth> {
-        let death = start(&home, &config, &mailbox, factory().await?).await?;
+        let death = start(&home, &config, &mailbox, first.await?).await?;
+        note(&config, mailbox.vitals(), LifeEvent::Started);
         self.roster.enter(mailbox.vitals());
-        self.news(&config, mailbox.vitals(), LifeEvent::Started);
         let name = config.name.clone();
         let end = Arc::new(Notify::new());
-        let watch = self.clone().watch(home, config, mailbox, factory, death, Arc::clone(&end));
+        let watch = self.clone().watch(home, config, mailbox, again, death, Arc::clone(&end));
         Ok(Birth { name, end, ended: actix_rt::spawn(watch) })
     }
 
@@ -154,11 +121,11 @@ impl Guardian {
             mailbox.connect(None);
             restarts.increment(1);
             tracing::error!(actor = config.name, "actor panicked, rebuilding it");
-            self.news(&config, mailbox.vitals(), LifeEvent::Died);
+            note(&config, mailbox.vitals(), LifeEvent::Died);
             match self.rebuild(&home, &config, &mailbox, &factory, &mut deaths).await {
                 Some(next) => death = next,
                 None => {
-                    self.news(&config, mailbox.vitals(), LifeEvent::Failed);
+                    note(&config, mailbox.vitals(), LifeEvent::Failed);
                     tracing::error!(actor = config.name, "actor given up after repeated failures");
                     if config.vital {
                         let reason = format!("actor {} could not be kept alive", config.name);
@@ -168,11 +135,11 @@ impl Guardian {
                     break;
                 }
             }
-            self.news(&config, mailbox.vitals(), LifeEvent::Rebuilt);
+            note(&config, mailbox.vitals(), LifeEvent::Rebuilt);
         }
         mailbox.connect(None);
         home.leave();
-        self.news(&config, mailbox.vitals(), LifeEvent::Stopped);
+        note(&config, mailbox.vitals(), LifeEvent::Stopped);
         self.roster.leave(mailbox.vitals());
     }
 
@@ -209,19 +176,15 @@ impl Guardian {
             }
         }
     }
+}
 
-    fn news(&self, config: &ActorConfig, vitals: &Vitals, event: LifeEvent) {
-        let was_up = vitals.state() == "running";
-        vitals.note(event);
-        let up = vitals.state() == "running";
-        metrics::gauge!("actor_up", "actor" => config.label().to_owned())
-            .increment(f64::from(i8::from(up) - i8::from(was_up)));
-        if let Some(supervisor) = &self.supervisor {
-            // News that finds no room is in the log and in the metrics all the same.
-            let (actor, vital) = (config.name.clone(), config.vital);
-            supervisor.tell(ActorNews { actor, vital, event });
-        }
-    }
+/// Notes what happened to an actor where everybody can read it.
+fn note(config: &ActorConfig, vitals: &Vitals, event: LifeEvent) {
+    let was_up = vitals.state() == "running";
+    vitals.note(event);
+    let up = vitals.state() == "running";
+    metrics::gauge!("actor_up", "actor" => config.label().to_owned())
+        .increment(f64::from(i8::from(up) - i8::from(was_up)));
 }
 
 /// Where an actor runs, in this life and the next ones.

@@ -1,60 +1,29 @@
 //! A mailbox bounded by messages and by bytes, whose asks have deadlines and always end.
 
 use super::actor::{Hosted, Receive, Service, Stop};
-use super::guardian::ActorConfig;
+use super::bounds::ActorConfig;
+use super::responder::{Asker, Permit, Then};
 use super::vitals::Vitals;
 use actix::{Addr, Message};
 use arc_swap::ArcSwapOption;
 use metrics::{Counter, Gauge};
-use protocols::error::ErrorKind;
 use protocols::limits::ADMISSION_WAIT_MS_MAX;
 use protocols::messages::{Command, rank};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+pub use super::responder::{AskError, Responder, SharedResponder};
+
 /// Control messages that a mailbox has room for beside its others.
 const CONTROL_MESSAGES_MAX: usize = 64;
 
-/// Why an ask got no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// No room for another message.
-    #[error("{0} is overloaded, try again later")]
-    Full(&'static str),
-    /// The actor failed while it held the message, or is being rebuilt.
-    #[error("{0} failed and is being restarted, try again later")]
-    Died(&'static str),
-    /// The deadline passed; the message may still take effect.
-    #[error("{0} did not answer in time; the outcome is unknown")]
-    Deadline(&'static str),
-}
-
-impl AskError {
-    /// What the caller has to do about it.
-    pub fn kind(self) -> ErrorKind {
-        match self {
-            Self::Full(_) => ErrorKind::Overloaded,
-            Self::Died(_) => ErrorKind::Unavailable,
-            Self::Deadline(_) => ErrorKind::Timeout,
-        }
-    }
-}
-
-/// Room in a mailbox. Given back when the message was answered or dropped.
-struct Permit {
-    _message: OwnedSemaphorePermit,
-    /// Control messages are counted by their number alone.
-    _bytes: Option<OwnedSemaphorePermit>,
-    depth: Gauge,
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.depth.decrement(1.0);
-    }
-}
+/// Pause before something that failed is tried again.
+pub const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// How long an answer may take that is asked for until it comes. It is short, for an actor that dies
+/// after it has taken a message is noticed at once.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A message on its way: the only thing that is ever sent to an actor from outside.
 pub struct Ask<M: Command> {
@@ -71,74 +40,6 @@ impl<M: Command> Message for Ask<M> {
 impl<M: Command> Ask<M> {
     pub(super) fn into_parts(self) -> (M, Responder<M>) {
         (self.message, self.reply)
-    }
-}
-
-/// The place where the reply goes. It holds the mailbox permit, so what an actor keeps for later
-/// still counts as waiting in its mailbox.
-pub struct Responder<M: Command> {
-    sender: Option<oneshot::Sender<M::Reply>>,
-    deadline: Option<Instant>,
-    _permit: Permit,
-}
-
-impl<M: Command> Responder<M> {
-    /// Answers. An asker that has gone away is no error.
-    pub fn answer(mut self, reply: M::Reply) {
-        self.answer_early(reply);
-    }
-
-    /// Answers while the message still takes its room in the mailbox: until this is dropped.
-    pub fn answer_early(&mut self, reply: M::Reply) {
-        if let Some(sender) = self.sender.take() {
-            sender.send(reply).ok();
-        }
-    }
-
-    /// Until when the asker waits, for those who ask others on its behalf.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
-
-    /// True when nobody waits for the answer any more.
-    pub fn is_abandoned(&self) -> bool {
-        self.sender.as_ref().is_none_or(oneshot::Sender::is_closed)
-    }
-}
-
-/// A responder in several hands: the first answer counts.
-///
-/// For work that may be stuck on one thread while another one knows what has to be answered.
-pub struct SharedResponder<M: Command>(Arc<Mutex<Option<Responder<M>>>>);
-
-impl<M: Command> Clone for SharedResponder<M> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<M: Command> From<Responder<M>> for SharedResponder<M> {
-    fn from(responder: Responder<M>) -> Self {
-        Self(Arc::new(Mutex::new(Some(responder))))
-    }
-}
-
-impl<M: Command> SharedResponder<M> {
-    fn lock(&self) -> MutexGuard<'_, Option<Responder<M>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Answers, unless somebody else has.
-    pub fn answer(&self, reply: M::Reply) {
-        let responder = self.lock().take();
-        if let Some(responder) = responder {
-            responder.answer(reply);
-        }
-    }
-
-    /// True when an answer is still due and nobody waits for it any more.
-    pub fn is_abandoned(&self) -> bool {
-        self.lock().as_ref().is_some_and(Responder::is_abandoned)
     }
 }
 
@@ -176,10 +77,10 @@ impl<A: Service> std::fmt::Debug for Mailbox<A> {
 impl<A: Service> Mailbox<A> {
     /// A mailbox that nobody reads yet.
     pub(super) fn new(config: &ActorConfig) -> Self {
-        let (kind, bytes_max, messages_max) = (config.kind, config.bytes_max, config.messages_max);
+        let (kind, bytes_max) = (config.kind, config.bytes_max);
         let label = config.label().to_owned();
         metrics::gauge!("actor_mailbox_capacity", "actor" => label.clone())
-            .set(messages_max as f64);
+            .set(config.messages_max as f64);
         // A semaphore counts in u32 for one acquire, so bytes are counted in KiB.
         let kib_max = kib(bytes_max) as usize;
         let refused = |reason| {
@@ -189,7 +90,7 @@ impl<A: Service> Mailbox<A> {
         Self(Arc::new(Inner {
             kind,
             address: ArcSwapOption::empty(),
-            vitals: Arc::new(Vitals::new(kind, config.name.clone(), messages_max, kib_max)),
+            vitals: Arc::new(Vitals::new(config, kib_max)),
             bytes_max,
             control: Arc::new(Semaphore::new(CONTROL_MESSAGES_MAX)),
             depth: metrics::gauge!("actor_mailbox_messages", "actor" => label.clone()),
@@ -260,17 +161,17 @@ impl<A: Service> Mailbox<A> {
         &self,
         message: M,
         permit: Permit,
+        asker: Asker<M::Reply>,
         deadline: Option<Instant>,
-    ) -> Result<oneshot::Receiver<M::Reply>, AskError>
+    ) -> Result<(), AskError>
     where
         A: Receive<M>,
     {
         let address = self.0.address.load_full().ok_or(AskError::Died(self.0.kind))?;
-        let (sender, receiver) = oneshot::channel();
-        let reply = Responder { sender: Some(sender), deadline, _permit: permit };
+        let reply = Responder::new(asker, deadline, permit);
         self.0.handled.increment(1);
         address.do_send(Ask { message, reply, queued_at: Instant::now(), deadline });
-        Ok(receiver)
+        Ok(())
     }
 
     /// Sends `message` and awaits its reply, from an actor of rank `CALLER`.
@@ -294,6 +195,30 @@ impl<A: Service> Mailbox<A> {
         self.reply(message, permit, deadline).await
     }
 
+    /// Like [`Self::ask`], repeated until there is an answer: an actor that does not answer now is
+    /// being rebuilt or has too much to do, and the caller cannot go on without it.
+    pub async fn ask_until_answered<const CALLER: u8, M: Command + Clone>(
+        &self,
+        message: M,
+    ) -> M::Reply
+    where
+        A: Receive<M>,
+    {
+        let mut tries = 0_u64;
+        loop {
+            let deadline = Instant::now() + ANSWER_DEADLINE;
+            match self.ask::<CALLER, _>(message.clone(), deadline).await {
+                Ok(reply) => return reply,
+                Err(error) if tries == 0 => {
+                    tracing::warn!(message = M::NAME, %error, "asking until it is answered");
+                }
+                Err(_) => {}
+            }
+            tries += 1;
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
     /// Like [`Self::ask`], for the edges: waits a bounded moment for room.
     ///
     /// # Errors
@@ -315,6 +240,30 @@ impl<A: Service> Mailbox<A> {
         self.reply(message, permit, deadline).await
     }
 
+    /// Sends `message` and goes on. What is to be done with the answer is done where it is given:
+    /// on the thread of the actor that answers, or of the one that finds out that none will come.
+    /// The one who waits for that does not depend on this actor any more. Nobody is told when
+    /// `deadline` passes while the actor works on it.
+    pub fn ask_then<const CALLER: u8, M: Command>(
+        &self,
+        message: M,
+        deadline: Option<Instant>,
+        then: impl FnOnce(Result<M::Reply, AskError>) + Send + 'static,
+    ) where
+        A: Receive<M>,
+    {
+        const { assert!(CALLER > A::RANK, "an ask goes only to an actor of lower rank") };
+        let then = Then::new(self.0.kind, deadline, then);
+        match self.permit(&message) {
+            // An actor that is not there drops it, which says so.
+            Some(permit) => drop(self.send(message, permit, Asker::Then(Box::new(then)), deadline)),
+            None => {
+                self.0.refused.increment(1);
+                then.end(Err(AskError::Full(self.0.kind)));
+            }
+        }
+    }
+
     async fn reply<M: Command>(
         &self,
         message: M,
@@ -324,7 +273,8 @@ impl<A: Service> Mailbox<A> {
     where
         A: Receive<M>,
     {
-        let receiver = self.send(message, permit, Some(deadline))?;
+        let (sender, receiver) = oneshot::channel();
+        self.send(message, permit, Asker::Waits(sender), Some(deadline))?;
         replied(self.0.kind, receiver, deadline).await
     }
 
@@ -333,13 +283,20 @@ impl<A: Service> Mailbox<A> {
     where
         A: Receive<M>,
     {
-        match self.permit(&message) {
-            Some(permit) => self.send(message, permit, None).is_ok(),
+        let told = match self.permit(&message) {
+            Some(permit) => {
+                let (nobody, _) = oneshot::channel();
+                self.send(message, permit, Asker::Waits(nobody), None).is_ok()
+            }
             None => {
                 self.0.refused.increment(1);
                 false
             }
+        };
+        if !told {
+            self.0.vitals.miss();
         }
+        told
     }
 }
 

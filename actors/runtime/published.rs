@@ -1,6 +1,7 @@
 //! A value with one writer and many readers, who share immutable snapshots of it.
 
 use arc_swap::ArcSwap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// The readers' side. Cheap to clone; reading never waits.
@@ -23,6 +24,11 @@ impl<T> Published<T> {
     /// The newest value.
     pub fn load(&self) -> Arc<T> {
         self.0.load_full()
+    }
+
+    /// The newest value, for a short look: what is kept for longer is to be loaded.
+    pub fn peek(&self) -> impl Deref<Target = Arc<T>> + use<T> {
+        self.0.load()
     }
 }
 

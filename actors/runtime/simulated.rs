@@ -1,15 +1,14 @@
 //! What a simulation puts in the place of the machine, for the thread it runs on: randomness that
-//! follows a seed, a disk in memory, planted faults, and jobs that run on the spot.
+//! follows a seed, planted faults, and jobs that run on the spot. What else belongs to the machine,
+//! like its disk, is a part that somebody else puts in.
 //!
 //! Threads without a simulation see none of it, so tests of both kinds run in one process.
 
 use super::fault_plan::FaultPlan;
-use crate::simulation::disk::SimDisk;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::any::Any;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Once;
 use std::time::Duration;
@@ -24,19 +23,27 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Machine>>> = const { RefCell::new(None) };
 }
 
+/// A part of a machine that the kit knows nothing of.
+pub trait Part: Any + std::fmt::Debug {
+    /// The part in a machine of this seed.
+    fn new(seed: u64) -> Self
+    where
+        Self: Sized;
+    /// The machine stops.
+    fn stop(&self);
+}
+
 /// The machine that a simulation runs on.
 #[derive(Debug)]
 pub struct Machine {
+    seed: u64,
     random: RefCell<StdRng>,
-    /// Its disk.
-    pub disk: RefCell<SimDisk>,
+    part: OnceCell<Box<dyn Part>>,
     /// Faults that wait for their moment.
     pub faults: RefCell<FaultPlan>,
     canary: Cell<Option<&'static str>>,
     /// Share of messages after which an actor stands still for a while.
     pub slow: Cell<f64>,
-    /// Folders that the processes on it know to be durable.
-    pub durable_folders: RefCell<BTreeSet<PathBuf>>,
     /// Panics that nobody has planted.
     pub panics: RefCell<Vec<String>>,
     /// What was logged, if that is kept.
@@ -44,25 +51,33 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// A machine with an empty disk, on which the bug `canary` is awake.
+    /// A machine on which the bug `canary` is awake.
     pub fn new(seed: u64, canary: Option<&'static str>) -> Rc<Self> {
         Rc::new(Self {
+            seed,
             random: RefCell::new(StdRng::seed_from_u64(seed)),
-            disk: RefCell::new(SimDisk::new(seed)),
+            part: OnceCell::new(),
             faults: RefCell::default(),
             canary: Cell::new(canary),
             slow: Cell::new(0.0),
-            durable_folders: RefCell::default(),
             panics: RefCell::default(),
             notes: RefCell::default(),
         })
     }
 
+    /// Its part, which is put in when it is looked at first. There is one kind.
+    pub fn part<P: Part>(&self) -> &P {
+        let part: &dyn Any = self.part.get_or_init(|| Box::new(P::new(self.seed))).as_ref();
+        part.downcast_ref().expect("a machine has one kind of part")
+    }
+
     /// Does what is planted at the fail point `name`. True when the caller is to fail.
     pub fn pass(&self, name: &str) -> bool {
         let mut faults = self.faults.borrow_mut();
-        if faults.stops(name) {
-            self.disk.borrow_mut().stop();
+        if faults.stops(name)
+            && let Some(part) = self.part.get()
+        {
+            part.stop();
         }
         faults.fails(name)
     }

@@ -1,71 +1,68 @@
 //! How each actor is: counted by the actor's own thread, readable by anybody at any time without
 //! asking the actor, which may be busy or dead.
 
+use super::bounds::ActorConfig;
 use arc_swap::ArcSwap;
-use protocols::messages::supervisor::LifeEvent;
-use std::sync::Arc;
+use sketches_ddsketch::DDSketch;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Times are counted in this many steps between one power of two and the next, so a quantile is
-/// off by at most a quarter.
-const STEPS: u64 = 4;
-const STEPS_BITS: u32 = STEPS.trailing_zeros();
-/// A step for each value that a `u64` of nanoseconds can be told apart from.
-const BUCKETS: usize = ((u64::BITS - STEPS_BITS + 1) << STEPS_BITS) as usize;
-
-/// How long things took: counts on a logarithmic scale. Adding takes no lock.
-#[derive(Debug)]
-struct Histogram {
-    buckets: Box<[AtomicU64]>,
+/// What happened to an actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LifeEvent {
+    /// It runs for the first time.
+    Started,
+    /// It panicked and is being rebuilt.
+    Died,
+    /// It was rebuilt and runs again.
+    Rebuilt,
+    /// It panicked too often, or could not be rebuilt: it stays down.
+    Failed,
+    /// It ended in good order.
+    Stopped,
 }
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect() }
+impl LifeEvent {
+    /// How the actor is from then on.
+    fn state(self) -> &'static str {
+        match self {
+            Self::Started | Self::Rebuilt => "running",
+            Self::Died => "rebuilding",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
     }
 }
 
-impl Histogram {
+/// How long things took, each within a hundredth.
+#[derive(Default)]
+struct Times(Mutex<DDSketch>);
+
+impl std::fmt::Debug for Times {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Times").field(&self.lock().count()).finish()
+    }
+}
+
+impl Times {
+    fn lock(&self) -> MutexGuard<'_, DDSketch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn add(&self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(bucket) = self.buckets.get(bucket_of(ns)) {
-            bucket.fetch_add(1, Ordering::Relaxed);
-        }
+        self.lock().add(time.as_secs_f64());
+    }
+
+    fn count(&self) -> u64 {
+        self.lock().count() as u64
     }
 
     /// The time that so many of a thousand did not exceed. `None` if there was nothing.
     fn quantile(&self, per_mille: u64) -> Option<Duration> {
-        let counts: Vec<u64> = self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
-        let all: u64 = counts.iter().sum();
-        let wanted = (all * per_mille).div_ceil(1_000).max(1);
-        let mut passed = 0;
-        let bucket = counts.iter().position(|count| {
-            passed += count;
-            passed >= wanted
-        })?;
-        Some(Duration::from_nanos(upper_end_of(bucket)))
-    }
-}
-
-/// The bucket of a time. The first ones hold one value each, the later ones ever more.
-fn bucket_of(ns: u64) -> usize {
-    if ns < STEPS {
-        return ns as usize;
-    }
-    let power = ns.ilog2();
-    let step = (ns >> (power - STEPS_BITS)) - STEPS;
-    (u64::from(power - STEPS_BITS + 1) * STEPS + step) as usize
-}
-
-/// The largest time in a bucket.
-fn upper_end_of(bucket: usize) -> u64 {
-    let (power, step) = (bucket as u64 / STEPS, bucket as u64 % STEPS);
-    match power {
-        0 => step,
-        _ => (u128::from(STEPS + step + 1) << (power - 1)).saturating_sub(1).min(u64::MAX.into())
-            as u64,
+        let seconds = self.lock().quantile(per_mille as f64 / 1_000.0).ok().flatten()?;
+        Duration::try_from_secs_f64(seconds).ok()
     }
 }
 
@@ -76,14 +73,18 @@ pub struct Vitals {
     pub kind: &'static str,
     /// Its name: `store-1`.
     pub name: String,
+    /// The server does not go on without it.
+    pub vital: bool,
     /// Messages that may wait or be worked on.
     pub messages_max: usize,
     /// What is left of the room of its mailbox.
     pub(super) messages: Arc<Semaphore>,
     pub(super) kib: Arc<Semaphore>,
     pub(super) kib_max: usize,
-    handled: AtomicU64,
-    handling: Histogram,
+    /// How long each message took that was handled.
+    handling: Times,
+    /// Tells that found no room or nobody alive.
+    missed: AtomicU64,
     restarts: AtomicU64,
     /// What happened last, as a number.
     last: AtomicU8,
@@ -99,21 +100,18 @@ const EVENTS: [LifeEvent; 5] = [
 ];
 
 impl Vitals {
-    pub(super) fn new(
-        kind: &'static str,
-        name: String,
-        messages_max: usize,
-        kib_max: usize,
-    ) -> Self {
+    pub(super) fn new(config: &ActorConfig, kib_max: usize) -> Self {
+        let messages_max = config.messages_max;
         Self {
-            kind,
-            name,
+            kind: config.kind,
+            name: config.name.clone(),
+            vital: config.vital,
             messages_max,
             messages: Arc::new(Semaphore::new(messages_max)),
             kib: Arc::new(Semaphore::new(kib_max)),
             kib_max,
-            handled: AtomicU64::new(0),
-            handling: Histogram::default(),
+            handling: Times::default(),
+            missed: AtomicU64::new(0),
             restarts: AtomicU64::new(0),
             last: AtomicU8::new(LifeEvent::Stopped as u8),
         }
@@ -121,8 +119,17 @@ impl Vitals {
 
     /// Counts a message that was handled.
     pub(super) fn handled_in(&self, time: Duration) {
-        self.handled.fetch_add(1, Ordering::Relaxed);
         self.handling.add(time);
+    }
+
+    /// Counts a tell that the actor will never hear of.
+    pub(super) fn miss(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tells that found no room in the mailbox, or nobody who reads it.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// Notes what happened to the actor.
@@ -156,7 +163,7 @@ impl Vitals {
 
     /// Messages handled so far, continuations of the actor's own work included.
     pub fn messages_handled(&self) -> u64 {
-        self.handled.load(Ordering::Relaxed)
+        self.handling.count()
     }
 
     /// How long so many of a thousand messages took at most; `None` before the first.
@@ -171,7 +178,7 @@ pub struct Roster(Arc<ArcSwap<Vec<Arc<Vitals>>>>);
 
 impl Roster {
     /// Adds an actor, in the place of one that had the name before.
-    pub(super) fn enter(&self, vitals: &Arc<Vitals>) {
+    pub fn enter(&self, vitals: &Arc<Vitals>) {
         self.0.rcu(|all| {
             let mut all: Vec<_> =
                 all.iter().filter(|v| v.name != vitals.name).map(Arc::clone).collect();
@@ -198,40 +205,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_within_its_bucket() {
-        let mut times: Vec<u64> = (0..1_000).chain([u64::MAX, u64::MAX - 1]).collect();
-        times.extend((2..64).flat_map(|power| [(1 << power) - 1, 1 << power, (1 << power) + 1]));
-        times.sort_unstable();
-        let mut last = 0;
-        for ns in times {
-            let bucket = bucket_of(ns);
-            assert!(bucket < BUCKETS && bucket >= last, "{ns}");
-            assert!(upper_end_of(bucket) >= ns, "{ns}");
-            assert!(bucket == 0 || upper_end_of(bucket - 1) < ns, "{ns}");
-            last = bucket;
-        }
-    }
-
-    #[test]
     fn quantiles_are_about_right() {
-        let times = Histogram::default();
+        let times = Times::default();
         assert_eq!(times.quantile(500), None);
         for us in 1..=1_000 {
             times.add(Duration::from_micros(us));
         }
         let about = |per_mille, us: u64| {
             let found = times.quantile(per_mille).expect("some").as_micros() as u64;
-            assert!(found >= us && found <= us * 5 / 4, "{per_mille}: {found}");
+            assert!(found.abs_diff(us) <= us / 50, "{per_mille}: {found}");
         };
         about(500, 500);
         about(990, 990);
         about(1_000, 1_000);
+        assert_eq!(times.count(), 1_000);
     }
 
     #[test]
     fn a_name_is_entered_once() {
         let roster = Roster::default();
-        let vitals = |kind, name: &str| Arc::new(Vitals::new(kind, name.to_owned(), 10, 20));
+        let vitals = |kind, name: &str| {
+            let (name, messages_max, bytes_max) = (name.to_owned(), 10, 20 * 1024);
+            let config = ActorConfig { kind, name, messages_max, bytes_max, vital: true };
+            Arc::new(Vitals::new(&config, 20))
+        };
         for actor in [vitals("a", "a"), vitals("b", "b-1"), vitals("c", "a")] {
             roster.enter(&actor);
         }

@@ -43,8 +43,8 @@ impl Server {
             vital: false,
         };
         let mailbox = Guardian::mailbox(&config);
-        let factory = CacheKeeper::factory(keeper, self.directory.again());
-        self.births.push(self.guardian.birth(config, mailbox.clone(), factory).await?);
+        let lives = CacheKeeper::lives(keeper, self.directory.again());
+        self.births.push(self.guardian.birth(config, mailbox.clone(), lives).await?);
         let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
         while let Err(error) = mailbox.ask_from_edge(SyncCaches, deadline).await {
             if Instant::now() >= deadline {

@@ -1,6 +1,9 @@
 //! What the actors of a server run with.
 
-use crate::query::SpillOptions;
+use crate::audit::AuditOptions;
+use crate::compact::CompactionOptions;
+use crate::parquet_cache::ParquetCacheOptions;
+use crate::query::QueryOptions;
 use protocols::line_protocol::SchemaLimits;
 use std::time::Duration;
 use uuid::Uuid;
@@ -14,6 +17,8 @@ pub struct ServerConfig {
     pub instance: Uuid,
     /// The options that the server was started with, as a JSON object.
     pub options: Option<String>,
+    /// What the audit log is told, and where that goes.
+    pub audit: AuditOptions,
     /// Width of a chunk, in nanoseconds.
     pub gen1_duration_ns: i64,
     /// How long one WAL file is appended to.
@@ -40,6 +45,8 @@ pub struct ServerConfig {
     pub snapshot_bytes_max: usize,
     /// How long the object of a removed file stays for queries that still read it.
     pub object_grace: Duration,
+    /// How files become fewer; nobody makes them so without.
+    pub compaction: Option<CompactionOptions>,
     /// The cache of Parquet files, if there is to be one.
     pub parquet_cache: Option<ParquetCacheOptions>,
     /// Largest count of a last-value cache.
@@ -63,41 +70,10 @@ pub struct ServerConfig {
     pub hard_delete_default: Duration,
     /// How long a deleted name stays listed after that.
     pub delete_grace: Duration,
-    /// Memory that running queries may take, in bytes.
-    pub query_bytes_max: usize,
-    /// What one of them may take of it, in bytes.
-    pub query_share_bytes: usize,
-    /// Where queries write what they cannot hold in memory, if they may.
-    pub query_spill: Option<SpillOptions>,
-    /// Parquet files that one query may open.
-    pub query_file_limit: Option<usize>,
-    /// How long a query may run.
-    pub query_timeout: Option<Duration>,
-    /// How long a query waits for its reader to take the next rows.
-    pub query_idle_timeout: Duration,
-    /// Queries that may run at once.
-    pub queries_max: usize,
-    /// Rows kept in the query log.
-    pub query_log_entries_max: usize,
-    /// Threads that run queries.
-    pub query_threads: usize,
-    /// Settings of the query engine.
-    pub query_settings: Vec<(String, String)>,
+    /// What was chosen about queries.
+    pub query: QueryOptions,
     /// So many actors parse writes, and so many shards hold rows.
     pub io_threads: usize,
-}
-
-/// The cache of Parquet files.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ParquetCacheOptions {
-    /// Bytes it may hold.
-    pub bytes_max: usize,
-    /// Which part of the files leaves it when it is full.
-    pub prune_fraction: f64,
-    /// How often it is looked whether it is full.
-    pub prune_interval: Duration,
-    /// Files with rows of the last such time enter it when a query reads them.
-    pub query_path_duration: Duration,
 }
 
 /// Last-value and distinct-value caches.

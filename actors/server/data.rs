@@ -1,22 +1,24 @@
 //! The actors that hold data: shards of the store, the log, snapshots, the cache of files.
 
 use super::Start;
-use super::lives::{ReplaySource, store_factory};
-use crate::cache_kit::CacheFeeds;
+use super::lives::{ReplaySource, store_lives};
+use crate::cache_directory::CacheFeeds;
 use crate::catalog::Catalog;
+use crate::compact::{Compact, CompactConfig};
+use crate::index::{Index, IndexConfig};
 use crate::parquet_cache::{DECODES_MAX, ParquetCache, ParquetCacheConfig};
 use crate::persist::{Persist, PersistConfig};
-use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
+use crate::runtime::guardian::{ActorConfig, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pools::Pool;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use crate::wal::{Wal, WalConfig};
-use futures::FutureExt;
 use protocols::limits;
 use protocols::messages::catalog::CatchUp;
 use protocols::schema::CatalogSnapshot;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -26,8 +28,8 @@ impl Start<'_> {
         snapshot: &Published<CatalogSnapshot>,
         shards: usize,
         only_shard: Option<usize>,
-    ) -> Arc<ReplaySource> {
-        Arc::new(ReplaySource {
+    ) -> ReplaySource {
+        ReplaySource {
             objects: self.objects.clone(),
             node: self.config.node_id.clone(),
             snapshot: snapshot.clone(),
@@ -36,17 +38,14 @@ impl Start<'_> {
             owner: self.owner.clone(),
             concurrency: self.config.wal_replay_concurrency,
             fail_on_damage: self.config.wal_replay_fail_on_error,
-            first_index: Mutex::new(Some(Arc::clone(&self.index))),
-        })
+        }
     }
 
     pub(super) async fn parquet_cache(&mut self) -> anyhow::Result<Option<Mailbox<ParquetCache>>> {
         let Some(options) = self.config.parquet_cache else { return Ok(None) };
         let cache = ParquetCacheConfig {
             objects: self.objects.clone(),
-            bytes_max: options.bytes_max,
-            prune_fraction: options.prune_fraction,
-            query_path_duration: options.query_path_duration,
+            options,
             clock: self.clock.clone(),
             pool: Pool::background("decode", 1, DECODES_MAX)?,
         };
@@ -58,11 +57,8 @@ impl Start<'_> {
             vital: false,
         };
         let mailbox = Guardian::mailbox(&config);
-        let factory: Factory<ParquetCache> = Arc::new(move || {
-            let cache = cache.clone();
-            async move { Ok(ParquetCache::new(cache)) }.boxed_local()
-        });
-        self.birth(config, &mailbox, factory).await?;
+        let lives = Lives::of(move || Ok(ParquetCache::new(cache.clone())));
+        self.birth(config, &mailbox, lives).await?;
         Ok(Some(mailbox))
     }
 
@@ -82,8 +78,8 @@ impl Start<'_> {
             };
             let mailbox = Guardian::mailbox(&config);
             let source = self.replay_source(snapshot, shards, Some(shard));
-            let factory = store_factory(source, shard, CacheFeeds::new(self.caches.clone()));
-            self.birth(config, &mailbox, factory).await?;
+            let (index, caches) = (Arc::clone(&self.index), CacheFeeds::new(self.caches.clone()));
+            self.birth(config, &mailbox, store_lives(source, index, shard, caches)).await?;
             mailboxes.push(mailbox);
         }
         Ok(StoreShards::new(mailboxes))
@@ -101,14 +97,15 @@ impl Start<'_> {
             above_file: self.index.wal_through(),
             put_by_period: self.objects.remote,
             stores: stores.clone(),
-            persist: persist.clone(),
+            persist: persist.clone().into(),
             snapshot_size: self.config.wal_snapshot_size,
             gen1_duration_ns: snapshot.load().gen1_duration_ns,
             force_snapshot_bytes: self.config.force_snapshot_bytes,
             waiting_writes_max: self.config.wal_writes_max,
             waiting_bytes_max: self.config.wal_bytes_max,
             held_bytes_max: self.config.buffer_bytes_max,
-            triggers: Some(self.plugins.feed.clone()),
+            triggers: Some(Arc::new(self.plugins.feed.clone())),
+            clock: self.clock.clone(),
             fatal: self.fatal.clone(),
             pulse: self.pulses.wal.clone(),
         };
@@ -122,19 +119,26 @@ impl Start<'_> {
             vital: true,
         };
         let mailbox = Guardian::mailbox(&config);
-        let source = self.replay_source(snapshot, stores.all().len(), None);
-        let catalog = catalog.clone();
-        let factory: Factory<Wal> = Arc::new(move || {
-            let (wal, source) = (wal.clone(), Arc::clone(&source));
-            let catalog = catalog.clone();
+        let source = Arc::new(self.replay_source(snapshot, stores.all().len(), None));
+        let first = {
+            let (wal, source, catalog) = (wal.clone(), Arc::clone(&source), catalog.clone());
+            let index = Arc::clone(&self.index);
             let what = async move || {
-                let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
-                catalog.ask_from_edge(CatchUp, deadline).await??;
-                source.get().await
+                catch_up(&catalog).await?;
+                Ok(source.with(Arc::clone(&index)))
             };
-            async move { Wal::open(wal, what).await }.boxed_local()
+            async move { Wal::open(wal, what).await }
+        };
+        let catalog = catalog.clone();
+        let lives = Lives::begun_by(first, move || {
+            let (wal, source, catalog) = (wal.clone(), Arc::clone(&source), catalog.clone());
+            let what = async move || {
+                catch_up(&catalog).await?;
+                source.again().await
+            };
+            async move { Wal::open(wal, what).await }
         });
-        self.birth(config, &mailbox, factory).await?;
+        self.birth(config, &mailbox, lives).await?;
         Ok(mailbox)
     }
 
@@ -151,37 +155,104 @@ impl Start<'_> {
         (config, mailbox)
     }
 
+    pub(super) async fn index(
+        &mut self,
+        stores: &StoreShards,
+        snapshot: &Published<CatalogSnapshot>,
+        cache: Option<Mailbox<ParquetCache>>,
+    ) -> anyhow::Result<Mailbox<Index>> {
+        let index = IndexConfig {
+            node: self.config.node_id.clone(),
+            owner: self.owner.clone(),
+            objects: self.objects.clone(),
+            stores: stores.clone(),
+            catalog: snapshot.clone(),
+            cache,
+            clock: self.clock.clone(),
+            fatal: self.fatal.clone(),
+            object_grace: self.config.object_grace,
+            cleanup_wait: match &self.config.compaction {
+                Some(compaction) => compaction.cleanup_wait,
+                None => self.config.object_grace,
+            },
+            retention_check_interval: self.config.retention_check_interval,
+        };
+        let config = ActorConfig {
+            kind: "index",
+            name: "index".to_owned(),
+            messages_max: limits::INDEX_MAILBOX_MESSAGES,
+            bytes_max: limits::INDEX_MAILBOX_BYTES,
+            vital: true,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let lives = Lives::alike(move || Index::open(index.clone()));
+        self.birth(config, &mailbox, lives).await?;
+        Ok(mailbox)
+    }
+
     pub(super) async fn persist(
         &mut self,
         (config, mailbox): (ActorConfig, Mailbox<Persist>),
-        stores: &StoreShards,
+        (stores, wal, index): (&StoreShards, &Mailbox<Wal>, &Mailbox<Index>),
         snapshot: &Published<CatalogSnapshot>,
-        wal: &Mailbox<Wal>,
         cache: Option<Mailbox<ParquetCache>>,
     ) -> anyhow::Result<Mailbox<Persist>> {
         let persist = PersistConfig {
-            owner: self.owner.clone(),
             node: self.config.node_id.clone(),
             objects: self.objects.clone(),
             stores: stores.clone(),
             wal: wal.clone(),
+            index: index.clone(),
             catalog: snapshot.clone(),
             cache,
-            clock: self.clock.clone(),
             triggers: Some(self.plugins.feed.clone()),
-            fatal: self.fatal.clone(),
             concurrency: self.config.snapshot_concurrency,
             bytes_max: self.config.snapshot_bytes_max,
             wal_files_kept: self.config.wal_files_kept,
             wal_delete_delay: self.config.wal_delete_delay,
-            object_grace: self.config.object_grace,
-            retention_check_interval: self.config.retention_check_interval,
         };
-        let factory: Factory<Persist> = Arc::new(move || {
-            let persist = persist.clone();
-            async move { Persist::open(persist).await }.boxed_local()
-        });
-        self.birth(config, &mailbox, factory).await?;
+        let lives = Lives::alike(move || Persist::open(persist.clone()));
+        self.birth(config, &mailbox, lives).await?;
         Ok(mailbox)
     }
+}
+
+impl Start<'_> {
+    /// The compaction, unless there is to be none.
+    pub(super) async fn compact(
+        &mut self,
+        index: &Mailbox<Index>,
+        snapshot: &Published<CatalogSnapshot>,
+        cache: Option<Mailbox<ParquetCache>>,
+    ) -> anyhow::Result<Option<Mailbox<Compact>>> {
+        let Some(options) = self.config.compaction.clone() else { return Ok(None) };
+        let compact = CompactConfig {
+            node: self.config.node_id.clone(),
+            objects: self.objects.clone(),
+            index: index.clone(),
+            cache,
+            catalog: snapshot.clone(),
+            clock: self.clock.clone(),
+            options,
+        };
+        let config = ActorConfig {
+            kind: "compact",
+            name: "compact".to_owned(),
+            messages_max: limits::COMPACT_MAILBOX_MESSAGES,
+            bytes_max: limits::COMPACT_MAILBOX_BYTES,
+            vital: false,
+        };
+        let mailbox = Guardian::mailbox(&config);
+        let history = self.compactions.again();
+        let lives = Lives::of(move || Compact::new(compact.clone(), history.again()));
+        self.birth(config, &mailbox, lives).await?;
+        Ok(Some(mailbox))
+    }
+}
+
+/// Has the catalog read what a former process may have written last.
+async fn catch_up(catalog: &Mailbox<Catalog>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
+    catalog.ask_from_edge(CatchUp, deadline).await??;
+    Ok(())
 }

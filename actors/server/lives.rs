@@ -1,18 +1,17 @@
 //! What actors are made from: in their first life and after each death.
 
-use crate::cache_kit::CacheFeeds;
+use crate::cache_directory::CacheFeeds;
 use crate::catalog::{Catalog, CatalogConfig, removed_tables};
-use crate::persist::index;
-use crate::runtime::guardian::Factory;
-use crate::runtime::objects::Objects;
+use crate::index::log;
+use crate::runtime::lives::Lives;
 use crate::runtime::published::{Published, Publisher};
-use crate::store::{ShardFiles, Store};
+use crate::storage::objects::Objects;
+use crate::store::{Epochs, ShardFiles, Store};
 use crate::wal::{Owner, Replay, ReplayError, replay};
-use futures::FutureExt;
 use protocols::file_index::FileIndex;
 use protocols::schema::CatalogSnapshot;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::future::ready;
+use std::sync::Arc;
 
 /// What a reading of the log needs.
 pub(super) struct ReplaySource {
@@ -24,20 +23,19 @@ pub(super) struct ReplaySource {
     pub(super) owner: Owner,
     pub(super) concurrency: usize,
     pub(super) fail_on_damage: bool,
-    /// The index as of the start: all actors begin with the same. Later lives read it again.
-    pub(super) first_index: Mutex<Option<Arc<FileIndex>>>,
 }
 
 impl ReplaySource {
-    pub(super) async fn get(&self) -> anyhow::Result<Replay> {
+    /// What a later life reads, with the index as it is now.
+    pub(super) async fn again(&self) -> anyhow::Result<Replay> {
+        Ok(self.with(Arc::new(log::load(&self.objects, &self.node).await?)))
+    }
+
+    /// The same with this index: in their first lives all actors begin with that of the start.
+    pub(super) fn with(&self, index: Arc<FileIndex>) -> Replay {
         // A shard takes no more from the log than the log's writer vouches for.
         let through = self.only_shard.map(|_| self.owner.confirmed());
-        let first = self.first_index.lock().ok().and_then(|mut first| first.take());
-        let index = match first {
-            Some(index) => index,
-            None => Arc::new(index::load(&self.objects, &self.node).await?),
-        };
-        Ok(Replay {
+        Replay {
             objects: self.objects.clone(),
             node: self.node.clone(),
             index,
@@ -47,58 +45,59 @@ impl ReplaySource {
             through,
             concurrency: self.concurrency,
             fail_on_damage: self.fail_on_damage,
-        })
+        }
     }
 }
 
 /// The catalog was opened before its birth, because others need what it publishes; its later
 /// lives open it again.
-pub(super) fn catalog_factory(
+pub(super) fn catalog_lives(
     config: CatalogConfig,
     first: Catalog,
     publisher: Publisher<CatalogSnapshot>,
-) -> Factory<Catalog> {
-    let first = Mutex::new(Some(first));
+) -> Lives<Catalog> {
     let (config, publisher) = (Arc::new(config), Arc::new(publisher));
-    Arc::new(move || {
-        let first = first.lock().ok().and_then(|mut first| first.take());
+    Lives::begun_by(ready(Ok(first)), move || {
         let (config, publisher) = (Arc::clone(&config), Arc::clone(&publisher));
-        async move {
-            match first {
-                Some(catalog) => Ok(catalog),
-                None => Ok(Catalog::open(&config, Some(publisher.again())).await?.catalog),
-            }
-        }
-        .boxed_local()
+        async move { Ok(Catalog::open(&config, Some(publisher.again())).await?.catalog) }
     })
 }
 
 /// A shard is born with files and without rows, because the log feeds it at its own start; its
 /// later lives read their rows back themselves.
-pub(super) fn store_factory(
-    source: Arc<ReplaySource>,
+pub(super) fn store_lives(
+    source: ReplaySource,
+    index: Arc<FileIndex>,
     shard: usize,
     caches: CacheFeeds,
-) -> Factory<Store> {
-    let born = Arc::new(AtomicBool::new(false));
-    Arc::new(move || {
-        let again = born.swap(true, Ordering::Relaxed);
-        let (source, caches) = (Arc::clone(&source), caches.clone());
+) -> Lives<Store> {
+    let source = Arc::new(source);
+    let epochs = Epochs::new();
+    let first = {
+        let (source, caches, epochs) = (Arc::clone(&source), caches.clone(), epochs.again());
         async move {
-            let what = source.get().await?;
-            let catalog = &what.catalog;
-            let files = ShardFiles::of(&what.index, shard, what.shards);
-            let dropped = removed_tables(catalog);
-            let mut store = Store::new(shard, catalog.gen1_duration_ns, dropped, files);
-            if again {
-                replay(&what, None, async |_, group| {
-                    store.apply(group);
-                    Ok::<(), ReplayError>(())
-                })
-                .await?;
-            }
-            Ok(store.with_caches(caches))
+            let store = empty(&source.with(index), shard);
+            Ok(store.with_epochs(&epochs).with_caches(caches))
         }
-        .boxed_local()
+    };
+    Lives::begun_by(first, move || {
+        let (source, caches, epochs) = (Arc::clone(&source), caches.clone(), epochs.again());
+        async move {
+            let what = source.again().await?;
+            let mut store = empty(&what, shard);
+            replay(&what, None, async |_, group| {
+                store.apply(group);
+                Ok::<(), ReplayError>(())
+            })
+            .await?;
+            Ok(store.with_epochs(&epochs).with_caches(caches))
+        }
     })
+}
+
+/// A shard with its files and without rows.
+fn empty(what: &Replay, shard: usize) -> Store {
+    let files = ShardFiles::of(&what.index, shard, what.shards);
+    let dropped = removed_tables(&what.catalog);
+    Store::new(shard, what.catalog.gen1_duration_ns, dropped, files)
 }

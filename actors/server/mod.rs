@@ -2,6 +2,7 @@
 //! first. The simulation runs it as it is, but for last-value and distinct-value caches and for
 //! plugins.
 
+mod audit;
 mod caches;
 mod config;
 mod data;
@@ -10,40 +11,47 @@ mod lives;
 mod plugins;
 mod requests;
 
-pub use config::{CacheOptions, ParquetCacheOptions, ServerConfig};
+pub use config::{CacheOptions, ServerConfig};
 pub use plugins::{PluginAddresses, PluginOptions};
 
-use crate::cache_kit::{CacheDirectory, Directory};
+use crate::audit::Audit;
+use crate::cache_directory::{CacheDirectory, Directory};
 use crate::catalog::Catalog;
+use crate::compact::Compact;
+use crate::index::log::IndexLog;
 use crate::ingest::Ingest;
 use crate::persist::Persist;
-use crate::persist::index::IndexLog;
 use crate::query::Query;
 use crate::runtime::actor::Service;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
-use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
+use crate::runtime::guardian::{ActorConfig, Birth, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
-use crate::runtime::objects::Objects;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::pulse::Pulse;
 use crate::runtime::ticker::{self, Ticker};
-use crate::supervisor::Supervisor;
+use crate::runtime::vitals::Roster;
+use crate::storage::objects::Objects;
 use crate::wal::{Owner, Wal};
+use audit::AuditLog;
 use housekeeping::Housekeeping;
 use plugins::Engine;
 use protocols::file_index::FileIndex;
 use protocols::messages::catalog::NodeStopped;
+use protocols::messages::compact::{CompactionDue, CompactionEvent};
+use protocols::messages::index::SweepFiles;
 use protocols::messages::parquet_cache::PruneDue;
 use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
 use protocols::messages::wal::{Drain, PeriodDue};
 use protocols::schema::CatalogSnapshot;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How often `Persist` looks for work that nobody told it of.
+/// How often `Persist` and `Index` look for work that nobody told them of.
 const PERSIST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Whom requests are sent to.
@@ -51,18 +59,22 @@ const PERSIST_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Addresses {
     /// Takes writes.
     pub ingest: MailboxPool<Ingest>,
+    /// Hears of what is done and refused.
+    pub audit: Mailbox<Audit>,
     /// Takes changes of names and schemas.
     pub catalog: Mailbox<Catalog>,
     /// What the catalog holds.
     pub snapshot: Published<CatalogSnapshot>,
     /// Takes queries.
     pub query: Mailbox<Query>,
-    /// Knows which actors live.
-    pub supervisor: Mailbox<Supervisor>,
+    /// How the actors are.
+    pub roster: Roster,
     /// Whether writes and queries get on.
     pub pulses: Pulses,
     /// The caches that run.
     pub running_caches: CacheDirectory,
+    /// Makes files fewer, if there is to be that.
+    pub compact: Option<Mailbox<Compact>>,
 }
 
 /// Whether the parts of a server that has work get on with it.
@@ -80,6 +92,7 @@ pub struct Pulses {
 pub struct Server {
     /// Whom requests are sent to.
     pub addresses: Addresses,
+    audit: AuditLog,
     wal: Mailbox<Wal>,
     persist: Mailbox<Persist>,
     guardian: Guardian,
@@ -111,6 +124,8 @@ struct Start<'a> {
     /// The caches that run.
     caches: CacheDirectory,
     pulses: Pulses,
+    /// What the compaction did.
+    compactions: Publisher<VecDeque<Arc<CompactionEvent>>>,
     /// The processing engine, which is born later.
     plugins: Engine,
 }
@@ -148,6 +163,7 @@ impl Server {
             births,
             caches,
             pulses,
+            compactions: Compact::history().0,
             plugins,
         };
         start.all(directory).await
@@ -186,42 +202,54 @@ impl Server {
         for birth in self.births.into_iter().rev() {
             birth.end().await;
         }
+        self.audit.end(deadline).await;
         finished.is_ok()
     }
 }
 
 impl Start<'_> {
     async fn all(mut self, directory: Publisher<Directory>) -> anyhow::Result<Server> {
-        let supervisor = self.supervisor().await?;
-        self.guardian = self.guardian.reporting_to(supervisor.clone());
-        let (catalog, snapshot) = self.catalog().await?;
+        let audit = self.audit().await?;
+        let (catalog, snapshot) = self.catalog(&audit.mailbox).await?;
         let cache = self.parquet_cache().await?;
         let stores = self.stores(&snapshot).await?;
         let persist = self.persist_mailbox();
         let wal = self.wal(&catalog, &stores, &snapshot, &persist.1).await?;
-        let persist = self.persist(persist, &stores, &snapshot, &wal, cache.clone()).await?;
+        let index = self.index(&stores, &snapshot, cache.clone()).await?;
+        let persist =
+            self.persist(persist, (&stores, &wal, &index), &snapshot, cache.clone()).await?;
+        let compact = self.compact(&index, &snapshot, cache.clone()).await?;
         let ingest = self.ingest(&catalog, &snapshot, &wal).await?;
-        let query = self.query(&stores, &snapshot, cache.clone()).await?;
+        let telling = self.telling(&audit.mailbox);
+        let query = self.query(&stores, &snapshot, cache.clone(), telling).await?;
 
         let mut tickers = vec![
             ticker::start(wal.clone(), self.config.wal_flush_interval, || PeriodDue),
             ticker::start(persist.clone(), PERSIST_INTERVAL, || SnapshotDue),
             ticker::start(persist.clone(), PERSIST_INTERVAL, || CleanUp),
+            ticker::start(index, PERSIST_INTERVAL, || SweepFiles),
         ];
         if let (Some(cache), Some(options)) = (cache, &self.config.parquet_cache) {
             tickers.push(ticker::start(cache, options.prune_interval, || PruneDue));
         }
+        if let (Some(compact), Some(options)) = (&compact, &self.config.compaction) {
+            let (compact, interval) = (compact.clone(), options.check_interval);
+            tickers.push(ticker::start(compact, interval, || CompactionDue));
+        }
         let housekeeping = Housekeeping::start(catalog.clone(), snapshot.clone(), stores);
         Ok(Server {
             addresses: Addresses {
+                audit: audit.mailbox.clone(),
                 ingest,
                 catalog,
                 snapshot,
                 query,
-                supervisor,
+                roster: self.guardian.roster(),
                 pulses: self.pulses,
                 running_caches: self.caches,
+                compact,
             },
+            audit,
             wal,
             persist,
             guardian: self.guardian,
@@ -239,9 +267,9 @@ impl Start<'_> {
         &mut self,
         config: ActorConfig,
         mailbox: &Mailbox<A>,
-        factory: Factory<A>,
+        lives: Lives<A>,
     ) -> anyhow::Result<()> {
-        let born = self.guardian.birth(config, mailbox.clone(), factory).await?;
+        let born = self.guardian.birth(config, mailbox.clone(), lives).await?;
         self.births.push(born);
         Ok(())
     }

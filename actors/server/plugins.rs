@@ -4,15 +4,15 @@ use super::Server;
 use crate::packages::{PackageManager, Packages};
 use crate::plugin_files::{PluginFiles, PluginFilesConfig};
 use crate::plugin_log::PluginLog;
-use crate::python_host::{HostConfig, PythonHost};
+use crate::python_host::{HostConfig, HostStanding, PythonHost};
 use crate::query::PluginTables;
 use crate::runtime::actor::Service;
-use crate::runtime::guardian::{ActorConfig, Factory, Guardian, SharedThreads};
+use crate::runtime::guardian::{ActorConfig, Guardian, SharedThreads};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::ticker;
 use crate::triggers::{RowsFeed, TriggerDirectory, Triggers, TriggersConfig};
-use futures::FutureExt;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
 use protocols::messages::plugins::{FlushTriggers, StopTriggers, SyncTriggers};
@@ -124,19 +124,13 @@ impl Server {
     ) -> anyhow::Result<PluginAddresses> {
         let threads = SharedThreads::start(options.threads);
         let clock = self.clock.clone();
-        let of_log: Factory<PluginLog> = Arc::new(move || {
-            let log = PluginLog::new(clock.clone());
-            async move { Ok(log) }.boxed_local()
-        });
+        let of_log = Lives::of(move || Ok(PluginLog::new(clock.clone())));
         self.birth(&threads, log(), &self.plugins.log.clone(), of_log).await?;
         let of_files = PluginFilesConfig {
             directory: options.directory.clone(),
             repository: options.repository.clone(),
         };
-        let of_files: Factory<PluginFiles> = Arc::new(move || {
-            let files = PluginFiles::new(of_files.clone());
-            async move { files }.boxed_local()
-        });
+        let of_files = Lives::of(move || PluginFiles::new(of_files.clone()));
         self.birth(&threads, files(), &self.plugins.files.clone(), of_files).await?;
         let packages = self.start_packages(&threads, &options).await?;
         let services = Arc::new(HostConfig {
@@ -147,7 +141,8 @@ impl Server {
             environment: options.environment.clone(),
             memory_bytes: options.memory_bytes,
         });
-        let host = self.start_host(Arc::clone(&services)).await?;
+        let host_standing: Arc<HostStanding> = Arc::default();
+        let host = self.start_host(Arc::clone(&services), Arc::clone(&host_standing)).await?;
         let of_triggers = TriggersConfig {
             node: self.node.clone(),
             is_enabled: options.directory.is_some(),
@@ -156,6 +151,7 @@ impl Server {
             guardian: self.guardian.clone(),
             threads: threads.clone(),
             host: host.clone(),
+            host_standing,
             files: self.plugins.files.clone(),
             log: self.plugins.log.clone(),
             services,
@@ -164,9 +160,9 @@ impl Server {
             async_max: options.async_max,
             limits: options.limits,
         };
-        let factory = Triggers::factory(of_triggers, self.plugins.directory.again());
+        let lives = Triggers::lives(of_triggers, self.plugins.directory.again());
         let mailbox = self.plugins.triggers.clone();
-        self.birth(&threads, triggers(), &mailbox, factory).await?;
+        self.birth(&threads, triggers(), &mailbox, lives).await?;
         let deadline = Instant::now() + Duration::from_millis(limits::ADMIN_DEADLINE_MS);
         if let Err(error) = mailbox.ask_from_edge(SyncTriggers, deadline).await {
             // The server is of use without triggers, and the ticker has them started.
@@ -190,11 +186,8 @@ impl Server {
         let mailbox = Guardian::mailbox(&config);
         let (environment, manager) = (options.environment.clone(), options.package_manager);
         let environment = environment.filter(|_| options.directory.is_some());
-        let factory: Factory<Packages> = Arc::new(move || {
-            let packages = Packages::new(environment.clone(), manager);
-            async move { packages }.boxed_local()
-        });
-        self.birth(threads, config, &mailbox, factory).await?;
+        let lives = Lives::of(move || Packages::new(environment.clone(), manager));
+        self.birth(threads, config, &mailbox, lives).await?;
         Ok(mailbox)
     }
 
@@ -202,16 +195,12 @@ impl Server {
     async fn start_host(
         &mut self,
         services: Arc<HostConfig>,
+        standing: Arc<HostStanding>,
     ) -> anyhow::Result<Mailbox<PythonHost>> {
-        let (messages, bytes) =
-            (limits::PYTHON_HOST_MAILBOX_MESSAGES, limits::PYTHON_HOST_MAILBOX_BYTES);
-        let config = config("python-host", messages, bytes);
+        let config = PythonHost::config("python-host".to_owned());
         let mailbox = Guardian::mailbox(&config);
-        let factory: Factory<PythonHost> = Arc::new(move || {
-            let host = PythonHost::new(Arc::clone(&services));
-            async move { Ok(host) }.boxed_local()
-        });
-        self.births.push(self.guardian.birth(config, mailbox.clone(), factory).await?);
+        let lives = PythonHost::lives(services, standing);
+        self.births.push(self.guardian.birth(config, mailbox.clone(), lives).await?);
         Ok(mailbox)
     }
 
@@ -220,9 +209,9 @@ impl Server {
         threads: &SharedThreads,
         config: ActorConfig,
         mailbox: &Mailbox<A>,
-        factory: Factory<A>,
+        lives: Lives<A>,
     ) -> anyhow::Result<()> {
-        let born = self.guardian.birth_among(threads, config, mailbox.clone(), factory).await?;
+        let born = self.guardian.birth_among(threads, config, mailbox.clone(), lives).await?;
         self.births.push(born);
         Ok(())
     }

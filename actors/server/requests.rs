@@ -1,45 +1,32 @@
-//! The actors that requests are sent to: names, writes, queries, and who lives.
+//! The actors that requests are sent to: names, writes and queries.
 
 use super::Start;
-use super::lives::catalog_factory;
+use super::lives::catalog_lives;
+use crate::audit::Audit;
 use crate::catalog::{Catalog, CatalogConfig, CatalogLimits, Opened};
 use crate::ingest::{Ingest, IngestConfig};
 use crate::parquet_cache::ParquetCache;
-use crate::query::{Query, QueryConfig, QueryRuntime, ServerFacts};
+use crate::query::{Query, QueryConfig, QueryRuntime, ServerFacts, Telling};
 use crate::runtime::clock::as_nanos;
-use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
+use crate::runtime::guardian::{ActorConfig, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
-use crate::supervisor::Supervisor;
 use crate::wal::Wal;
-use futures::FutureExt;
 use protocols::limits;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 impl Start<'_> {
-    pub(super) async fn supervisor(&mut self) -> anyhow::Result<Mailbox<Supervisor>> {
-        let config = ActorConfig {
-            kind: "supervisor",
-            name: "supervisor".to_owned(),
-            messages_max: limits::SUPERVISOR_MAILBOX_MESSAGES,
-            bytes_max: limits::SUPERVISOR_MAILBOX_BYTES,
-            vital: false,
-        };
-        let mailbox = Guardian::mailbox(&config);
-        let factory: Factory<Supervisor> =
-            Arc::new(|| async { Ok(Supervisor::default()) }.boxed_local());
-        self.birth(config, &mailbox, factory).await?;
-        Ok(mailbox)
-    }
-
     pub(super) async fn catalog(
         &mut self,
+        audit: &Mailbox<Audit>,
     ) -> anyhow::Result<(Mailbox<Catalog>, Published<CatalogSnapshot>)> {
         let limits = self.config.schema_limits;
         let catalog = CatalogConfig {
+            audit: Some(audit.clone()),
             node_id: self.config.node_id.clone(),
             objects: self.objects.clone(),
             gen1_duration_ns: self.config.gen1_duration_ns,
@@ -64,7 +51,7 @@ impl Start<'_> {
             vital: true,
         };
         let mailbox = Guardian::mailbox(&config);
-        self.birth(config, &mailbox, catalog_factory(catalog, first, publisher_again)).await?;
+        self.birth(config, &mailbox, catalog_lives(catalog, first, publisher_again)).await?;
         Ok((mailbox, snapshot))
     }
 
@@ -93,24 +80,39 @@ impl Start<'_> {
             };
             let mailbox = Guardian::mailbox(&config);
             let ingest = ingest.clone();
-            let factory: Factory<Ingest> = Arc::new(move || {
-                let ingest = ingest.clone();
-                async move { Ok(Ingest::new(ingest)) }.boxed_local()
-            });
-            self.birth(config, &mailbox, factory).await?;
+            let lives = Lives::of(move || Ok(Ingest::new(ingest.clone())));
+            self.birth(config, &mailbox, lives).await?;
             members.push(mailbox);
         }
         Ok(MailboxPool::new(members))
     }
 
+    /// The widths of the windows that files are made for, if they are.
+    fn generations_ns(&self, gen1_duration_ns: i64) -> Vec<i64> {
+        let options = self.config.compaction.as_ref();
+        // Options that make no sense have ended the start by now.
+        options.and_then(|options| options.widths(gen1_duration_ns).ok()).unwrap_or_default()
+    }
+
     /// What the server says of itself.
-    fn facts(&self) -> ServerFacts {
+    fn facts(&self, gen1_duration_ns: i64) -> ServerFacts {
         ServerFacts {
             roster: self.guardian.roster(),
             instance: self.config.instance,
             started_at_ns: self.clock.now_ns(),
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64),
             options: self.config.options.clone(),
+            compactions: Some(self.compactions.reader()),
+            generations_ns: self.generations_ns(gen1_duration_ns),
+        }
+    }
+
+    /// What is told of statements.
+    pub(super) fn telling(&self, audit: &Mailbox<Audit>) -> Telling {
+        Telling {
+            audit: Some(audit.clone()),
+            audits_statements: self.config.audit.queries,
+            redacts: self.config.query.redacts,
         }
     }
 
@@ -119,28 +121,21 @@ impl Start<'_> {
         stores: &StoreShards,
         snapshot: &Published<CatalogSnapshot>,
         cache: Option<Mailbox<ParquetCache>>,
+        telling: Telling,
     ) -> anyhow::Result<Mailbox<Query>> {
         let query = QueryConfig {
             node: self.config.node_id.clone(),
             objects: self.objects.clone(),
             cache,
-            query_file_limit: self.config.query_file_limit,
+            options: self.config.query.clone(),
             write_window: self.config.write_window,
             catalog: snapshot.clone(),
             stores: stores.clone(),
             clock: self.clock.clone(),
-            threads: self.config.query_threads,
-            memory_pool_bytes: self.config.query_bytes_max,
-            query_memory_bytes: self.config.query_share_bytes,
-            spill: self.config.query_spill.clone(),
-            timeout: self.config.query_timeout,
-            idle_timeout: self.config.query_idle_timeout,
-            settings: self.config.query_settings.clone(),
-            max_concurrent: self.config.queries_max,
-            log_entries_max: self.config.query_log_entries_max,
-            server: Arc::new(self.facts()),
+            telling,
+            server: Arc::new(self.facts(snapshot.load().gen1_duration_ns)),
         };
-        let runtime = QueryRuntime::new(self.config.query_threads)?;
+        let runtime = QueryRuntime::new(self.config.query.threads)?;
         let config = ActorConfig {
             kind: "query",
             name: "query".to_owned(),
@@ -150,13 +145,11 @@ impl Start<'_> {
         };
         let mailbox = Guardian::mailbox(&config);
         let (caches, plugins) = (self.caches.clone(), self.plugins.tables());
-        let factory: Factory<Query> = Arc::new(move || {
-            let (query, runtime) = (query.clone(), runtime.clone());
-            let (caches, plugins) = (caches.clone(), plugins.clone());
-            let query = Query::new(query, runtime);
-            async move { Ok(query?.with_caches(caches).with_plugins(plugins)) }.boxed_local()
+        let lives = Lives::of(move || {
+            let query = Query::new(query.clone(), runtime.clone())?;
+            Ok(query.with_caches(caches.clone()).with_plugins(plugins.clone()))
         });
-        self.birth(config, &mailbox, factory).await?;
+        self.birth(config, &mailbox, lives).await?;
         Ok(mailbox)
     }
 }

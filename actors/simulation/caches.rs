@@ -5,7 +5,7 @@ use super::clients::run;
 use super::model::{Observed, TableKey};
 use super::workload::{db_name, rows, table_name};
 use super::world::World;
-use crate::server::{Addresses, CacheOptions};
+use crate::server::Addresses;
 use protocols::error::ErrorKind;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::catalog::CreateLastCache;
@@ -16,24 +16,11 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Of each thousand seeds, those of these hundreds have caches. The others run as they did before
-/// there were any, and find the same planted bugs.
-const HUNDREDS: [u64; 3] = [2, 4, 7];
 /// Rows kept for each host.
 const COUNT: usize = 3;
 /// How long a cache may take until it answers, when nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(200);
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// What the caches of a seed run with, if it has some.
-pub(super) fn options(seed: u64) -> Option<CacheOptions> {
-    HUNDREDS.contains(&(seed / 100 % 10)).then_some(CacheOptions {
-        bytes_max: 1 << 26,
-        threads: 1,
-        last_eviction_interval: Duration::from_secs(10),
-        distinct_eviction_interval: Duration::from_secs(10),
-    })
-}
 
 /// Creates the cache of a table, whose key has one of the two tags. There may be one already.
 pub(super) async fn create(world: Rc<World>, server: Addresses, table: TableKey) {

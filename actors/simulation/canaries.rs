@@ -1,7 +1,6 @@
 //! The planted bugs, by name. Each is a branch in the code that it spoils.
 
-/// Every canary that [`crate::runtime::canary::is`] is asked about, but for `work-outlives-actor`:
-/// no seed of thousands has an actor die in just those milliseconds, so a test of `Persist` does.
+/// Every canary that [`crate::runtime::canary::is`] is asked about.
 pub const CANARIES: &[&str] = &[
     "no-file-sync",
     "no-folder-sync",
@@ -16,9 +15,11 @@ pub const CANARIES: &[&str] = &[
     "swap-in-two-steps",
     "sorted-form-too-far",
     "older-file-wins",
+    "stamp-is-the-clock",
     "rival-ignored",
     "own-put-is-rival",
     "catalog-read-is-durable",
     "unread-header-is-none",
     "cache-keeps-first",
+    "compacts-with-a-hole",
 ];

@@ -10,7 +10,7 @@ use protocols::messages::Command;
 use protocols::messages::catalog::{
     By, CatalogError, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
 };
-use protocols::principal::Principal;
+use protocols::principal::{Origin, Principal};
 use protocols::schema::CatalogSnapshot;
 use rand::RngExt;
 use std::rc::Rc;
@@ -83,7 +83,7 @@ pub(super) async fn set_retention(world: Rc<World>, db: u8, period_ns: Option<i6
 
 /// Asked for by somebody who may do everything.
 pub(super) fn by<M>(change: M) -> By<M> {
-    By { principal: Principal::Everybody, change }
+    By { principal: Principal::Everybody, origin: Origin::default(), change }
 }
 
 async fn until_known<M>(world: &Rc<World>, ask: M) -> Ended

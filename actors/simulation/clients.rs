@@ -13,7 +13,7 @@ use protocols::line_protocol::Precision;
 use protocols::messages::ingest::{WriteError, WriteLines, WriteReport};
 use protocols::messages::query::{Delivery, QueryError, RunStatement, Statement};
 use protocols::messages::wal::{SyncMode, WalError};
-use protocols::principal::Principal;
+use protocols::principal::{Origin, Principal};
 use rand::RngExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ pub(super) async fn write(world: Rc<World>, id: u64, server: Addresses) {
     let request = WriteLines {
         db: db_name(lines[0].table.db),
         principal: Principal::Everybody,
+        origin: Origin::default(),
         body: body(&lines).into(),
         precision: Precision::Nanosecond,
         accept_partial,

@@ -9,7 +9,6 @@ mod caches;
 mod canaries;
 mod changes;
 mod clients;
-pub mod disk;
 pub mod logging;
 pub mod model;
 pub mod objects;

@@ -5,11 +5,8 @@
 //! or not. What a query has shown is certain too: it must have been durable. Every value names the
 //! line that wrote it, so a result says which lines it is made of.
 
-use super::retention::Retention;
+use super::retention::{Moment, Retention};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// When the driver saw something: a number that only rises.
-pub type Moment = u64;
 
 /// A table by the number of its database and its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,9 @@
 //! It stands for a bucket behind a network, or for a folder on the simulated disk. What is sent to
 //! a bucket arrives even if the sender is killed meanwhile.
 
-use crate::runtime::{disk, simulated};
+use crate::runtime::simulated;
+use crate::storage::disk;
+use crate::storage::simulated_disk::HasDisk;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -148,7 +150,7 @@ impl SimObjects {
             return result;
         }
         if let Some(machine) = simulated::machine() {
-            machine.disk.borrow_mut().step().map_err(|e| planted(&e.to_string()))?;
+            machine.disk().step().map_err(|e| planted(&e.to_string()))?;
         }
         let (there, back, fate) = self.lock().draw();
         if fate == Fate::Before {
@@ -237,7 +239,7 @@ impl SimObjects {
         let mut found: Vec<ObjectMeta> = match &self.root {
             Some(root) => {
                 let machine = simulated::machine().ok_or_else(|| planted("no machine"))?;
-                let files = machine.disk.borrow_mut().files_below(root);
+                let files = machine.disk().files_below(root);
                 let files = files.map_err(|e| from_disk(prefix, e))?;
                 let key = |path: &PathBuf| {
                     path.strip_prefix(root).ok().map(|p| p.to_string_lossy().into_owned())

@@ -1,7 +1,9 @@
 //! Retention periods in the model: which rows must not be seen, and which need not be there.
 
-use super::model::Moment;
 use std::collections::BTreeMap;
+
+/// When the driver saw something: a number that only rises.
+pub type Moment = u64;
 
 /// A setting of a database's retention period.
 #[derive(Clone, Debug)]

@@ -1,7 +1,11 @@
 //! How the simulated server is set up: some of it varies from seed to seed.
 
-use crate::persist::OBJECT_GRACE_MIN;
-use crate::server::{ParquetCacheOptions, ServerConfig};
+use crate::audit::AuditOptions;
+use crate::compact::CompactionOptions;
+use crate::index::OBJECT_GRACE_MIN;
+use crate::parquet_cache::ParquetCacheOptions;
+use crate::query::QueryOptions;
+use crate::server::{CacheOptions, ServerConfig};
 use protocols::line_protocol::SchemaLimits;
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -12,8 +16,14 @@ use uuid::Uuid;
 const BYTES_MAX: usize = 64 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Of each thousand seeds, those of these hundreds have caches. The others run as they did before
+/// there were any, and find the same planted bugs.
+const HUNDREDS: [u64; 3] = [2, 4, 7];
+/// Likewise those of these hundreds compact.
+const COMPACTING: [u64; 2] = [5, 7];
+
 /// What the actors of a seed run with.
-pub(super) fn config(random: &mut StdRng) -> ServerConfig {
+pub(super) fn config(seed: u64, random: &mut StdRng) -> ServerConfig {
     let io_threads = random.random_range(1..4);
     let gen1_duration_ns = [1, 5][random.random_range(0..2)] * 60_000_000_000;
     let wal_flush_interval = Duration::from_millis([20, 200, 1000][random.random_range(0..3)]);
@@ -26,6 +36,7 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         node_id: "node".to_owned(),
         instance: Uuid::nil(),
         options: None,
+        audit: AuditOptions::default(),
         gen1_duration_ns,
         wal_flush_interval,
         wal_writes_max: 1_000,
@@ -39,6 +50,7 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         snapshot_concurrency: 2,
         snapshot_bytes_max: BYTES_MAX,
         object_grace: OBJECT_GRACE_MIN,
+        compaction: compaction(seed, gen1_duration_ns),
         parquet_cache: cache_bytes.map(|bytes_max| ParquetCacheOptions {
             bytes_max,
             prune_fraction: 0.2,
@@ -55,16 +67,48 @@ pub(super) fn config(random: &mut StdRng) -> ServerConfig {
         schema_limits: SchemaLimits::default(),
         hard_delete_default: 2 * SECOND,
         delete_grace: SECOND,
-        query_bytes_max: 1 << 30,
-        query_share_bytes: 1 << 30,
-        query_spill: None,
-        query_file_limit: None,
-        query_timeout: None,
-        query_idle_timeout: Duration::from_secs(60),
-        queries_max: 64,
-        query_log_entries_max: 8,
-        query_threads: 2,
-        query_settings: Vec::new(),
+        query: QueryOptions {
+            threads: 2,
+            memory_pool_bytes: 1 << 30,
+            query_memory_bytes: 1 << 30,
+            spill: None,
+            file_limit: None,
+            timeout: None,
+            idle_timeout: Duration::from_secs(60),
+            settings: Vec::new(),
+            max_concurrent: 64,
+            token_queries_max: None,
+            redacts: false,
+            log_entries_max: 8,
+        },
         io_threads,
     }
+}
+
+/// What the compaction of a seed runs with, if it has one: as soon as a window of two chunks is over,
+/// and again when that of ten is.
+fn compaction(seed: u64, gen1_duration_ns: i64) -> Option<CompactionOptions> {
+    COMPACTING.contains(&(seed / 100 % 10)).then(|| CompactionOptions {
+        is_automatic: true,
+        gen2_duration_ns: 2 * gen1_duration_ns,
+        multipliers: vec![5],
+        rows_max: seed.is_multiple_of(2).then_some(7),
+        files_max: 500,
+        check_interval: SECOND / 5,
+        cleanup_wait: (seed % 3) as u32 * SECOND,
+        reads_at_once: 4,
+        cache_age: 3_600 * SECOND,
+        bytes_max: 64 * 1024 * 1024,
+        settle: Duration::ZERO,
+    })
+}
+
+/// What the caches of a seed run with, if it has some.
+pub(super) fn caches(seed: u64) -> Option<CacheOptions> {
+    HUNDREDS.contains(&(seed / 100 % 10)).then_some(CacheOptions {
+        bytes_max: 1 << 26,
+        threads: 1,
+        last_eviction_interval: Duration::from_secs(10),
+        distinct_eviction_interval: Duration::from_secs(10),
+    })
 }

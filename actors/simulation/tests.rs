@@ -7,6 +7,8 @@ use std::thread;
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 /// So many seeds find any planted bug.
 const CANARY_SEEDS: u64 = 40;
+/// Bugs that hardly any seed finds. Tests of the catalog and of the log plant them, and see them.
+const PLANTED_ELSEWHERE: [&str; 2] = ["catalog-read-is-durable", "unread-header-is-none"];
 
 /// Runs a seed on a thread of its own.
 fn simulate(seed: u64, canary: Option<&'static str>) -> Report {
@@ -19,18 +21,17 @@ fn simulate(seed: u64, canary: Option<&'static str>) -> Report {
 fn first_seed(canary: &str) -> u64 {
     match canary {
         "sorted-form-too-far" => 340,
-        "catalog-read-is-durable" => 580,
         "retry-failed-sync" => 141,
-        "unread-header-is-none" => 108_040,
         "no-append-sync" => 2,
         "own-put-is-rival" => 64,
         "cache-keeps-first" => 200,
+        "compacts-with-a-hole" => 530,
         _ => 1,
     }
 }
 
 fn check_found(canaries: &[&'static str]) {
-    for canary in canaries {
+    for canary in canaries.iter().filter(|canary| !PLANTED_ELSEWHERE.contains(canary)) {
         let first = first_seed(canary);
         let found = (first..first + CANARY_SEEDS)
             .any(|seed| simulate(seed, Some(canary)).violation.is_some());
@@ -40,7 +41,7 @@ fn check_found(canaries: &[&'static str]) {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    for seed in (1..12).chain(200..206) {
+    for seed in (1..12).chain(200..206).chain(500..508).chain(700..704) {
         let report = simulate(seed, None);
         let again = format!("again: simulate --seed {seed} --verbose");
         assert_eq!(report.violation, None, "{again}");
@@ -49,7 +50,7 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn a_seed_always_gives_the_same_run() {
-    for seed in [2, 3, 201] {
+    for seed in [2, 3, 201, 501, 702] {
         let digests = [(); 2].map(|()| simulate(seed, None).digest);
         assert_eq!(digests[0], digests[1], "seed {seed}");
     }

@@ -1,17 +1,17 @@
 //! The machine, the servers on it, and what the driver knows of both.
 
-use super::caches;
-use super::disk::SimDisk;
-use super::model::{Model, Moment};
+use super::model::Model;
 use super::objects::{SimObjects, Weather};
+use super::retention::Moment;
 use super::setup;
 use super::trace::Trace;
 use super::workload::Present;
 use crate::runtime::clock::{Clock, PausedClock};
 use crate::runtime::fatal::Fatal;
-use crate::runtime::objects::Objects;
 use crate::runtime::simulated::Machine;
 use crate::server::{Addresses, CacheOptions, Server, ServerConfig};
+use crate::storage::objects::Objects;
+use crate::storage::simulated_disk::{HasDisk, SimDisk};
 use futures::future::LocalBoxFuture;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -88,7 +88,7 @@ impl World {
         };
         let clock = Arc::new(PausedClock::new(START_NS));
         let state = Objects { store: Arc::new(objects.clone()), directory, remote, fsync: true };
-        let config = setup::config(&mut random);
+        let config = setup::config(seed, &mut random);
         let now = Instant::now();
         Rc::new(Self {
             machine,
@@ -97,7 +97,7 @@ impl World {
             model: RefCell::default(),
             trace: RefCell::new(trace),
             config,
-            caches: caches::options(seed),
+            caches: setup::caches(seed),
             state,
             started: RefCell::default(),
             changing: Cell::new(false),
@@ -122,7 +122,7 @@ impl World {
     }
 
     pub(super) fn disk(&self) -> RefMut<'_, SimDisk> {
-        self.machine.disk.borrow_mut()
+        self.machine.disk()
     }
 
     /// The next moment.
@@ -290,7 +290,7 @@ impl World {
         drop(set);
         self.disk().forget_lost();
         // The next process knows nothing of what this one has synced.
-        self.machine.durable_folders.borrow_mut().clear();
+        self.machine.durable_folders().clear();
         let running = self.processes.borrow_mut().get_mut(&id).and_then(|process| {
             process.died_at = Some(Instant::now());
             process.life = None;

@@ -1,8 +1,9 @@
 //! The actor: one shard's tables, and how far the log and the snapshots are applied.
 
 use super::files::{ShardFiles, by_table};
+use super::pins::{Epochs, Pins};
 use super::table::{Held, Table};
-use crate::cache_kit::CacheFeeds;
+use crate::cache_directory::CacheFeeds;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::canary;
 use crate::runtime::mailbox::Responder;
@@ -11,8 +12,8 @@ use metrics::Gauge;
 use protocols::ids::TableId;
 use protocols::messages::rank;
 use protocols::messages::store::{
-    ApplyRows, DropTables, EndSnapshot, Frozen, FrozenChunk, FrozenChunks, KeepSorted, RemoveFiles,
-    SwapChunk, TableView, ViewTable,
+    ApplyRows, DropTables, EndSnapshot, Frozen, FrozenChunk, FrozenChunks, KeepSorted, OldestEpoch,
+    RemoveFiles, SwapChunk, SwapFiles, TableView, ViewTable,
 };
 use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub struct Store {
     /// Durable snapshots whose marks may still come.
     durable: HashSet<PlacedMark>,
     caches: CacheFeeds,
+    pins: Pins,
     gauges: Gauges,
 }
 
@@ -75,6 +77,7 @@ impl Store {
             durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),
             durable: files.snapshots.into_iter().collect(),
             caches: CacheFeeds::default(),
+            pins: Epochs::new().begin(),
             gauges,
         };
         store.add_files(&files.files);
@@ -88,6 +91,12 @@ impl Store {
         Self { caches, ..self }
     }
 
+    /// The same after a former life, whose views may still be held.
+    #[must_use]
+    pub fn with_epochs(self, epochs: &Epochs) -> Self {
+        Self { pins: epochs.begin(), ..self }
+    }
+
     /// Takes the rows of one WAL group and then its mark, unless it was taken before.
     pub fn apply(&mut self, group: ApplyRows) {
         if group.sequence <= self.applied_sequence {
@@ -99,12 +108,13 @@ impl Store {
                 let gen1_duration_ns = self.gen1_duration_ns;
                 let table = self.tables.entry(batch.table).or_insert_with(|| Table::new(batch.db));
                 let before = table.held();
-                table.buffer(batch, gen1_duration_ns);
+                table.buffer(batch, group.stamp, gen1_duration_ns);
                 self.held.replace(before, table.held());
             }
         }
         if let Some(mark) = group.mark {
-            self.begin_snapshot(PlacedMark { mark, sequence: group.sequence });
+            let (sequence, stamp) = (group.sequence, group.stamp);
+            self.begin_snapshot(PlacedMark { mark, sequence, stamp });
         }
         self.measure();
     }
@@ -147,7 +157,10 @@ impl Store {
     /// Everything a query needs of one table.
     pub fn view(&mut self, question: &ViewTable) -> TableView {
         match self.tables.get_mut(&question.table) {
-            Some(table) => table.view(question, self.gen1_duration_ns),
+            Some(table) => {
+                let view = table.view(question, self.gen1_duration_ns);
+                TableView { pin: Some(self.pins.pin()), ..view }
+            }
             None => TableView::default(),
         }
     }
@@ -220,14 +233,31 @@ impl Store {
         self.measure_files();
     }
 
-    /// Forgets files.
-    pub fn remove_files(&mut self, remove: RemoveFiles) {
+    /// Forgets files. Returns the epoch that ends with that.
+    pub fn remove_files(&mut self, remove: RemoveFiles) -> u64 {
         for (table, ids) in by_table(remove.files) {
             if let Some(table) = self.tables.get_mut(&table) {
                 table.files.remove(&ids);
             }
         }
         self.measure_files();
+        self.pins.end_epoch()
+    }
+
+    /// Puts files in the place of others. Returns the epoch that ends with that.
+    pub fn swap_files(&mut self, swap: SwapFiles) -> u64 {
+        if !self.dropped.contains(&swap.table) {
+            let table = self.tables.entry(swap.table).or_insert_with(|| Table::new(swap.db));
+            table.files.remove(&swap.removed.into_iter().collect());
+            swap.added.iter().for_each(|file| table.files.add(file));
+            self.measure_files();
+        }
+        self.pins.end_epoch()
+    }
+
+    /// The epoch of the oldest view that somebody may still read from.
+    pub fn oldest_epoch(&self) -> u64 {
+        self.pins.oldest()
     }
 
     /// Forgets tables with all that is in them, and what comes for them later.
@@ -309,8 +339,19 @@ impl Receive<EndSnapshot> for Store {
 
 impl Receive<RemoveFiles> for Store {
     fn receive(&mut self, files: RemoveFiles, reply: Responder<RemoveFiles>, _: &mut Cx<'_, Self>) {
-        self.remove_files(files);
-        reply.answer(());
+        reply.answer(self.remove_files(files));
+    }
+}
+
+impl Receive<SwapFiles> for Store {
+    fn receive(&mut self, swap: SwapFiles, reply: Responder<SwapFiles>, _: &mut Cx<'_, Self>) {
+        reply.answer(self.swap_files(swap));
+    }
+}
+
+impl Receive<OldestEpoch> for Store {
+    fn receive(&mut self, _: OldestEpoch, reply: Responder<OldestEpoch>, _: &mut Cx<'_, Self>) {
+        reply.answer(self.oldest_epoch());
     }
 }
 

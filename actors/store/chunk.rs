@@ -1,11 +1,13 @@
 //! The rows of one table in one span of row time.
 
+use super::split::Part;
 use crate::runtime::canary;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
 use protocols::messages::store::{ChunkView, SortedRows};
+use protocols::snapshot::Stamps;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -61,6 +63,8 @@ pub(super) struct Chunk {
     seen_batches: Option<usize>,
     min_time_ns: i64,
     max_time_ns: i64,
+    /// The stretch of writes that the rows come from: an empty one while there are none.
+    order: Stamps,
     bytes: usize,
 }
 
@@ -75,13 +79,17 @@ impl Chunk {
             seen_batches: None,
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
+            order: Stamps { lo: i64::MAX, hi: i64::MIN },
             bytes: 0,
         }
     }
 
-    pub(super) fn push(&mut self, rows: RecordBatch, min_time_ns: i64, max_time_ns: i64) {
+    /// Adds rows of the group with that stamp.
+    pub(super) fn push(&mut self, part: Part, stamp: i64) {
+        let Part { rows, min_time_ns, max_time_ns, .. } = part;
         self.min_time_ns = self.min_time_ns.min(min_time_ns);
         self.max_time_ns = self.max_time_ns.max(max_time_ns);
+        self.order = self.order.to(Stamps::at(stamp));
         self.arrived_batches += 1;
         let arrived = Arrived::new(rows, self.arrived_batches);
         self.bytes += arrived.bytes;
@@ -153,6 +161,7 @@ impl Chunk {
         self.arrived_batches = before + later.arrived_batches;
         self.min_time_ns = self.min_time_ns.min(later.min_time_ns);
         self.max_time_ns = self.max_time_ns.max(later.max_time_ns);
+        self.order = self.order.to(later.order);
     }
 
     pub(super) fn view(&mut self, chunk_time_ns: i64) -> ChunkView {
@@ -166,6 +175,7 @@ impl Chunk {
             arrived_batches: self.arrived_batches,
             min_time_ns: self.min_time_ns,
             max_time_ns: self.max_time_ns,
+            order: self.order,
         }
     }
 
@@ -235,7 +245,9 @@ mod tests {
         for (text, batches) in [(long.as_str(), 2 * GATHER_BATCHES), ("short", 2)] {
             let mut chunk = Chunk::new();
             for _ in 0..2 * GATHER_BATCHES {
-                chunk.push(batch(text), 1, 1);
+                let part =
+                    Part { chunk_time_ns: 0, rows: batch(text), min_time_ns: 1, max_time_ns: 1 };
+                chunk.push(part, 1);
             }
             let view = chunk.view(0);
             assert_eq!(view.unsorted.len(), batches);

@@ -24,9 +24,15 @@ impl ShardFiles {
     }
 }
 
-/// See the module's page.
+/// See the module's page. Files of one generation cover about as much time each, so that each has a
+/// bound of its own on how far back a file may begin that reaches an instant.
 #[derive(Debug, Default)]
 pub(super) struct TableFiles {
+    generations: BTreeMap<u8, Generation>,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
     by_time: BTreeMap<(i64, u64), Arc<ParquetFile>>,
     /// Largest distance from the start of a chunk to the last row of its file. Files that begin
     /// further before an instant do not reach it.
@@ -36,17 +42,20 @@ pub(super) struct TableFiles {
 impl TableFiles {
     /// Adds a file, unless it is there.
     pub(super) fn add(&mut self, file: &Arc<ParquetFile>) {
+        let generation = self.generations.entry(file.generation()).or_default();
         let span = file.max_time_ns.saturating_sub(file.chunk_time_ns);
-        self.span_ns = self.span_ns.max(span);
-        self.by_time.insert((file.chunk_time_ns, file.id), Arc::clone(file));
+        generation.span_ns = generation.span_ns.max(span);
+        generation.by_time.insert((file.chunk_time_ns, file.id), Arc::clone(file));
     }
 
     pub(super) fn remove(&mut self, ids: &HashSet<u64>) {
-        self.by_time.retain(|(_, id), _| !ids.contains(id));
+        for generation in self.generations.values_mut() {
+            generation.by_time.retain(|(_, id), _| !ids.contains(id));
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_time.len()
+        self.generations.values().map(|generation| generation.by_time.len()).sum()
     }
 
     /// The files with rows between these instants, both included, by chunk time and id.
@@ -54,10 +63,15 @@ impl TableFiles {
         if min_time_ns > max_time_ns {
             return Vec::new();
         }
-        self.candidates(min_time_ns, max_time_ns)
+        let mut found: Vec<_> = self
+            .candidates(min_time_ns, max_time_ns)
             .filter(|file| file.max_time_ns >= min_time_ns && file.min_time_ns <= max_time_ns)
             .cloned()
-            .collect()
+            .collect();
+        if self.generations.len() > 1 {
+            found.sort_by_key(|file| (file.chunk_time_ns, file.id));
+        }
+        found
     }
 
     fn candidates(
@@ -65,8 +79,11 @@ impl TableFiles {
         min_time_ns: i64,
         max_time_ns: i64,
     ) -> impl Iterator<Item = &Arc<ParquetFile>> {
-        let first = min_time_ns.saturating_sub(self.span_ns);
-        self.by_time.range((first, 0)..=(max_time_ns, u64::MAX)).map(|(_, file)| file)
+        self.generations.values().flat_map(move |generation| {
+            let first = min_time_ns.saturating_sub(generation.span_ns);
+            let near = generation.by_time.range((first, 0)..=(max_time_ns, u64::MAX));
+            near.map(|(_, file)| file)
+        })
     }
 }
 
@@ -83,6 +100,7 @@ pub(super) fn by_table(files: Vec<(TableId, u64)>) -> BTreeMap<TableId, HashSet<
 mod tests {
     use super::super::tests::file;
     use super::*;
+    use protocols::snapshot::Compacted;
 
     #[test]
     fn a_narrow_range_looks_at_few_of_many_files() {
@@ -97,6 +115,25 @@ mod tests {
         assert_eq!(found, [chunk(6_000_000), chunk(6_000_600)].concat());
         assert!(files.candidates(6_000_100, 6_000_700).count() <= 6);
         assert_eq!(files.overlapping(i64::MIN, i64::MAX).len(), 100_000);
+    }
+
+    #[test]
+    fn wide_files_do_not_widen_the_search_among_narrow_ones() {
+        let mut files = TableFiles::default();
+        for id in 0..10_000 {
+            files.add(&file(id, id as i64 * 600, 600));
+        }
+        let wide = ParquetFile {
+            compacted: Some(Compacted { generation: 5, nonce: 1 }),
+            ..file(10_000, 0, 6_000_000).as_ref().clone()
+        };
+        files.add(&Arc::new(wide));
+        let ids: Vec<u64> =
+            files.overlapping(3_000_000, 3_000_100).iter().map(|file| file.id).collect();
+        assert_eq!(ids, [10_000, 5_000]);
+        assert!(files.candidates(3_000_000, 3_000_100).count() <= 4);
+        files.remove(&HashSet::from([5_000, 10_000]));
+        assert_eq!((files.len(), files.overlapping(3_000_000, 3_000_100).len()), (9_999, 0));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! ## Owns
 //! Of the tables of one shard: the buffered rows, in chunks by row time; the list of Parquet files;
-//! the chunks that the running snapshot froze; how far the WAL has been applied.
+//! the chunks that the running snapshot froze; how far the WAL has been applied; the epochs of
+//! views.
 //!
 //! ## Accepts
 //! | message | from | reply |
@@ -12,8 +13,10 @@
 //! | `KeepSorted` | `Query` (tell) | – |
 //! | `FrozenChunks` | `Persist` | what the snapshot still has to write, and what it swapped in |
 //! | `SwapChunk` | `Persist` | bytes held, when files stand in the place of the chunk |
-//! | `EndSnapshot` | `Persist` | bytes held, when all files of the snapshot are listed |
-//! | `RemoveFiles` | `Persist` | when the files are no longer listed |
+//! | `EndSnapshot` | `Index` | bytes held, when all files of the snapshot are listed |
+//! | `RemoveFiles` | `Index` | the last epoch of views that may list them |
+//! | `SwapFiles` | `Index` | the same, when other files are listed in their place |
+//! | `OldestEpoch` | `Index` | the epoch of the oldest view that is still held |
 //! | `DropTables` | the deletion sweep | when rows and files are gone |
 //!
 //! ## Emits
@@ -34,18 +37,19 @@
 //! place of a view: one live chunk, one frozen chunk, or one file. Of one chunk time, files are
 //! older than the frozen chunk and that is older than the live one. No step shows half of a swap.
 //!
-//! `SwapChunk`, `EndSnapshot`, `RemoveFiles` and `DropTables` may be repeated. `FrozenChunks` for
+//! `SwapChunk`, `EndSnapshot`, `RemoveFiles`, `SwapFiles` and `DropTables` may be repeated. `FrozenChunks` for
 //! a snapshot whose mark has not come gets no answer.
 //!
 //! ## On failure
 //! Rebuilt from the index of files and the WAL, which repeats the marks: the snapshot under way
 //! is frozen again. `Wal` holds the answers of writers meanwhile and repeats what was not applied.
-//! `Persist` repeats `EndSnapshot` and `RemoveFiles` that were not answered: the index may have
-//! been read before they were sent.
+//! `Index` repeats `EndSnapshot`, `RemoveFiles` and `SwapFiles` that were not answered: the index may
+//! have been read before they were sent. The epochs of views go on, for queries outlive the shard.
 
 mod actor;
 mod chunk;
 mod files;
+mod pins;
 mod shards;
 mod split;
 mod table;
@@ -54,4 +58,5 @@ mod tests;
 
 pub use actor::Store;
 pub use files::ShardFiles;
+pub use pins::Epochs;
 pub use shards::{StoreShards, shard_index};

@@ -58,8 +58,8 @@ impl Table {
         self.held
     }
 
-    /// Puts rows into the chunks of their time.
-    pub(super) fn buffer(&mut self, batch: TableBatch, gen1_duration_ns: i64) {
+    /// Puts rows of the group with that stamp into the chunks of their time.
+    pub(super) fn buffer(&mut self, batch: TableBatch, stamp: i64, gen1_duration_ns: i64) {
         let TableBatch { rows, min_time_ns, max_time_ns, .. } = batch;
         let chunk_time_ns = chunk_time(min_time_ns, gen1_duration_ns);
         let parts = if chunk_time_ns == chunk_time(max_time_ns, gen1_duration_ns) {
@@ -70,7 +70,7 @@ impl Table {
         for part in parts {
             let chunk = self.live.entry(part.chunk_time_ns).or_insert_with(Chunk::new);
             let before = chunk.size_bytes();
-            chunk.push(part.rows, part.min_time_ns, part.max_time_ns);
+            chunk.push(part, stamp);
             let held = &mut self.held.live_bytes;
             *held = (*held + chunk.size_bytes()).saturating_sub(before);
         }
@@ -111,7 +111,8 @@ impl Table {
             .collect();
         // The sort is stable: a frozen chunk stays before the live one of its time.
         chunks.sort_by_key(|chunk| chunk.chunk_time_ns);
-        TableView { chunks, files: self.files.overlapping(min_time_ns, max_time_ns) }
+        let files = self.files.overlapping(min_time_ns, max_time_ns);
+        TableView { chunks, files, pin: None }
     }
 
     /// Forgets the live chunks that begin before `end_time_ns`.

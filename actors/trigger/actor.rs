@@ -1,25 +1,20 @@
 //! See the module's page.
 
+use super::config::TriggerConfig;
 use super::queue::{Event, Queue, Waiting};
-use super::run::{log, read, run};
+use super::run::{self, Ran, log};
 use super::schedule::Instants;
-use crate::catalog::Catalog;
-use crate::plugin_files::PluginFiles;
-use crate::plugin_log::PluginLog;
-use crate::python_host::{HostConfig, PythonHost};
+
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::Clock;
-use crate::runtime::mailbox::{Mailbox, Responder};
-use bytes::Bytes;
+
+use crate::runtime::mailbox::Responder;
 use protocols::limits::{ADMIN_DEADLINE_MS, TRIGGER_EVENTS_MAX};
 use protocols::messages::catalog::{By, SetTriggerDisabled};
-use protocols::messages::plugins::{
-    FireSnapshot, FireWrites, HandleRequest, PluginError, PluginSource,
-};
+use protocols::messages::plugins::{FireSnapshot, FireWrites, HandleRequest, PluginSource};
 use protocols::messages::rank;
-use protocols::plugins::host::{Level, Response};
-use protocols::plugins::{ErrorBehavior, TriggerDef, TriggerKind, TriggerSpec};
-use protocols::principal::Principal;
+use protocols::plugins::host::Level;
+use protocols::plugins::{ErrorBehavior, TriggerKind};
+use protocols::principal::{Origin, Principal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,54 +27,15 @@ const ASYNC_ATTEMPTS_MAX: u32 = 5;
 /// The longest sleep until an instant: the wall clock may be set.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// What a trigger needs, in all its lives.
-#[derive(Clone)]
-pub struct TriggerConfig {
-    /// Its identity in this process.
-    pub key: u64,
-    /// Name of its database.
-    pub database: Arc<str>,
-    /// The trigger.
-    pub def: Arc<TriggerDef>,
-    /// When it runs.
-    pub spec: TriggerSpec,
-    /// Where its plugin is.
-    pub path: Arc<str>,
-    /// The text of its plugin, if the catalog has it.
-    pub code: Option<Arc<str>>,
-    /// Runs plugins.
-    pub host: Mailbox<PythonHost>,
-    /// Reads them.
-    pub files: Mailbox<PluginFiles>,
-    /// Keeps what they say.
-    pub log: Mailbox<PluginLog>,
-    /// Notes that a trigger is disabled.
-    pub catalog: Mailbox<Catalog>,
-    /// What writes go to.
-    pub services: Arc<HostConfig>,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// How long a run may take.
-    pub timeout: Option<Duration>,
-    /// Runs of an asynchronous trigger at once.
-    pub async_max: usize,
-}
-
-impl TriggerConfig {
-    /// The table that it is for, if it is for one.
-    pub(super) fn table(&self) -> Option<&str> {
-        match &self.spec {
-            TriggerSpec::Table(table) => Some(table),
-            _ => None,
-        }
-    }
-}
-
 /// See the module's page.
 pub struct Trigger {
     config: Arc<TriggerConfig>,
     queue: Queue,
     running: usize,
+    /// Runs begun so far.
+    begun: u64,
+    /// When the events came that run, or that are to be tried again.
+    under_way: Vec<i64>,
     /// A failed run waits for its next attempt.
     pausing: bool,
     /// A failure has disabled the trigger.
@@ -87,8 +43,6 @@ pub struct Trigger {
     plugin: Option<PluginSource>,
     instants: Option<Instants>,
 }
-
-type Ran = Result<Option<(Response, Bytes)>, PluginError>;
 
 impl Trigger {
     /// The actor, without events.
@@ -98,6 +52,8 @@ impl Trigger {
             config,
             queue: Queue::default(),
             running: 0,
+            begun: 0,
+            under_way: Vec::new(),
             pausing: false,
             ended: false,
             plugin: None,
@@ -108,10 +64,10 @@ impl Trigger {
         if self.ended {
             return;
         }
-        self.queue.push(event);
+        self.queue.push(event, self.config.clock.now_ns());
         self.start(cx);
         if let Some(lost) = self.queue.lost_to_tell() {
-            metrics::counter!("trigger_events_lost_total").increment(lost);
+            self.config.standing.lost(lost);
             let text = format!("trigger queue full, dropped {lost} {} events", self.events());
             log(&self.config, Level::Warn, text);
         }
@@ -130,37 +86,50 @@ impl Trigger {
     fn start(&mut self, cx: &mut Cx<'_, Self>) {
         let runs_max = if self.config.def.run_async { self.config.async_max } else { 1 };
         while !self.pausing && !self.ended && self.running < runs_max {
-            let Some(waiting) = self.queue.pop() else { return };
+            let Some(waiting) = self.queue.pop() else { break };
             if waiting.event.is_abandoned() {
                 continue;
             }
-            self.running += 1;
-            let (config, known) = (Arc::clone(&self.config), self.plugin.clone());
-            let work = async move {
-                let plugin = read(&config, known).await;
-                let ran = match &plugin {
-                    Ok(plugin) => run(&config, plugin.clone(), &waiting.event).await,
-                    Err(error) => Err(error.clone()),
-                };
-                (waiting, plugin.ok(), ran)
-            };
-            cx.then(work, |trigger, (waiting, plugin, ran), cx| {
-                trigger.running -= 1;
-                trigger.plugin = plugin.or(trigger.plugin.take());
-                trigger.ran(waiting, ran, cx);
-                trigger.start(cx);
-            });
+            self.begin(waiting, cx);
+        }
+        let oldest_ns = self.queue.oldest_ns().into_iter().chain(self.under_way.iter().copied());
+        self.config.standing.set_waiting(self.queue.len(), oldest_ns.min());
+    }
+
+    fn begin(&mut self, waiting: Waiting, cx: &mut Cx<'_, Self>) {
+        self.running += 1;
+        self.begun += 1;
+        self.under_way.push(waiting.came_ns);
+        let (config, known, number) = (Arc::clone(&self.config), self.plugin.clone(), self.begun);
+        let work = async move {
+            let ran = run::attempt(&config, known, number, &waiting).await;
+            (waiting, ran)
+        };
+        cx.then(work, |trigger, (waiting, (plugin, ran)), cx| {
+            trigger.running -= 1;
+            trigger.plugin = plugin.or(trigger.plugin.take());
+            trigger.ran(waiting, ran, cx);
+            trigger.start(cx);
+        });
+    }
+
+    /// Nothing more is done about an event.
+    fn is_done(&mut self, waiting: &Waiting) {
+        if let Some(at) = self.under_way.iter().position(|came_ns| *came_ns == waiting.came_ns) {
+            self.under_way.swap_remove(at);
         }
     }
 
     fn ran(&mut self, mut waiting: Waiting, ran: Ran, cx: &mut Cx<'_, Self>) {
-        metrics::counter!("trigger_runs_total").increment(1);
+        let is_retried = ran.is_err() && self.is_retried(&waiting);
+        if !is_retried {
+            self.is_done(&waiting);
+        }
         let error = match ran {
             Ok(Some(response)) => return waiting.event.answer(Ok(response)),
             Ok(None) => return,
             Err(error) => error,
         };
-        metrics::counter!("trigger_failures_total").increment(1);
         let kind = self.config.spec.kind();
         let text = format!("error executing {}: {error}", kind.plugin_name());
         log(&self.config, Level::Error, text);
@@ -169,9 +138,18 @@ impl Trigger {
         }
         match self.config.def.error_behavior {
             ErrorBehavior::Log => {}
-            ErrorBehavior::Retry => self.retry(waiting, cx),
+            ErrorBehavior::Retry if is_retried => self.retry(waiting, cx),
+            ErrorBehavior::Retry => {}
             ErrorBehavior::Disable => self.disable(cx),
         }
+    }
+
+    /// True if an event whose run failed is tried again.
+    fn is_retried(&self, waiting: &Waiting) -> bool {
+        let def = &self.config.def;
+        def.error_behavior == ErrorBehavior::Retry
+            && self.config.spec.kind() != TriggerKind::Request
+            && (!def.run_async || waiting.attempts + 1 < ASYNC_ATTEMPTS_MAX)
     }
 
     fn retry(&mut self, mut waiting: Waiting, cx: &mut Cx<'_, Self>) {
@@ -179,13 +157,11 @@ impl Trigger {
         let pause = doubled.min(RETRY_PAUSE_MAX);
         waiting.attempts += 1;
         let is_async = self.config.def.run_async;
-        if is_async && waiting.attempts >= ASYNC_ATTEMPTS_MAX {
-            return;
-        }
         // Others may go on meanwhile only where runs overlap anyway.
         self.pausing = !is_async;
         cx.then(tokio::time::sleep(pause), |trigger, (), cx| {
             trigger.pausing = false;
+            trigger.is_done(&waiting);
             trigger.queue.push_again(waiting);
             trigger.start(cx);
         });
@@ -202,7 +178,8 @@ impl Trigger {
                 disabled: true,
             };
             let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-            let disable = By { principal: Principal::Server, change: disable };
+            let disable =
+                By { principal: Principal::Server, origin: Origin::default(), change: disable };
             let noted = config.catalog.ask::<{ rank::TRIGGER }, _>(disable, deadline).await;
             match noted {
                 Ok(Ok(_)) => tracing::warn!(trigger = %config.def.name, "trigger disabled"),

@@ -13,8 +13,9 @@
 //!
 //! ## Emits
 //! `ReadPlugin` to `PluginFiles` before each run, then `RunPlugin` to `PythonHost`; `WriteLines` to
-//! `Ingest` with what the plugin has left to be written; `KeepPluginLog` to `PluginLog` (tell);
-//! `SetTriggerDisabled` to `Catalog` when a failure is to disable the trigger.
+//! `Ingest` with what the plugin has left to be written; `KeepPluginLog` and `KeepPluginRun` to
+//! `PluginLog` (tells); `SetTriggerDisabled` to `Catalog` when a failure is to disable the trigger.
+//! How it is doing it notes in a [`TriggerStanding`] for metrics and health.
 //!
 //! ## Invariants
 //! - Runs do not overlap, unless the trigger is asynchronous; then so many do and no more.
@@ -26,11 +27,15 @@
 //! Rebuilt without events. Those that waited are lost: an event comes at most once.
 
 mod actor;
+mod config;
 mod queue;
 mod run;
 pub(crate) mod schedule;
+mod standing;
 mod streams;
 
-pub use actor::{Trigger, TriggerConfig};
+pub use actor::Trigger;
+pub use config::TriggerConfig;
 pub use schedule::check_cron;
+pub use standing::{Counted, TriggerStanding};
 pub(crate) use streams::parts_of;

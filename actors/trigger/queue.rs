@@ -35,6 +35,13 @@ impl Event {
         }
     }
 
+    /// Rows that a trigger for this table, or for all, is given.
+    pub(super) fn rows(&self, table: Option<&str>) -> u64 {
+        let Self::Writes(event) = self else { return 0 };
+        let tables = event.tables.iter().filter(|t| table.is_none_or(|name| *t.name == *name));
+        tables.flat_map(|table| &table.batches).map(|rows| rows.num_rows() as u64).sum()
+    }
+
     /// True when the one who asked has gone.
     pub(super) fn is_abandoned(&self) -> bool {
         matches!(self, Self::Request(_, reply) if reply.as_ref().is_none_or(Responder::is_abandoned))
@@ -45,6 +52,8 @@ impl Event {
 pub(super) struct Waiting {
     pub(super) event: Event,
     pub(super) attempts: u32,
+    /// When it came, nanoseconds since 1970.
+    pub(super) came_ns: i64,
 }
 
 /// The newest events in order.
@@ -57,9 +66,9 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Adds an event. Requests wait in the mailbox's bound; of others the oldest go.
-    pub(super) fn push(&mut self, event: Event) {
+    pub(super) fn push(&mut self, event: Event, came_ns: i64) {
         let is_request = matches!(event, Event::Request(..));
-        self.events.push_back(Waiting { event, attempts: 0 });
+        self.events.push_back(Waiting { event, attempts: 0, came_ns });
         if !is_request && self.events.len() > TRIGGER_EVENTS_MAX {
             self.events.pop_front();
             self.lost += 1;
@@ -73,6 +82,16 @@ impl Queue {
 
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         self.events.pop_front()
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// When the first of them came, the oldest unless some are tried again.
+    pub(super) fn oldest_ns(&self) -> Option<i64> {
+        self.events.front().map(|waiting| waiting.came_ns)
     }
 
     /// How many were lost since it was told last, if it is time to tell.
@@ -94,13 +113,13 @@ mod tests {
     async fn the_oldest_go_and_it_is_told_now_and_then() {
         let mut queue = Queue::default();
         for second in 0..70 {
-            queue.push(Event::Schedule(second));
+            queue.push(Event::Schedule(second), second);
         }
-        assert_eq!(queue.events.len(), TRIGGER_EVENTS_MAX);
+        assert_eq!((queue.len(), queue.oldest_ns()), (TRIGGER_EVENTS_MAX, Some(10)));
         assert!(matches!(queue.pop().map(|w| w.event), Some(Event::Schedule(10))));
         assert_eq!(queue.lost_to_tell(), Some(10));
         for second in 0..2 {
-            queue.push(Event::Schedule(second));
+            queue.push(Event::Schedule(second), second);
         }
         assert_eq!(queue.lost_to_tell(), None);
         tokio::time::advance(TOLD_EVERY).await;

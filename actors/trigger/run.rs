@@ -1,15 +1,16 @@
 //! One run of a trigger's plugin, from the reading of its text to what it left to be written.
 
-use super::actor::TriggerConfig;
-use super::queue::Event;
+use super::config::TriggerConfig;
+use super::queue::{Event, Waiting};
 use super::streams::parts_of;
 use crate::plugin_files::REPOSITORY_MARK;
 use crate::python_host::calls;
 use crate::runtime::mailbox::AskError;
 use bytes::Bytes;
 use protocols::error::ErrorKind;
+use protocols::limits::PLUGIN_COUNTS_MAX;
 use protocols::messages::plugins::{
-    KeepPluginLog, PluginError, PluginSource, ReadPlugin, RunPlugin,
+    KeepPluginLog, KeepPluginRun, PluginError, PluginRun, PluginSource, ReadPlugin, RunPlugin,
 };
 use protocols::messages::rank;
 use protocols::messages::wal::SyncMode;
@@ -33,7 +34,7 @@ impl From<AskError> for PluginError {
 }
 
 /// The plugin as it is now. One that cannot be read is as it was before, if it was.
-pub(super) async fn read(
+async fn read(
     config: &TriggerConfig,
     known: Option<PluginSource>,
 ) -> Result<PluginSource, PluginError> {
@@ -60,12 +61,67 @@ pub(super) async fn read(
     }
 }
 
-/// Runs the plugin for an event; then writes what it has left.
-pub(super) async fn run(
+/// What a run has come to: an answer, if somebody asked.
+pub(super) type Ran = Result<Option<(Response, Bytes)>, PluginError>;
+
+/// Reads the plugin and runs it for an event; tells how that went. Returns the plugin as it is now.
+pub(super) async fn attempt(
+    config: &TriggerConfig,
+    known: Option<PluginSource>,
+    number: u64,
+    waiting: &Waiting,
+) -> (Option<PluginSource>, Ran) {
+    let (started_ns, began) = (config.clock.now_ns(), Instant::now());
+    let plugin = read(config, known).await;
+    let (ran, lines_out) = match &plugin {
+        Ok(plugin) => run(config, plugin.clone(), number, &waiting.event).await,
+        Err(error) => (Err(error.clone()), 0),
+    };
+    let duration = began.elapsed();
+    config.standing.ran(duration, ran.is_err());
+    let run = PluginRun {
+        database: Arc::clone(&config.database),
+        trigger: Arc::clone(&config.def.name),
+        number,
+        attempt: waiting.attempts,
+        started_ns,
+        duration,
+        rows_in: waiting.event.rows(config.table()),
+        lines_out,
+        error: ran.as_ref().err().map(|error| error.message.clone()),
+    };
+    config.log.tell(KeepPluginRun { run });
+    (plugin.ok(), ran)
+}
+
+/// Runs the plugin for an event; then writes what it has left. Returns how many lines it wrote, too.
+async fn run(
     config: &TriggerConfig,
     plugin: PluginSource,
+    number: u64,
     event: &Event,
-) -> Result<Option<(Response, Bytes)>, PluginError> {
+) -> (Ran, u64) {
+    let (outcome, body) = match outcome(config, plugin, number, event).await {
+        Ok(ended) => ended,
+        Err(error) => return (Err(error), 0),
+    };
+    let Outcome { error, writes, response, lines, counts, .. } = outcome;
+    if !config.standing.count(counts) {
+        log(config, Level::Warn, format!("more than {PLUGIN_COUNTS_MAX} series are not counted"));
+    }
+    if let Some(error) = error {
+        return (Err(PluginError::new(ErrorKind::Internal, error)), lines);
+    }
+    write_back(config, writes).await;
+    (Ok(response.map(|response| (response, body))), lines)
+}
+
+async fn outcome(
+    config: &TriggerConfig,
+    plugin: PluginSource,
+    number: u64,
+    event: &Event,
+) -> Result<(Outcome, Bytes), PluginError> {
     let kind = config.spec.kind();
     let (event, body) = match event {
         Event::Writes(event) => {
@@ -87,6 +143,8 @@ pub(super) async fn run(
         trigger: config.key,
         name: Arc::clone(&config.def.name),
         database: Arc::clone(&config.database),
+        node: Arc::clone(&config.node),
+        number,
         plugin,
         event,
         body,
@@ -96,13 +154,7 @@ pub(super) async fn run(
         timeout: config.timeout.or(of_requests),
     };
     let deadline = Instant::now() + AS_LONG_AS_IT_TAKES;
-    let (outcome, body) = config.host.ask::<{ rank::TRIGGER }, _>(run, deadline).await??;
-    let Outcome { error, writes, response, .. } = outcome;
-    if let Some(error) = error {
-        return Err(PluginError::new(ErrorKind::Internal, error));
-    }
-    write_back(config, writes).await;
-    Ok(response.map(|response| (response, body)))
+    config.host.ask::<{ rank::TRIGGER }, _>(run, deadline).await?
 }
 
 /// One write for each database. A failure is logged, and changes nothing else.

@@ -1,22 +1,21 @@
 //! See the module's page.
 
-use super::directory::{Target, TriggerDirectory};
+use super::config::TriggersConfig;
+use super::directory::{RunningTrigger, Target, TriggerDirectory};
 use super::test_run;
-use crate::catalog::Catalog;
-use crate::plugin_files::PluginFiles;
-use crate::plugin_log::PluginLog;
-use crate::python_host::{HostConfig, PythonHost};
+
+use crate::python_host::{HostStanding, PythonHost};
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::Clock;
-use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian, SharedThreads};
+
+use crate::runtime::guardian::{ActorConfig, Birth, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::published::{Published, Publisher};
-use crate::trigger::{Trigger, TriggerConfig};
-use futures::FutureExt;
+use crate::runtime::published::Publisher;
+use crate::trigger::{Trigger, TriggerConfig, TriggerStanding};
 use hashbrown::HashMap;
 use protocols::ids::{DbId, TableId};
 use protocols::limits;
-use protocols::line_protocol::SchemaLimits;
+
 use protocols::messages::plugins::{
     EventTable, FireSnapshot, FireWrites, FlushTriggers, ForgetTrigger, RowsWritten, SnapshotTaken,
     StopHost, StopTriggers, SyncTriggers, TestPlugin, WriteEvent,
@@ -24,7 +23,7 @@ use protocols::messages::plugins::{
 use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
 use protocols::paths;
-use protocols::plugins::{PluginRef, PluginText, TriggerDef, TriggerSpec};
+use protocols::plugins::{Isolation, PluginRef, PluginText, TriggerDef, TriggerSpec};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use serde_json::json;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,39 +34,6 @@ use tokio::time::Instant;
 /// How long the host may take to end.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// What the actor needs, in all its lives.
-#[derive(Clone)]
-pub struct TriggersConfig {
-    /// Name of the node.
-    pub node: String,
-    /// False without a plugin directory: then no trigger runs.
-    pub is_enabled: bool,
-    /// Which triggers there are.
-    pub snapshot: Published<CatalogSnapshot>,
-    /// Notes that a trigger is disabled.
-    pub catalog: Mailbox<Catalog>,
-    /// Gives birth to triggers.
-    pub guardian: Guardian,
-    /// What they live on.
-    pub threads: SharedThreads,
-    /// Runs plugins.
-    pub host: Mailbox<PythonHost>,
-    /// Reads them.
-    pub files: Mailbox<PluginFiles>,
-    /// Keeps what they say.
-    pub log: Mailbox<PluginLog>,
-    /// What writes of plugins go to.
-    pub services: Arc<HostConfig>,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// How long a run may take.
-    pub timeout: Option<Duration>,
-    /// Runs of an asynchronous trigger at once.
-    pub async_max: usize,
-    /// Limits on new tables and columns, for tests.
-    pub limits: SchemaLimits,
-}
-
 /// Database and trigger.
 type TriggerRef = (DbId, u32);
 
@@ -77,7 +43,41 @@ struct Live {
     database: Arc<str>,
     def: Arc<TriggerDef>,
     mailbox: Mailbox<Trigger>,
+    standing: Arc<TriggerStanding>,
     birth: Birth,
+    /// What runs its plugin, if it has a process of its own.
+    host: Option<OwnHost>,
+}
+
+/// The host of one trigger only.
+struct OwnHost {
+    mailbox: Mailbox<PythonHost>,
+    standing: Arc<HostStanding>,
+    birth: Birth,
+}
+
+impl OwnHost {
+    /// Ends the process, then the actor.
+    async fn end(self) {
+        let deadline = Instant::now() + STOP_TIME;
+        if let Err(error) = self.mailbox.ask::<{ rank::TRIGGERS }, _>(StopHost, deadline).await {
+            tracing::warn!(%error, "the process of a trigger ends with its actor");
+        }
+        self.birth.end().await;
+    }
+}
+
+impl Live {
+    /// Ends the trigger and its runs.
+    async fn end(self, shared_host: Mailbox<PythonHost>) {
+        self.birth.end().await;
+        match self.host {
+            Some(host) => host.end().await,
+            None => {
+                shared_host.tell(ForgetTrigger { trigger: self.key });
+            }
+        }
+    }
 }
 
 /// Kept from life to life.
@@ -104,15 +104,12 @@ pub struct Triggers {
 }
 
 impl Triggers {
-    /// What births the actor, now and after each death.
-    pub fn factory(
-        config: TriggersConfig,
-        directory: Publisher<TriggerDirectory>,
-    ) -> Factory<Self> {
+    /// How the actor comes to life, now and after each death.
+    pub fn lives(config: TriggersConfig, directory: Publisher<TriggerDirectory>) -> Lives<Self> {
         let (config, kept) = (Arc::new(config), Arc::new(Kept::default()));
         let directory = Arc::new(directory);
-        Arc::new(move || {
-            let triggers = Self {
+        Lives::of(move || {
+            Ok(Self {
                 config: Arc::clone(&config),
                 directory: directory.again(),
                 kept: Arc::clone(&kept),
@@ -122,8 +119,7 @@ impl Triggers {
                 waiting: Vec::new(),
                 pending: HashMap::new(),
                 pending_bytes: 0,
-            };
-            async move { Ok(triggers) }.boxed_local()
+            })
         })
     }
 
@@ -161,9 +157,8 @@ impl Triggers {
         self.publish();
         let host = self.config.host.clone();
         let work = async move {
-            for Live { key, birth, .. } in ending {
-                birth.end().await;
-                host.tell(ForgetTrigger { trigger: key });
+            for live in ending {
+                live.end(host.clone()).await;
             }
             futures::future::join_all(births).await
         };
@@ -186,7 +181,13 @@ impl Triggers {
         def: Arc<TriggerDef>,
     ) -> impl Future<Output = Option<(TriggerRef, Live)>> + use<> {
         let key = self.kept.next_key.fetch_add(1, Ordering::Relaxed);
-        let trigger = trigger_config(&self.config, key, db, &def);
+        let standing = Arc::default();
+        let own = (def.isolation == Isolation::Process).then(|| {
+            let config = PythonHost::config(format!("python-host-{}-{}", id.0, id.1));
+            (Guardian::mailbox(&config), config)
+        });
+        let host = own.as_ref().map_or(&self.config.host, |(mailbox, _)| mailbox);
+        let trigger = trigger_config(&self.config, key, db, &def, &standing, host);
         let config = ActorConfig {
             kind: "trigger",
             name: format!("trigger-{}-{}", id.0, id.1),
@@ -196,18 +197,29 @@ impl Triggers {
         };
         let mailbox = Guardian::mailbox(&config);
         let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
-        let database = Arc::clone(&db.name);
+        let (database, services) = (Arc::clone(&db.name), Arc::clone(&self.config.services));
         async move {
             let trigger = Arc::new(trigger?);
-            let factory: Factory<Trigger> = Arc::new(move || {
-                let trigger = Trigger::new(Arc::clone(&trigger));
-                async move { Ok(trigger) }.boxed_local()
-            });
-            let born = guardian.birth_among(&threads, config, mailbox.clone(), factory).await;
-            match born {
-                Ok(birth) => Some((id, Live { key, database, def, mailbox, birth })),
-                Err(error) => {
-                    tracing::error!(trigger = %def.name, %error, "a trigger could not be started");
+            let host = match own {
+                None => None,
+                Some((mailbox, config)) => {
+                    let standing: Arc<HostStanding> = Arc::default();
+                    let lives = PythonHost::lives(services, Arc::clone(&standing));
+                    let born = guardian.birth_among(&threads, config, mailbox.clone(), lives).await;
+                    let birth = told(born, &def.name)?;
+                    Some(OwnHost { mailbox, standing, birth })
+                }
+            };
+            let lives = Lives::of(move || Ok(Trigger::new(Arc::clone(&trigger))));
+            let born = guardian.birth_among(&threads, config, mailbox.clone(), lives).await;
+            match told(born, &def.name) {
+                Some(birth) => {
+                    Some((id, Live { key, database, def, mailbox, standing, birth, host }))
+                }
+                None => {
+                    if let Some(host) = host {
+                        host.end().await;
+                    }
                     None
                 }
             }
@@ -219,7 +231,17 @@ impl Triggers {
         let mut directory = TriggerDirectory::default();
         let live = self.live();
         metrics::gauge!("triggers_running").set(live.len() as f64);
+        directory.hosts.push((String::new(), Arc::clone(&self.config.host_standing)));
         for ((db, _), live) in live.iter() {
+            directory.running.push(RunningTrigger {
+                database: Arc::clone(&live.database),
+                trigger: Arc::clone(&live.def.name),
+                standing: Arc::clone(&live.standing),
+            });
+            if let Some(host) = &live.host {
+                let of = format!("{}/{}", live.database, live.def.name);
+                directory.hosts.push((of, Arc::clone(&host.standing)));
+            }
             let target = |table: Option<Arc<str>>| Target { table, trigger: live.mailbox.clone() };
             match live.def.spec() {
                 Some(TriggerSpec::Table(table)) => {
@@ -239,6 +261,8 @@ impl Triggers {
             }
         }
         drop(live);
+        directory.hosts.sort_by(|(a, _), (b, _)| a.cmp(b));
+        directory.running.sort_by(|a, b| (&a.database, &a.trigger).cmp(&(&b.database, &b.trigger)));
         self.directory.publish(Arc::new(directory));
     }
 
@@ -257,7 +281,7 @@ impl Triggers {
                 let is_for_it = event.tables.iter().any(|table| target.wants(&table.name));
                 let fire = FireWrites { event: Arc::clone(&event) };
                 if is_for_it && !target.trigger.tell(fire) {
-                    metrics::counter!("trigger_events_lost_total").increment(1);
+                    metrics::counter!("processing_engine_events_lost_total").increment(1);
                     tracing::warn!("a trigger is busy: rows did not reach it");
                 }
             }
@@ -295,6 +319,12 @@ impl Triggers {
     }
 }
 
+/// The birth, or none; a failure is logged.
+fn told(born: anyhow::Result<Birth>, trigger: &str) -> Option<Birth> {
+    born.inspect_err(|error| tracing::error!(trigger, %error, "a trigger could not be started"))
+        .ok()
+}
+
 /// The triggers that are to run.
 fn wanted(
     catalog: &CatalogSnapshot,
@@ -313,6 +343,8 @@ fn trigger_config(
     key: u64,
     db: &DatabaseSchema,
     def: &Arc<TriggerDef>,
+    standing: &Arc<TriggerStanding>,
+    host: &Mailbox<PythonHost>,
 ) -> Option<TriggerConfig> {
     let code = match &def.plugin {
         PluginRef::Path(_) => None,
@@ -328,11 +360,13 @@ fn trigger_config(
         spec: def.spec()?,
         path: db.plugins.file_name(def).into(),
         code,
-        host: config.host.clone(),
+        host: host.clone(),
         files: config.files.clone(),
         log: config.log.clone(),
         catalog: config.catalog.clone(),
         services: Arc::clone(&config.services),
+        standing: Arc::clone(standing),
+        node: config.node.as_str().into(),
         clock: config.clock.clone(),
         timeout: config.timeout,
         async_max: config.async_max,
@@ -427,7 +461,8 @@ impl Receive<StopTriggers> for Triggers {
         let live: Vec<Live> = self.live().drain().map(|(_, live)| live).collect();
         let host = self.config.host.clone();
         let work = async move {
-            futures::future::join_all(live.into_iter().map(|live| live.birth.end())).await;
+            let ended = live.into_iter().map(|live| live.end(host.clone()));
+            futures::future::join_all(ended).await;
             let deadline = Instant::now() + STOP_TIME;
             if let Err(error) = host.ask::<{ rank::TRIGGERS }, _>(StopHost, deadline).await {
                 tracing::warn!(%error, "the plugin host ends with the server");

@@ -1,9 +1,11 @@
 //! The triggers that run, for those who have something for them.
 
 use super::Triggers;
+use crate::python_host::HostStanding;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
-use crate::trigger::Trigger;
+use crate::trigger::{Trigger, TriggerStanding};
+use crate::wal::RowsWatcher;
 use hashbrown::HashMap;
 use protocols::ids::DbId;
 use protocols::messages::plugins::{RowsWritten, SnapshotTaken};
@@ -26,15 +28,39 @@ impl Target {
     }
 }
 
+/// A trigger that runs, and how it is doing.
+#[derive(Clone, Debug)]
+pub struct RunningTrigger {
+    /// Name of its database.
+    pub database: Arc<str>,
+    /// Its name.
+    pub trigger: Arc<str>,
+    /// How it is doing.
+    pub standing: Arc<TriggerStanding>,
+}
+
 /// The triggers that run.
 #[derive(Debug, Default)]
 pub struct TriggerDirectory {
     pub(super) writes: HashMap<DbId, Vec<Target>>,
     pub(super) snapshots: HashMap<DbId, Vec<Target>>,
     pub(super) requests: HashMap<Arc<str>, (Arc<str>, Mailbox<Trigger>)>,
+    pub(super) running: Vec<RunningTrigger>,
+    pub(super) hosts: Vec<(String, Arc<HostStanding>)>,
 }
 
 impl TriggerDirectory {
+    /// All of them, by database and name.
+    pub fn running(&self) -> &[RunningTrigger] {
+        &self.running
+    }
+
+    /// The processes that run plugins: whose they are, database and trigger, empty for that of all
+    /// others; and what they take.
+    pub fn hosts(&self) -> &[(String, Arc<HostStanding>)] {
+        &self.hosts
+    }
+
     /// The trigger of a request path, and the name of its database.
     pub fn of_path(&self, path: &str) -> Option<&(Arc<str>, Mailbox<Trigger>)> {
         self.requests.get(path)
@@ -54,26 +80,6 @@ impl RowsFeed {
         Self { directory, triggers }
     }
 
-    /// Those of the batches that some trigger is for, or might be.
-    pub(crate) fn wanted<'a>(
-        &self,
-        batches: impl Iterator<Item = &'a TableBatch>,
-    ) -> Vec<TableBatch> {
-        let directory = self.directory.load();
-        if directory.writes.is_empty() {
-            return Vec::new();
-        }
-        batches.filter(|batch| directory.writes.contains_key(&batch.db)).cloned().collect()
-    }
-
-    /// Hands them on, without waiting.
-    pub(crate) fn tell_rows(&self, batches: Vec<TableBatch>) {
-        if !batches.is_empty() && !self.triggers.tell(RowsWritten { batches }) {
-            metrics::counter!("trigger_events_lost_total").increment(1);
-            tracing::warn!("the processing engine is busy: rows did not reach triggers");
-        }
-    }
-
     /// Hands on what a snapshot has written, without waiting.
     pub(crate) fn tell_snapshot(&self, sequence: u64, files: &[Arc<ParquetFile>]) {
         let directory = self.directory.load();
@@ -81,6 +87,19 @@ impl RowsFeed {
         let files: Vec<_> = wanted.map(Arc::clone).collect();
         if !files.is_empty() && !self.triggers.tell(SnapshotTaken { sequence, files }) {
             tracing::warn!("the processing engine is busy: a snapshot did not reach triggers");
+        }
+    }
+}
+
+impl RowsWatcher for RowsFeed {
+    fn wants(&self, db: DbId) -> bool {
+        self.directory.load().writes.contains_key(&db)
+    }
+
+    fn tell_rows(&self, batches: Vec<TableBatch>) {
+        if !batches.is_empty() && !self.triggers.tell(RowsWritten { batches }) {
+            metrics::counter!("processing_engine_events_lost_total").increment(1);
+            tracing::warn!("the processing engine is busy: rows did not reach triggers");
         }
     }
 }

@@ -27,8 +27,10 @@
 //! Rebuilt with the same triggers; the rows of the interval under way are lost to them.
 
 mod actor;
+mod config;
 mod directory;
 mod test_run;
 
-pub use actor::{Triggers, TriggersConfig};
-pub use directory::{RowsFeed, TriggerDirectory};
+pub use actor::Triggers;
+pub use config::TriggersConfig;
+pub use directory::{RowsFeed, RunningTrigger, TriggerDirectory};

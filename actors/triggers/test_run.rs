@@ -1,6 +1,6 @@
 //! Tests of plugins: a run that writes nothing.
 
-use super::actor::TriggersConfig;
+use super::config::TriggersConfig;
 use crate::trigger::{check_cron, parts_of, schedule::Instants};
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
@@ -9,12 +9,12 @@ use protocols::columns::TableRows;
 use protocols::error::ErrorKind;
 use protocols::line_protocol::{ParseOptions, ParsedWrite, Precision, parse as parse_lines};
 use protocols::messages::plugins::{
-    EventTable, ForgetTrigger, PluginError, ReadPlugin, RunPlugin, TestEvent, TestPlugin,
-    TestReport, WriteEvent,
+    EventTable, ForgetTrigger, PluginError, PluginSource, ReadPlugin, RunPlugin, TestEvent,
+    TestPlugin, TestReport, TestedPlugin, WriteEvent,
 };
 use protocols::messages::rank;
 use protocols::names::check_database_name;
-use protocols::plugins::host::{Event, Outcome};
+use protocols::plugins::host::{Event, Outcome, Source};
 use protocols::schema::time_field;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -44,16 +44,15 @@ pub(super) async fn test(
 ) -> Result<TestReport, PluginError> {
     check_database_name(&test.database)
         .map_err(|_| invalid(format!("invalid database {}", test.database)))?;
-    let read = ReadPlugin { path: test.path.as_str().into(), known: None, or_copy: false };
-    let deadline = Instant::now() + READ_TIME;
-    let plugin = config.files.ask::<{ rank::TRIGGERS }, _>(read, deadline).await??;
-    let plugin = plugin.ok_or_else(|| PluginError::internal("the plugin could not be read"))?;
+    let plugin = plugin(config, &test.plugin).await?;
     let mut report = TestReport::default();
     let (event, body) = event(config, &test, &mut report)?;
     let run = RunPlugin {
         trigger: key,
         name: "test".into(),
         database: test.database.as_str().into(),
+        node: config.node.as_str().into(),
+        number: 1,
         plugin,
         event,
         body,
@@ -66,7 +65,7 @@ pub(super) async fn test(
     let ran = config.host.ask::<{ rank::TRIGGERS }, _>(run, deadline).await;
     config.host.tell(ForgetTrigger { trigger: key });
     let (outcome, body) = ran??;
-    let Outcome { error, writes, log_lines, response } = outcome;
+    let Outcome { error, writes, log_lines, response, .. } = outcome;
     report.log_lines = log_lines;
     report.response = response.map(|response| (response, body));
     report.errors.extend(error.map(|error| format!("error executing plugin: {error}")));
@@ -77,6 +76,22 @@ pub(super) async fn test(
         report.writes.iter().filter_map(|(db, lines)| check(config, db, lines)).collect();
     report.errors.extend(of_lines);
     Ok(report)
+}
+
+async fn plugin(
+    config: &TriggersConfig,
+    plugin: &TestedPlugin,
+) -> Result<PluginSource, PluginError> {
+    let path = match plugin {
+        TestedPlugin::Path(path) => path.as_str().into(),
+        TestedPlugin::Code(code) => {
+            return Ok(PluginSource { mark: 0, source: Source::Text(Arc::clone(code)) });
+        }
+    };
+    let read = ReadPlugin { path, known: None, or_copy: false };
+    let deadline = Instant::now() + READ_TIME;
+    let plugin = config.files.ask::<{ rank::TRIGGERS }, _>(read, deadline).await??;
+    plugin.ok_or_else(|| PluginError::internal("the plugin could not be read"))
 }
 
 /// What happens, and its bytes.

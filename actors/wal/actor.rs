@@ -35,16 +35,18 @@ pub(super) struct Waiting {
 /// The writes that go to the log together.
 struct OpenGroup {
     waiting: Vec<Waiting>,
-    /// Between which times their rows lie, and the file they are meant for.
+    /// Between which times their rows lie, the file they are meant for, and their stamp.
     span: Period,
 }
 
 /// See the module's page.
 pub struct Wal {
     pub(super) config: WalConfig,
-    /// `None` while a sync runs.
+    /// `None` while it syncs, or makes the next file.
     log: Option<Box<dyn Log>>,
     next_sequence: u64,
+    /// The largest stamp that was given, here or by former writers.
+    last_stamp: i64,
     open_group: Vec<Waiting>,
     open_bytes: usize,
     pub(super) feeds: Vec<Feed>,
@@ -70,7 +72,8 @@ const OUTCOME_UNKNOWN: &str = "outcome unknown: the rows are not visible, and ma
                                writing the same points again does no harm";
 
 impl Wal {
-    pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last_sequence: u64) -> Self {
+    /// `last` are the number and the stamp of the last group.
+    pub(super) fn with_log(config: WalConfig, log: Box<dyn Log>, last: (u64, i64)) -> Self {
         let shards = config.stores.all().len();
         let tracker = Tracker::new(config.snapshot_size, config.gen1_duration_ns);
         Self {
@@ -80,7 +83,8 @@ impl Wal {
             last_snapshot: 0,
             config,
             log: Some(log),
-            next_sequence: last_sequence + 1,
+            next_sequence: last.0 + 1,
+            last_stamp: last.1,
             open_group: Vec::new(),
             open_bytes: 0,
             feeds: Vec::new(),
@@ -124,19 +128,24 @@ impl Wal {
         let group = self.next_group(log.as_ref(), ends);
         let begins = if ends { self.snapshot_due(log.as_ref(), &group) } else { None };
         if group.waiting.is_empty() && begins.is_none() {
-            if ends && self.period.is_some() {
+            let period_ends = ends && self.period.is_some();
+            if period_ends {
                 self.close_period();
                 log.end_period();
             }
             self.log = Some(log);
             self.rest();
+            if period_ends {
+                self.prepare(cx);
+            }
             return;
         }
-        let sequence = self.next_sequence;
+        let (sequence, stamp) = (self.next_sequence, group.span.last_stamp);
         self.next_sequence += 1;
+        self.last_stamp = stamp;
         let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
         entries.extend(begins.map(|begins| mark::encode(&begins).into()));
-        let written = Group { sequence, entries };
+        let written = Group { sequence, stamp, entries };
         self.config.pulse.begins();
         faults::fails("wal-before-put");
         cx.then(append(log, written), move |wal, (mut log, result), cx| {
@@ -151,7 +160,33 @@ impl Wal {
             // What it held is lost with it. Opened anew, the log is what is stored.
             assert!(result != Err(LogError::Lost), "{}", LogError::Lost);
             wal.log = Some(log);
-            wal.synced(sequence, group.waiting, begins, result, cx);
+            wal.synced((sequence, stamp), group.waiting, begins, result, cx);
+            if ends && wal.open_group.is_empty() {
+                wal.prepare(cx);
+            } else {
+                wal.sync(cx);
+            }
+        });
+    }
+
+    /// Has the log make the file of the next period, so that its first writers need not wait for it.
+    fn prepare(&mut self, cx: &mut Cx<'_, Self>) {
+        if self.fenced || self.stopping {
+            return self.rest();
+        }
+        let Some(mut log) = self.log.take() else { return };
+        self.config.pulse.begins();
+        let prepared = async move {
+            let result = log.prepare().await;
+            (log, result)
+        };
+        cx.then(prepared, |wal, (log, result), cx| {
+            assert!(result != Err(LogError::Lost), "{}", LogError::Lost);
+            if let Err(error) = result {
+                // The next group tries it as well, and is told what is wrong.
+                tracing::warn!(%error, "the next WAL file could not be made beforehand");
+            }
+            wal.log = Some(log);
             wal.sync(cx);
         });
     }
@@ -163,6 +198,7 @@ impl Wal {
             && !self.stopping
             && self.open_bytes < PERIOD_BYTES_MAX;
         let mut group = OpenGroup { waiting: Vec::new(), span: Period::empty(log.next_file()) };
+        group.span.add_group(self.next_stamp());
         if !gathers {
             let mut entry_bytes = 0;
             let mut fits = |waiting: &Waiting| {
@@ -181,6 +217,16 @@ impl Wal {
         group
     }
 
+    /// The stamp of a group that is closed now. It rises whatever the wall clock does: what was
+    /// written later has to win.
+    fn next_stamp(&self) -> i64 {
+        let now_ns = self.config.clock.now_ns();
+        if canary::is("stamp-is-the-clock") {
+            return now_ns;
+        }
+        now_ns.max(self.last_stamp.saturating_add(1))
+    }
+
     /// The snapshot that begins at the end of a period whose last writes are `group`.
     fn snapshot_due(&self, log: &dyn Log, group: &OpenGroup) -> Option<SnapshotMark> {
         if self.snapshot.is_some() {
@@ -190,6 +236,7 @@ impl Wal {
         if !group.waiting.is_empty() {
             let newest = newest.get_or_insert(group.span);
             newest.add(group.span.min_time_ns, group.span.max_time_ns);
+            newest.add_group(group.span.last_stamp);
             newest.through = group.span.through;
         }
         let forced = self.held_bytes.iter().sum::<usize>() > self.config.force_snapshot_bytes;
@@ -197,12 +244,14 @@ impl Wal {
             let mut newest = newest.unwrap_or(group.span);
             // Where the mark goes, if only for itself.
             newest.through = log.next_file();
+            newest.add_group(group.span.last_stamp);
             self.tracker.everything(newest)
         } else {
             self.tracker.due(newest?)?
         };
-        let Due { end_time_ns, wal_through } = due;
-        Some(SnapshotMark { number: self.last_snapshot + 1, end_time_ns, wal_through, forced })
+        let Due { end_time_ns, wal_through, durable_stamp } = due;
+        let number = self.last_snapshot + 1;
+        Some(SnapshotMark { number, end_time_ns, wal_through, forced, durable_stamp })
     }
 
     /// Notes where a group went. One that failed is nowhere, unless a successor finds it, who notes
@@ -210,6 +259,7 @@ impl Wal {
     fn place(&mut self, group: &OpenGroup, log: &dyn Log) {
         let period = self.period.get_or_insert(group.span);
         period.add(group.span.min_time_ns, group.span.max_time_ns);
+        period.add_group(group.span.last_stamp);
         period.through = log.newest_file();
     }
 
@@ -226,7 +276,7 @@ impl Wal {
 
     fn synced(
         &mut self,
-        sequence: u64,
+        (sequence, stamp): (u64, i64),
         waiting: Vec<Waiting>,
         begins: Option<SnapshotMark>,
         result: Result<(), LogError>,
@@ -254,9 +304,9 @@ impl Wal {
         if let Some(mark) = begins {
             faults::fails("snap-after-marker");
             tracing::info!(snapshot = mark.number, forced = mark.forced, "snapshot begins");
-            self.snapshot = Some((PlacedMark { mark, sequence }, false));
+            self.snapshot = Some((PlacedMark { mark, sequence, stamp }, false));
         }
-        self.apply(sequence, waiting, begins, cx);
+        self.apply((sequence, stamp), waiting, begins, cx);
     }
 
     /// Notes it when nothing is under way, and lets those go on who wait for that.

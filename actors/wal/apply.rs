@@ -1,23 +1,56 @@
 //! Durable groups on their way to the shards, and their writers' answers.
 
 use super::actor::{Waiting, Wal};
+use super::config::RowsWatcher;
 use crate::runtime::actor::Cx;
+use crate::runtime::last_of::LastOf;
+use crate::runtime::mailbox::Responder;
 use crate::runtime::{canary, faults};
 use futures::TryFutureExt;
 use futures::future::{FutureExt, try_join_all};
 use protocols::messages::persist::SnapshotDue;
 use protocols::messages::store::{ApplyRows, TableBatch};
-use protocols::messages::wal::{Receipt, WalError};
+use protocols::messages::wal::{AppendRows, Receipt, WalError};
 use protocols::snapshot::SnapshotMark;
+use std::sync::Arc;
 
 /// Below the number of any group, so that every shard skips it and only says what it holds.
 const PROBE: u64 = 0;
 
+/// The writers of a durable group. The last shard that takes its rows answers them, on its own
+/// thread, so that they do not wait for a thread that has nothing to add.
+struct Writers {
+    sequence: u64,
+    replies: Vec<Responder<AppendRows>>,
+    triggers: Option<Arc<dyn RowsWatcher>>,
+    /// What triggers get.
+    fired: Vec<TableBatch>,
+}
+
+impl Writers {
+    fn answer(self) {
+        faults::fails("wal-before-ack");
+        if let Some(triggers) = self.triggers {
+            triggers.tell_rows(self.fired);
+        }
+        for reply in self.replies {
+            reply.answer(Ok(Receipt::Durable { sequence: self.sequence }));
+        }
+    }
+
+    fn give_up(self) {
+        let error = WalError::NotApplied("the server is stopping".to_owned());
+        for reply in self.replies {
+            reply.answer(Err(error.clone()));
+        }
+    }
+}
+
 impl Wal {
-    /// Makes a durable group visible, then answers its writers.
+    /// Makes a durable group visible, then has its writers answered.
     pub(super) fn apply(
         &mut self,
-        sequence: u64,
+        (sequence, stamp): (u64, i64),
         waiting: Vec<Waiting>,
         begins: Option<SnapshotMark>,
         cx: &mut Cx<'_, Self>,
@@ -26,26 +59,35 @@ impl Wal {
         let mut replies = Vec::with_capacity(waiting.len());
         let triggers = self.config.triggers.clone();
         let all = waiting.iter().flat_map(|waiting| &waiting.rows.batches);
-        let fired = triggers.as_ref().map(|triggers| triggers.wanted(all)).unwrap_or_default();
+        let fired = match &triggers {
+            Some(triggers) => all.filter(|batch| triggers.wants(batch.db)).cloned().collect(),
+            None => Vec::new(),
+        };
         for Waiting { rows, reply } in waiting {
             for batch in rows.batches {
                 batches[self.config.stores.index_of(batch.table)].push(batch);
             }
             replies.push(reply);
         }
-        let visible = self.deliver(sequence, batches, begins);
+        let to_all = begins.is_some();
+        let taking = (batches.iter().enumerate())
+            .filter(|(_, batches)| to_all || !batches.is_empty())
+            .map(|(shard, _)| shard);
+        let writers = Writers { sequence, replies, triggers, fired };
+        let writers = Arc::new(LastOf::new(taking.collect(), writers));
+        let last = Arc::clone(&writers);
+        let visible = self.deliver((sequence, stamp), batches, begins, move |shard| {
+            if let Some(writers) = last.arrived(shard) {
+                writers.answer();
+            }
+        });
         self.applying += 1;
         let answered = async move {
             let held = if canary::is("ack-before-visible") { Some(vec![]) } else { visible.await };
-            faults::fails("wal-before-ack");
-            if let (Some(triggers), Some(_)) = (triggers, &held) {
-                triggers.tell_rows(fired);
-            }
-            for reply in replies {
-                reply.answer(match held {
-                    Some(_) => Ok(Receipt::Durable { sequence }),
-                    None => Err(WalError::NotApplied("the server is stopping".to_owned())),
-                });
+            match (writers.take(), &held) {
+                (Some(writers), Some(_)) => writers.answer(),
+                (Some(writers), None) => writers.give_up(),
+                (None, _) => {} // the last shard has had them answered
             }
             held
         };
@@ -69,20 +111,24 @@ impl Wal {
         }
     }
 
-    /// Hands the shards their rows. Resolves when all have them, to the bytes that each of these
-    /// shards holds then; to nothing when the server is stopping.
-    fn deliver(
+    /// Hands the shards their rows; each shard that has them calls `taken_by`, perhaps twice.
+    /// Resolves when all have them, to the bytes that each of these shards holds then; to nothing
+    /// when the server is stopping.
+    fn deliver<F: Fn(usize) + Clone + Send + Sync + 'static>(
         &self,
-        sequence: u64,
+        (sequence, stamp): (u64, i64),
         batches: Vec<Vec<TableBatch>>,
         mark: Option<SnapshotMark>,
-    ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<> {
+        taken_by: F,
+    ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<F> {
         let to_all = sequence == PROBE || mark.is_some();
         let visible: Vec<_> = (self.feeds.iter().zip(batches).enumerate())
             .filter(|(_, (_, batches))| !batches.is_empty() || to_all)
             .map(|(shard, (feed, batches))| {
-                let group = ApplyRows { sequence, batches, mark };
-                feed.deliver(group).map_ok(move |bytes| (shard, bytes))
+                let group = ApplyRows { sequence, stamp, batches, mark };
+                let taken_by = taken_by.clone();
+                feed.deliver(group, Arc::new(move || taken_by(shard)))
+                    .map_ok(move |bytes| (shard, bytes))
             })
             .collect();
         try_join_all(visible).map(Result::ok)
@@ -91,7 +137,7 @@ impl Wal {
     /// Asks every shard what it holds.
     pub(super) fn probe(&self, cx: &mut Cx<'_, Self>) {
         let empty = vec![Vec::new(); self.feeds.len()];
-        cx.then(self.deliver(PROBE, empty, None), |wal, held, _| wal.note_held(held));
+        cx.then(self.deliver((PROBE, 0), empty, None, |_| ()), |wal, held, _| wal.note_held(held));
     }
 
     fn note_held(&mut self, held: Option<Vec<(usize, usize)>>) {

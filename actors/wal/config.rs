@@ -1,12 +1,24 @@
 //! How the log is set up.
 
 use super::owner::Owner;
-use crate::persist::Persist;
+use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
-use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pulse::Pulse;
+use crate::runtime::teller::Teller;
 use crate::store::StoreShards;
-use crate::triggers::RowsFeed;
+use protocols::ids::DbId;
+use protocols::messages::persist::SnapshotDue;
+use protocols::messages::store::TableBatch;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// Somebody who wants rows when they are visible, of some databases.
+pub trait RowsWatcher: Debug + Send + Sync {
+    /// Whether the rows of that database are wanted, or may be.
+    fn wants(&self, db: DbId) -> bool;
+    /// Takes rows that are wanted. Nobody waits for what is done with them.
+    fn tell_rows(&self, batches: Vec<TableBatch>);
+}
 
 /// How a [`Wal`](super::Wal) is set up.
 #[derive(Clone, Debug)]
@@ -22,7 +34,7 @@ pub struct WalConfig {
     /// The shards that durable rows go to.
     pub stores: StoreShards,
     /// Who takes snapshots.
-    pub persist: Mailbox<Persist>,
+    pub persist: Teller<SnapshotDue>,
     /// Periods of a snapshot; half as many again stay in the log.
     pub snapshot_size: usize,
     /// Width of a chunk, nanoseconds.
@@ -36,7 +48,9 @@ pub struct WalConfig {
     /// Bytes of rows that the store may hold; when it does, writes are refused.
     pub held_bytes_max: usize,
     /// Where rows go that triggers are for, once they are visible.
-    pub triggers: Option<RowsFeed>,
+    pub triggers: Option<Arc<dyn RowsWatcher>>,
+    /// Wall-clock time, for stamps.
+    pub clock: Clock,
     /// Raised when the log was taken over by another process.
     pub fatal: Fatal,
     /// Whether groups become durable and visible.

@@ -1,8 +1,5 @@
 //! What a log can do, whatever it is made of.
 
-use super::object::ObjectLog;
-use super::owner::Owner;
-use super::segment::SegmentLog;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -17,6 +14,8 @@ use tokio::time::Instant;
 pub(super) struct Group {
     /// Number of the group, over all files and processes of this node.
     pub(super) sequence: u64,
+    /// Its place in the order of writes.
+    pub(super) stamp: i64,
     /// One entry a request, and possibly the mark of a snapshot as the last.
     pub(super) entries: Vec<Bytes>,
 }
@@ -55,6 +54,12 @@ pub(super) trait Log: Send {
     /// Ends the period: the next group begins a new file.
     fn end_period(&mut self);
 
+    /// Makes the file that the next group goes to, while no group waits for it. If that fails, the
+    /// next append makes it.
+    async fn prepare(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+
     /// Number of the file that the next group goes to, if its first attempt succeeds.
     fn next_file(&self) -> u64;
 
@@ -64,15 +69,6 @@ pub(super) trait Log: Send {
     /// Every file of earlier writers has a number below this one. When the log was opened, this
     /// file had no more in it than what was taken over from them.
     fn first_own_file(&self) -> u64;
-}
-
-/// Opens the log of `owner`'s node for writing. New files get numbers above `above`: a snapshot may
-/// have made all files up to there unnecessary.
-pub(super) async fn open(owner: Owner, above: u64) -> anyhow::Result<Box<dyn Log>> {
-    Ok(match owner.objects().directory {
-        Some(_) => Box::new(SegmentLog::open(owner, above).await?),
-        None => Box::new(ObjectLog::open(owner, above).await?),
-    })
 }
 
 /// The numbers of all log files of a node, ascending.

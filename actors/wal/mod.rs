@@ -20,7 +20,7 @@
 //!
 //! ## Invariants
 //! A group is written to the log and synced before a shard sees its rows, and its writers are
-//! answered after every shard has. While a sync runs the next group gathers (group commit). A
+//! answered after every shard has, by the last of these. While a sync runs the next group gathers (group commit). A
 //! file that failed a write or a sync is never written again: the group goes to a new file. Only
 //! one process can acknowledge under a node id: after each sync, and before any acknowledgement,
 //! the log looks for a successor. What a replaced process may still bring into its own file cannot
@@ -56,7 +56,7 @@ mod tracker;
 mod write;
 
 pub use actor::Wal;
-pub use config::WalConfig;
+pub use config::{RowsWatcher, WalConfig};
 pub use owner::Owner;
 pub(crate) use replay::table_batch;
 pub use replay::{Replay, ReplayError, ReplayStats, replay};

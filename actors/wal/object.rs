@@ -79,7 +79,7 @@ impl ObjectLog {
         let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
         if let Some(group) = group {
             let synced = bytes.len() as u64;
-            encode_frame(&mut bytes, group.sequence, synced, &group.entries)?;
+            encode_frame(&mut bytes, (group.sequence, group.stamp), synced, &group.entries)?;
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         let payload = PutPayload::from(bytes.clone());
@@ -165,8 +165,8 @@ impl Log for ObjectLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::objects::Objects;
-    use crate::runtime::objects::planned::{Plan, Planned};
+    use crate::storage::objects::Objects;
+    use crate::storage::objects::planned::{Plan, Planned};
     use bytes::Bytes;
     use object_store::PutResult;
     use object_store::memory::InMemory;
@@ -177,7 +177,7 @@ mod tests {
     const NODE: &str = "n";
 
     fn group(sequence: u64, text: &'static [u8]) -> Group {
-        Group { sequence, entries: vec![Bytes::from_static(text)] }
+        Group { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(text)] }
     }
 
     async fn open(objects: &Objects) -> ObjectLog {

@@ -2,8 +2,11 @@
 
 use super::actor::Wal;
 use super::config::WalConfig;
-use super::log::{self, Log};
+use super::log::Log;
+use super::object::ObjectLog;
+use super::owner::Owner;
 use super::replay::{Replay, ReplayError, ReplayStats, replay};
+use super::segment::SegmentLog;
 use super::tracker::Period;
 use protocols::messages::rank;
 use std::time::Duration;
@@ -38,7 +41,7 @@ impl Wal {
         // First the takeover, then the reading: the former writer cannot acknowledge anything
         // that the reading would miss.
         let above_file = config.above_file.max(config.owner.unneeded_through());
-        let log = log::open(config.owner.clone(), above_file).await?;
+        let log = open_log(config.owner.clone(), above_file).await?;
         let is_rebuilt = config.owner.confirmed() > 0;
         let mut held_bytes = vec![0; config.stores.all().len()];
         let mut catch_ups = 1;
@@ -60,7 +63,8 @@ impl Wal {
         config.owner.confirm(last_sequence);
         let own_file = log.first_own_file();
         config.pulse.rests(); // whatever a former life had to do
-        let mut wal = Self::with_log(config, log, last_sequence);
+        let last_stamp = stats.last_stamp.max(index.last_stamp());
+        let mut wal = Self::with_log(config, log, (last_sequence, last_stamp));
         wal.held_bytes = held_bytes;
         wal.last_snapshot = index.last_snapshot();
         wal.config.owner.need_not(index.wal_through());
@@ -68,7 +72,10 @@ impl Wal {
         wal.snapshot = stats.pending.or(ended).map(|placed| (placed, true));
         for period in stats.periods {
             if period.through < own_file {
-                wal.tracker.add(period);
+                // A file without rows was made for a period that never began.
+                if period.has_rows() {
+                    wal.tracker.add(period);
+                }
             } else {
                 // What was taken over into the file that is written next.
                 wal.period = Some(period).filter(Period::has_rows);
@@ -93,4 +100,13 @@ async fn read_back(
         Ok(())
     })
     .await
+}
+
+/// Opens the log of `owner`'s node for writing. New files get numbers above `above`: a snapshot may
+/// have made all files up to there unnecessary.
+async fn open_log(owner: Owner, above: u64) -> anyhow::Result<Box<dyn Log>> {
+    Ok(match owner.objects().directory {
+        Some(_) => Box::new(SegmentLog::open(owner, above).await?),
+        None => Box::new(ObjectLog::open(owner, above).await?),
+    })
 }

@@ -6,8 +6,8 @@
 //! that it finds whatever could have been acknowledged. This holds even when the successor's files
 //! have been removed again by the time its predecessor wakes up.
 
-use crate::runtime::objects::Objects;
 use crate::runtime::random;
+use crate::storage::objects::Objects;
 use anyhow::Context;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutPayload};

@@ -2,9 +2,10 @@
 
 use super::log::list;
 use super::tracker::Period;
-use crate::runtime::objects::Objects;
+use crate::runtime::canary;
 use crate::runtime::pools;
-use crate::runtime::{canary, disk};
+use crate::storage::disk;
+use crate::storage::objects::Objects;
 use crate::store::shard_index;
 use bytes::Bytes;
 use futures::future::ready;
@@ -94,7 +95,7 @@ pub enum ReplayError {
 }
 
 /// What was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplayStats {
     /// Files of the log that are still needed.
     pub files: usize,
@@ -104,10 +105,26 @@ pub struct ReplayStats {
     pub rows: usize,
     /// Number of the last group; 0 when there is none.
     pub last_sequence: u64,
+    /// The largest stamp of a group; the smallest there is when there is none.
+    pub last_stamp: i64,
     /// Which file holds which times, in order.
     pub periods: Vec<Period>,
     /// A snapshot that was begun and is not durable.
     pub pending: Option<PlacedMark>,
+}
+
+impl Default for ReplayStats {
+    fn default() -> Self {
+        Self {
+            files: 0,
+            damaged_files: 0,
+            rows: 0,
+            last_sequence: 0,
+            last_stamp: i64::MIN,
+            periods: Vec::new(),
+            pending: None,
+        }
+    }
 }
 
 /// The groups of one file.
@@ -191,12 +208,14 @@ pub async fn replay(
             return Err(ReplayError::Unknown { file, name });
         }
         stats.last_sequence = stats.last_sequence.max(file.last_sequence);
+        stats.last_stamp = stats.last_stamp.max(file.period.last_stamp);
         stats.periods.push(file.period);
         let confirmed = |group: &ApplyRows| what.through.is_none_or(|n| group.sequence <= n);
         for group in file.groups.into_iter().filter(confirmed) {
             // Where two have the same number, the writing of the first one had failed.
             if let Some(mark) = group.mark.filter(|m| m.number == what.index.last_snapshot() + 1) {
-                stats.pending = Some(PlacedMark { mark, sequence: group.sequence });
+                let (sequence, stamp) = (group.sequence, group.stamp);
+                stats.pending = Some(PlacedMark { mark, sequence, stamp });
             }
             stats.rows += group.batches.iter().map(|b| b.rows.num_rows()).sum::<usize>();
             hand_over(what, group, &mut apply).await?;
@@ -257,7 +276,8 @@ async fn hand_over(
     for (shard, batches) in parts.into_iter().enumerate() {
         let concerned = !batches.is_empty() || group.mark.is_some();
         if concerned && what.only_shard.is_none_or(|only| only == shard) {
-            let part = ApplyRows { sequence: group.sequence, batches, mark: group.mark };
+            let ApplyRows { sequence, stamp, mark, .. } = group;
+            let part = ApplyRows { sequence, stamp, batches, mark };
             apply(shard, part).await?;
         }
     }
@@ -360,6 +380,7 @@ fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Deco
     }
     for frame in segment.frames {
         decoded.last_sequence = decoded.last_sequence.max(frame.sequence);
+        decoded.period.add_group(frame.stamp);
         let group = decode_group(&frame, known, &mut decoded);
         decoded.groups.push(group);
     }
@@ -367,7 +388,8 @@ fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Deco
 }
 
 fn decode_group(frame: &Frame, known: &Known, file: &mut Decoded) -> ApplyRows {
-    let mut group = ApplyRows { sequence: frame.sequence, batches: Vec::new(), mark: None };
+    let Frame { sequence, stamp, .. } = *frame;
+    let mut group = ApplyRows { sequence, stamp, batches: Vec::new(), mark: None };
     for bytes in &frame.entries {
         match content(bytes) {
             Ok(Content::Rows(db, stored)) => {

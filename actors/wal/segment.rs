@@ -9,11 +9,15 @@
 //! the first own file and excluded from where it was, in one step. So everybody who reads the log
 //! finds the same groups, before and after a power loss, and whatever else the former writer may
 //! still bring into its file.
+//!
+//! A file is made when the one before it has ended, and not when the first group for it comes: its
+//! writers would wait for two more syncs. As long as no group comes, it is a file without groups
+//! like the one that each start makes: it vouches for the file before it, and adds nothing.
 
 use super::log::{Group, Log, LogError};
 use super::owner::Owner;
-use crate::runtime::disk::{self, AppendFile};
 use crate::runtime::{canary, faults, pools::Pool, random};
+use crate::storage::disk::{self, AppendFile};
 use anyhow::Context;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -99,6 +103,10 @@ impl Log for SegmentLog {
         }
     }
 
+    async fn prepare(&mut self) -> Result<(), LogError> {
+        self.on_disk(Files::prepare).await?
+    }
+
     fn next_file(&self) -> u64 {
         let newest = self.newest_file();
         let open = self.files.as_ref().is_some_and(|files| files.current.is_some());
@@ -178,8 +186,8 @@ impl Files {
             let path = self.path(sequence);
             let previous_bytes = self.counted_bytes;
             let mut bytes = encode_header(Header { writer: self.writer, sequence, previous_bytes });
-            if let Some(Frame { sequence, entries }) = first {
-                encode_frame(&mut bytes, *sequence, HEADER_BYTES as u64, entries)?;
+            if let Some(Frame { sequence, stamp, entries }) = first {
+                encode_frame(&mut bytes, (*sequence, *stamp), HEADER_BYTES as u64, entries)?;
             }
             match AppendFile::create(&path, &bytes, self.fsync) {
                 Ok(file) => {
@@ -199,6 +207,15 @@ impl Files {
                 Err(e) => return Err(LogError::Io(e.to_string())),
             }
         }
+    }
+
+    /// Makes the next file beforehand, unless a successor has taken over.
+    fn prepare(&mut self) -> Result<(), LogError> {
+        if self.current.is_some() {
+            return Ok(());
+        }
+        self.check_claim()?;
+        self.start(None)
     }
 
     fn is_ours(&self, path: &Path) -> bool {
@@ -227,7 +244,8 @@ impl Files {
             return Err(LogError::Io("no open file".to_owned()));
         };
         self.frame.clear();
-        encode_frame(&mut self.frame, group.sequence, file.synced_bytes(), &group.entries)?;
+        let number = (group.sequence, group.stamp);
+        encode_frame(&mut self.frame, number, file.synced_bytes(), &group.entries)?;
         let mut written = if faults::fails("wal-put") {
             Err(io::Error::other("planted failure"))
         } else {
@@ -297,7 +315,7 @@ mod tests {
     use protocols::wal_frame::segment::counted_bytes;
 
     fn group(sequence: u64) -> Group {
-        Group { sequence, entries: vec![Bytes::from_static(b"rows")] }
+        Group { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(b"rows")] }
     }
 
     /// Takes over as `name` and opens.
@@ -375,6 +393,37 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_made_beforehand_takes_the_next_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = open(dir.path(), "one", 0);
+        files.append(&group(1)).unwrap();
+        files.prepare().unwrap();
+        assert_eq!(counted_groups(&files), [vec![1]], "the current one has not ended");
+        files.leave();
+        files.prepare().unwrap();
+        assert_eq!(counted_groups(&files), [vec![1], vec![]]);
+        files.append(&group(2)).unwrap();
+        assert_eq!(counted_groups(&files), [vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn who_is_replaced_makes_no_file_beforehand() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut older = open(dir.path(), "one", 0);
+        older.append(&group(1)).unwrap();
+        older.leave();
+        older.prepare().unwrap();
+        let mut newer = open(dir.path(), "two", 0);
+        newer.append(&group(2)).unwrap();
+        assert_eq!(older.append(&group(3)), Err(LogError::Fenced), "not even into its own");
+        for n in 2..=newer.newest {
+            disk::remove(&newer.path(n)).unwrap();
+        }
+        assert_eq!(older.prepare(), Err(LogError::Fenced));
+        assert!(!disk::exists(&newer.path(2)));
+    }
+
+    #[test]
     fn nothing_is_taken_over_from_a_file_that_nobody_reads_any_more() {
         let dir = tempfile::tempdir().unwrap();
         let mut older = open(dir.path(), "one", 0);
@@ -407,5 +456,124 @@ mod tests {
     fn numbers_go_on_above_files_that_a_snapshot_removed() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(open(dir.path(), "one", 41).newest, 42);
+    }
+}
+
+/// What becomes of a file that is made beforehand when the machine stops.
+#[cfg(test)]
+#[cfg(feature = "simulation")]
+mod crashes {
+    use super::*;
+    use crate::runtime::simulated::Machine;
+    use crate::storage::simulated_disk::{Call, HasDisk};
+    use std::rc::Rc;
+
+    fn group(sequence: u64) -> Group {
+        let entries = vec![Bytes::from(sequence.to_string())];
+        Group { sequence, stamp: sequence as i64, entries }
+    }
+
+    /// Takes over as `name` and opens.
+    fn open(name: &str) -> Files {
+        let owner = PathBuf::from("/node/wal-owner");
+        disk::replace_durable(&owner, name.as_bytes()).unwrap();
+        Files::open("/node/wal".into(), (owner, name.to_owned()), 0, true).unwrap()
+    }
+
+    /// The machine starts again, after its power has failed or only its process has died.
+    fn restart(machine: &Rc<Machine>, loses_power: bool) {
+        let mut disk = machine.disk();
+        if loses_power {
+            disk.lose_power();
+        } else {
+            disk.forget_lost();
+        }
+        disk.heal();
+        disk.start();
+        machine.durable_folders().clear();
+    }
+
+    /// The groups that count, over all files.
+    fn groups(files: &Files) -> Vec<u64> {
+        let mut found = Vec::new();
+        let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
+        for n in 1..=files.newest {
+            let next = (n < files.newest).then(|| decode_header(&bytes(n + 1)).unwrap());
+            let counted = next.map(|next| next.previous_bytes).filter(|counted| *counted > 0);
+            let segment = read(&bytes(n), counted).unwrap();
+            assert!(segment.damaged.is_empty() && segment.torn_at.is_none(), "file {n}");
+            found.extend(segment.frames.iter().map(|frame| frame.sequence));
+        }
+        found
+    }
+
+    /// Stops the machine before each call that making a file beforehand takes, and after the last.
+    fn stop_everywhere(seed: u64, loses_power: bool) {
+        for calls in 0.. {
+            let machine = Machine::new(seed, None);
+            let _entered = machine.enter();
+            let mut files = open("one");
+            for sequence in [1, 2] {
+                files.append(&group(sequence)).unwrap();
+            }
+            files.leave();
+            machine.disk().stop_in(calls);
+            let prepared = files.prepare().is_ok();
+            restart(&machine, loses_power);
+            let mut next = open("two");
+            assert_eq!(groups(&next), [1, 2], "seed {seed}, stopped after {calls} calls");
+            next.append(&group(3)).unwrap();
+            restart(&machine, loses_power);
+            assert_eq!(groups(&open("three")), [1, 2, 3], "seed {seed}, after {calls} calls");
+            if prepared {
+                assert!(calls > 5, "it takes more calls than {calls}");
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn a_crash_at_any_call_of_the_preparation_loses_nothing_and_adds_nothing() {
+        for seed in 0..30 {
+            for loses_power in [false, true] {
+                stop_everywhere(seed, loses_power);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_group_of_a_period_waits_for_one_sync_and_for_no_name() {
+        let machine = Machine::new(1, None);
+        let _entered = machine.enter();
+        let mut files = open("one");
+        files.append(&group(1)).unwrap();
+        files.leave();
+        files.prepare().unwrap();
+        for call in [Call::Name, Call::SyncFolder] {
+            machine.disk().fail_next(call, 1);
+        }
+        files.append(&group(2)).unwrap();
+        machine.disk().heal();
+        restart(&machine, true);
+        assert_eq!(groups(&open("two")), [1, 2]);
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_made_beforehand_is_made_with_its_first_group() {
+        for call in [Call::Write, Call::Sync, Call::Name, Call::SyncFolder] {
+            for seed in 0..10 {
+                let machine = Machine::new(seed, None);
+                let _entered = machine.enter();
+                let mut files = open("one");
+                files.append(&group(1)).unwrap();
+                files.leave();
+                machine.disk().fail_next(call, 1);
+                assert!(matches!(files.prepare(), Err(LogError::Io(_))), "{call:?}");
+                files.append(&group(2)).unwrap();
+                assert_eq!(groups(&files), [1, 2], "{call:?}");
+                restart(&machine, true);
+                assert_eq!(groups(&open("two")), [1, 2], "{call:?}");
+            }
+        }
     }
 }

@@ -17,18 +17,25 @@ pub struct Period {
     pub min_time_ns: i64,
     /// Largest time of a row; below `min_time_ns` when there are no rows.
     pub max_time_ns: i64,
+    /// Stamp of its last group; the smallest there is when there is none.
+    pub last_stamp: i64,
 }
 
 impl Period {
     /// One without rows.
     pub(super) fn empty(through: u64) -> Self {
-        Self { through, min_time_ns: i64::MAX, max_time_ns: i64::MIN }
+        Self { through, min_time_ns: i64::MAX, max_time_ns: i64::MIN, last_stamp: i64::MIN }
     }
 
     /// Adds rows of these times.
     pub(super) fn add(&mut self, min_time_ns: i64, max_time_ns: i64) {
         self.min_time_ns = self.min_time_ns.min(min_time_ns);
         self.max_time_ns = self.max_time_ns.max(max_time_ns);
+    }
+
+    /// Adds a group with that stamp.
+    pub(super) fn add_group(&mut self, stamp: i64) {
+        self.last_stamp = self.last_stamp.max(stamp);
     }
 
     pub(super) fn has_rows(&self) -> bool {
@@ -48,6 +55,8 @@ pub(super) struct Due {
     pub(super) end_time_ns: i64,
     /// The last file whose rows all lie in such chunks.
     pub(super) wal_through: u64,
+    /// Stamp of the last group in the taken periods: all rows up to there lie in such chunks.
+    pub(super) durable_stamp: i64,
 }
 
 /// The periods that are not part of a durable snapshot, oldest first.
@@ -94,8 +103,10 @@ impl Tracker {
         let end_time_ns = self.chunk_time(newest_rows.max_time_ns);
         let taken = |p: &&Period| p.is_before(end_time_ns);
         let oldest_first = self.periods.iter().chain([&newest]);
-        let last = oldest_first.take_while(taken).last()?;
-        Some(Due { end_time_ns, wal_through: last.through })
+        let taken: Vec<&Period> = oldest_first.take_while(taken).collect();
+        let wal_through = taken.last()?.through;
+        let durable_stamp = taken.iter().map(|p| p.last_stamp).max()?;
+        Some(Due { end_time_ns, wal_through, durable_stamp })
     }
 
     /// The snapshot of all rows there are once `newest` is written.
@@ -105,7 +116,9 @@ impl Tracker {
             Some(max) => self.chunk_time(max).saturating_add(self.gen1_duration_ns),
             None => i64::MIN,
         };
-        Due { end_time_ns, wal_through: newest.through }
+        let stamps = self.newest_first(newest).map(|p| p.last_stamp);
+        let durable_stamp = stamps.max().unwrap_or(i64::MIN);
+        Due { end_time_ns, wal_through: newest.through, durable_stamp }
     }
 
     fn newest_first(&self, newest: Period) -> impl Iterator<Item = Period> {
@@ -125,7 +138,12 @@ mod tests {
     const GEN1: i64 = 60;
 
     fn period(through: u64, min_time_ns: i64, max_time_ns: i64) -> Period {
-        Period { through, min_time_ns, max_time_ns }
+        Period { through, min_time_ns, max_time_ns, last_stamp: 100 + through as i64 }
+    }
+
+    /// Due up to a file, and so up to the last group in it.
+    fn due(end_time_ns: i64, wal_through: u64) -> Due {
+        Due { end_time_ns, wal_through, durable_stamp: 100 + wal_through as i64 }
     }
 
     fn of(size: usize, periods: &[Period]) -> Tracker {
@@ -144,7 +162,7 @@ mod tests {
         let mut tracker = tracker(4, &[1, 2, 3, 59]);
         assert_eq!(tracker.due(period(5, 61, 61)), None, "five are too few");
         tracker.add(period(5, 61, 61));
-        let due = Due { end_time_ns: 60, wal_through: 4 };
+        let due = due(60, 4);
         assert_eq!(tracker.due(period(6, 62, 62)), Some(due));
         tracker.forget(4);
         assert_eq!(tracker.len(), 1);
@@ -156,7 +174,7 @@ mod tests {
         times.extend(1..=10);
         let tracker = tracker(4, &times);
         assert_eq!(tracker.len() + 1, 12);
-        let due = Due { end_time_ns: 7260, wal_through: 12 };
+        let due = due(7260, 12);
         assert_eq!(tracker.due(period(12, 11, 11)), Some(due));
         let fewer = super::tests::tracker(4, &times[..10]);
         assert_eq!(fewer.due(period(11, 10, 10)), None);
@@ -171,19 +189,19 @@ mod tests {
     #[test]
     fn periods_without_rows_go_along_and_decide_nothing() {
         let mut tracker = of(2, &[Period::empty(1), period(2, 5, 5)]);
-        let due = Due { end_time_ns: 120, wal_through: 2 };
+        let due = due(120, 2);
         assert_eq!(tracker.due(period(3, 130, 130)), Some(due));
         tracker.add(period(3, 130, 130));
         assert_eq!(tracker.due(Period::empty(4)), Some(due));
         let none = of(1, &[Period::empty(1), Period::empty(2)]);
-        let due = Due { end_time_ns: i64::MIN, wal_through: 3 };
+        let due = Due { end_time_ns: i64::MIN, wal_through: 3, durable_stamp: i64::MIN };
         assert_eq!(none.due(Period::empty(3)), Some(due));
     }
 
     #[test]
     fn everything_reaches_beyond_the_newest_row() {
         let tracker = tracker(600, &[-1, 59]);
-        let due = Due { end_time_ns: 60, wal_through: 3 };
+        let due = due(60, 3);
         assert_eq!(tracker.everything(period(3, -500, -400)), due);
     }
 
@@ -209,6 +227,9 @@ mod tests {
                 prop_assert!(due.wal_through >= 1);
                 prop_assert_eq!(due.end_time_ns.rem_euclid(GEN1), 0);
                 for p in periods.iter().filter(|p| p.through <= due.wal_through) {
+                    prop_assert!(p.max_time_ns < due.end_time_ns);
+                }
+                for p in periods.iter().filter(|p| p.last_stamp <= due.durable_stamp) {
                     prop_assert!(p.max_time_ns < due.end_time_ns);
                 }
             }

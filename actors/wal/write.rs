@@ -74,7 +74,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_writers_of_a_log_that_is_silent_are_told_after_ten_seconds() {
         let begun = Instant::now();
-        let (_, result) = append(Box::new(Silent), Group { sequence: 1, entries: vec![] }).await;
+        let (_, result) =
+            append(Box::new(Silent), Group { sequence: 1, stamp: 1, entries: vec![] }).await;
         assert_eq!(result, Err(LogError::Io("planted".to_owned())));
         assert_eq!(begun.elapsed(), PATIENCE);
     }

@@ -1,10 +1,13 @@
 //! Profiles: a row of measurements, each of which starts the servers it needs, and ends with a
 //! section of `RESULTS.md`.
 
+mod access;
 mod caches;
+mod connections;
 mod ingest;
 mod latency;
 mod peers;
+mod plugins;
 mod queries;
 mod restart;
 mod sizes;
@@ -12,6 +15,7 @@ mod snapshot;
 mod snapshots;
 mod soak;
 mod sweep;
+mod tables;
 
 use std::fs;
 use std::io::{Write, stderr};
@@ -168,6 +172,10 @@ fn run_steps(options: &ProfileOptions, json: Option<&Path>, scratch: &Path) -> R
             Step::Snapshots => snapshots::run(&bench)?,
             Step::Restart => restart::run(&bench)?,
             Step::Caches => caches::run(&bench)?,
+            Step::Access => access::run(&bench)?,
+            Step::Connections => connections::run(&bench)?,
+            Step::Tables => tables::run(&bench)?,
+            Step::Plugins => plugins::run(&bench)?,
             Step::Sweep => sweep::run(&bench)?,
             Step::Soak => soak::run(&bench)?,
         };

@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 
 use super::Bench;
 use crate::generators::DataOptions;
-use crate::loader::{self, LoadOptions};
+use crate::load_options::LoadOptions;
+use crate::loader;
 use crate::process::ProcessMeter;
 use crate::results::{Section, Table, median, number};
 

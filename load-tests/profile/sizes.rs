@@ -32,6 +32,14 @@ pub(crate) enum Step {
     Restart,
     /// Last-value and distinct-value caches
     Caches,
+    /// Tokens, and refused requests beside a good client
+    Access,
+    /// Thousands of connections beside a good client
+    Connections,
+    /// A hundred thousand tables
+    Tables,
+    /// Triggers, and what plugins are handed
+    Plugins,
     /// The same over 1 hour to 72 hours of data, and bytes on disk
     Sweep,
     /// Minutes of ingest under a limit of memory
@@ -46,6 +54,13 @@ pub(super) struct Sizes {
     pub(super) other_rounds: usize,
     /// How often it is with and without caches, which differ less than two loads may.
     pub(super) cache_rounds: usize,
+    /// How often it is with and without tokens.
+    pub(super) access_rounds: usize,
+    /// How many there are where there are many.
+    pub(super) access_tokens: u32,
+    pub(super) idle_connections: usize,
+    pub(super) slow_connections: usize,
+    pub(super) tables: u32,
     pub(super) cpu_hosts: u32,
     pub(super) cpu_rows: u64,
     pub(super) devops_hosts: u32,
@@ -85,6 +100,10 @@ const ALL: &[Step] = &[
     Step::Snapshots,
     Step::Restart,
     Step::Caches,
+    Step::Access,
+    Step::Connections,
+    Step::Tables,
+    Step::Plugins,
     Step::Sweep,
     Step::Soak,
 ];
@@ -106,6 +125,11 @@ fn smoke() -> Sizes {
         rounds: 1,
         other_rounds: 1,
         cache_rounds: 1,
+        access_rounds: 1,
+        access_tokens: 1000,
+        idle_connections: 20,
+        slow_connections: 5,
+        tables: 1000,
         cpu_hosts: 20,
         cpu_rows: 20_000,
         devops_hosts: 10,
@@ -141,6 +165,11 @@ fn standard() -> Sizes {
         rounds: 3,
         other_rounds: 1,
         cache_rounds: 7,
+        access_rounds: 5,
+        access_tokens: 100_000,
+        idle_connections: 10_000,
+        slow_connections: 2_000,
+        tables: 100_000,
         cpu_hosts: 4000,
         cpu_rows: 1_200_000,
         devops_hosts: 400,

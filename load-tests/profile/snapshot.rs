@@ -54,16 +54,24 @@ pub(super) fn is_in_memory(server: &Server) -> Result<bool> {
 
 /// Has the server take a snapshot of all rows of a data set, and waits for it.
 pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
+    force_after(server, day_after(data), data.row_count())
+}
+
+/// A time, in nanoseconds, long after the last row of a data set.
+pub(super) fn day_after(data: &DataOptions) -> u64 {
+    (data.start + data.span_seconds() + 86_400) * 1_000_000_000
+}
+
+/// Has the server take a snapshot of its first so many rows, with rows of `later_ns`, and waits.
+pub(super) fn force_after(server: &Server, later_ns: u64, rows_wanted: u64) -> Result<Taken> {
     let mut options = server.options();
     options.db = "later".to_owned();
     let path = Target::Influxdb3V3.write_path(&options.db);
     let mut connection = Connection::open(server.address).context("cannot connect")?;
-    let later_ns = (data.start + data.span_seconds() + 86_400) * 1_000_000_000;
     let meter = ProcessMeter::start(server.pid())?;
     let rows_before = server.metric("persist_rows_total")?;
     let seconds_before = server.metric(SECONDS_METRIC)?;
     let own_before = thread_cpu_seconds(server.pid(), THREADS)?;
-    let wanted = data.row_count();
 
     // A period with rows of the load and later ones would not lie before the later chunk.
     thread::sleep(PERIOD * 3);
@@ -90,7 +98,7 @@ pub(super) fn force(server: &Server, data: &DataOptions) -> Result<Taken> {
         if began.is_none() {
             cpu_before = cpu;
         }
-        if done >= wanted as f64 && !is_running {
+        if done >= rows_wanted as f64 && !is_running {
             let ended = Instant::now();
             let began = began.unwrap_or(ended);
             let rows = (done - rows_before) as u64;

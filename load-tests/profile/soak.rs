@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::Bench;
 use crate::generators::{DataOptions, START_SECONDS};
-use crate::loader::{self, LoadOptions};
+use crate::load_options::LoadOptions;
+use crate::loader;
 use crate::process::ProcessMeter;
 use crate::report::Record;
 use crate::results::{Section, Table, number};

@@ -4,7 +4,8 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Bench, snapshot};
 use crate::generators::{DataOptions, DataSet};
-use crate::loader::{self, LoadOptions};
+use crate::load_options::LoadOptions;
+use crate::loader;
 use crate::queries::http_backends::SqlOverHttp;
 use crate::queries::kinds::Kind;
 use crate::queries::measure::time_kind;

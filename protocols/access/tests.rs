@@ -1,7 +1,8 @@
 //! What texts of permissions mean, what they allow, and what is kept of a token.
 
+use super::recent::RecentTokens;
 use super::rights::{Permission, Right, Rights, SystemResource};
-use super::tokens::{Secret, Token, TokenHash, Tokens, plain_hash};
+use super::tokens::{Secret, Token, TokenHash, Tokens, is_same, plain_hash};
 use crate::ids::{DbId, TokenId};
 use crate::principal::{Action, Principal, Visible};
 use crate::schema::{CatalogSnapshot, DatabaseSchema};
@@ -200,4 +201,57 @@ fn no_text_of_a_token_is_kept() {
     assert_eq!(serde_json::from_str::<Token>(&stored).unwrap(), token);
     assert_eq!(plain_hash("abc")[..9], *"ddaf35a19");
     assert_eq!(&*Secret::of(CATALOG, "abc").shown, "ddaf35a19");
+}
+
+#[test]
+fn secrets_are_the_same_or_not() {
+    let text = b"apiv3_0123456789abcdefghi";
+    for length in 0..text.len() {
+        let one = &text[..length];
+        assert!(is_same(one, one), "{length}");
+        assert!(!is_same(one, &text[..=length]), "{length}");
+        for place in 0..length {
+            let mut other = one.to_vec();
+            other[place] ^= 1;
+            assert!(!is_same(one, &other), "{length}, {place}");
+        }
+    }
+}
+
+/// What was found before is found as it would be the first time.
+#[test]
+fn recent_tokens_are_found_as_long_as_they_are_good() {
+    let mut tokens = Arc::new(Tokens::default());
+    let add = |tokens: &mut Arc<Tokens>, token| Arc::make_mut(tokens).add(token).unwrap();
+    for id in 0..9 {
+        add(&mut tokens, token(id, &format!("text{id}"), Rights::Admin));
+    }
+    add(&mut tokens, Token { expires_at_ns: Some(7), ..token(9, "short", Rights::Admin) });
+    let mut recent = RecentTokens::default();
+    let mut find = |tokens: &Arc<Tokens>, text: &str, now_ns| {
+        recent.find(tokens, CATALOG, text, now_ns).map(|token| token.id.0)
+    };
+    for _ in 0..3 {
+        for id in 0..9 {
+            for _ in 0..2 {
+                assert_eq!(find(&tokens, &format!("text{id}"), 1), Some(id));
+                assert_eq!(find(&tokens, &format!("tex{id}"), 1), None);
+            }
+        }
+    }
+    assert_eq!(find(&tokens, "short", 6), Some(9));
+    assert_eq!(find(&tokens, "short", 7), None);
+    // Deleted, and another one with the text of one that was replaced.
+    assert_eq!(find(&tokens, "text3", 1), Some(3));
+    Arc::make_mut(&mut tokens).remove(TokenId(3)).unwrap();
+    assert_eq!(find(&tokens, "text3", 1), None);
+    assert_eq!(find(&tokens, "text4", 1), Some(4));
+    let secret = Secret::of(CATALOG, "other");
+    Arc::make_mut(&mut tokens).replace(TokenId(4), secret, 2, None).unwrap();
+    add(&mut tokens, token(10, "text4", Rights::Admin));
+    assert_eq!(find(&tokens, "text4", 1), Some(10));
+    assert_eq!(find(&tokens, "other", 1), Some(4));
+    // Those of another catalog, even where the former ones were.
+    drop(tokens);
+    assert_eq!(find(&Arc::default(), "text4", 1), None);
 }

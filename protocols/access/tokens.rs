@@ -3,6 +3,7 @@
 use super::rights::Rights;
 use crate::ids::{DbId, TokenId};
 use hashbrown::HashMap;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha512};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,19 @@ impl TokenHash {
         let hash = Sha512::new().chain_update(catalog.as_bytes()).chain_update(text).finalize();
         Self(hash.into())
     }
+}
+
+/// Whether two secrets are the same, in a time that their lengths alone decide.
+pub(super) fn is_same(one: &[u8], two: &[u8]) -> bool {
+    let ((one, one_end), (two, two_end)) = (one.as_chunks::<8>(), two.as_chunks::<8>());
+    if (one.len(), one_end.len()) != (two.len(), two_end.len()) {
+        return false;
+    }
+    let word = |bytes: &[u8; 8]| u64::from_ne_bytes(*bytes);
+    let words = one.iter().zip(two).map(|(one, two)| word(one) ^ word(two));
+    let ends = one_end.iter().zip(two_end).map(|(one, two)| u64::from(one ^ two));
+    let difference = words.chain(ends).fold(0, |all, difference| all | difference);
+    difference.ct_eq(&0).into()
 }
 
 /// SHA-512 of a token's text alone, in hexadecimal, as other servers tell it at the creation.
@@ -59,17 +73,34 @@ impl Serialize for TokenHash {
 
 impl<'de> Deserialize<'de> for TokenHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || serde::de::Error::custom("a hash has 128 hexadecimal digits");
-        if text.len() != 128 || !text.is_ascii() {
+        deserializer.deserialize_str(Digits)
+    }
+}
+
+/// Reads a hash where it stands: there may be very many.
+struct Digits;
+
+impl Visitor<'_> for Digits {
+    type Value = TokenHash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the hash of a token")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<TokenHash, E> {
+        let wrong = || E::custom("a hash has 128 hexadecimal digits");
+        let value = |digit: u8| char::from(digit).to_digit(16);
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut hash = [0; 64];
+        if pairs.len() != hash.len() || !rest.is_empty() {
             return Err(wrong());
         }
-        let mut hash = [0; 64];
-        for (i, byte) in hash.iter_mut().enumerate() {
-            let digits = text.get(2 * i..2 * i + 2).ok_or_else(wrong)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| wrong())?;
+        for (byte, [high, low]) in hash.iter_mut().zip(pairs) {
+            let (high, low) = value(*high).zip(value(*low)).ok_or_else(wrong)?;
+            // Each is less than 16.
+            *byte = (high * 16 + low) as u8;
         }
-        Ok(Self(hash))
+        Ok(TokenHash(hash))
     }
 }
 
@@ -138,7 +169,11 @@ pub struct Tokens {
 impl Tokens {
     /// The tokens of a checkpoint.
     pub fn new(next_id: u64, tokens: impl IntoIterator<Item = Arc<Token>>) -> Self {
+        let tokens = tokens.into_iter();
         let mut all = Self { next_id, ..Self::default() };
+        let at_least = tokens.size_hint().0;
+        all.by_hash.reserve(at_least);
+        all.ids.reserve(at_least);
         for token in tokens {
             all.insert(token);
         }
@@ -169,8 +204,8 @@ impl Tokens {
     /// long as one that is known.
     pub fn find(&self, hash: &TokenHash, now_ns: i64) -> Option<&Arc<Token>> {
         let found = self.by_hash.get(hash)?;
-        let is_same = bool::from(found.secret.hash.0.ct_eq(&hash.0));
-        (is_same && found.is_valid_at(now_ns)).then_some(found)
+        let is_it = is_same(&found.secret.hash.0, &hash.0);
+        (is_it && found.is_valid_at(now_ns)).then_some(found)
     }
 
     /// True if some token has this text.

@@ -6,7 +6,8 @@ use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::plugins::{
-    DatabasePlugins, ErrorBehavior, PluginDef, PluginKind, PluginRef, PluginText, TriggerDef,
+    DatabasePlugins, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText,
+    TriggerDef,
 };
 use crate::schema::{ColumnKind, Deletion, FieldType};
 use proptest::prelude::*;
@@ -323,6 +324,7 @@ fn plugins_and_triggers_in_the_log_and_in_checkpoints() {
         arguments: [("k".into(), "v".into())].into(),
         run_async: true,
         error_behavior: ErrorBehavior::Retry,
+        isolation: Isolation::Shared,
         disabled: false,
     });
     let changes = vec![

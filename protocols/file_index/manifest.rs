@@ -119,14 +119,18 @@ mod tests {
             min_time_ns: chunk_time_ns + 1,
             max_time_ns: chunk_time_ns + minute,
             crc32: 0,
+            order: Default::default(),
+            keys: Default::default(),
+            compacted: None,
         }
     }
 
     fn rendered(added: Vec<&ParquetFile>, removed: Vec<&ParquetFile>) -> String {
-        let mark = SnapshotMark { number: 7, end_time_ns: 1, wal_through: 42, forced: false };
+        let mark =
+            SnapshotMark { number: 7, end_time_ns: 1, wal_through: 42, ..Default::default() };
         let manifest = Manifest {
             node: "n",
-            snapshot: PlacedMark { mark, sequence: 99 },
+            snapshot: PlacedMark { mark, sequence: 99, stamp: 99 },
             catalog_sequence: 5,
             next_file_id: 4,
             added,

@@ -14,7 +14,7 @@ mod wire;
 pub use codec::{DecodeError, decode_base, decode_segment, encode_base, encode_segment};
 
 use crate::ids::{DbId, TableId};
-use crate::snapshot::{ParquetFile, PlacedMark};
+use crate::snapshot::{COMPACTED_IDS, ParquetFile, PlacedMark, Stamps};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -37,6 +37,53 @@ pub struct Segment {
     pub removed: Vec<RemovedFile>,
     /// Ids of removed files whose objects are gone.
     pub deleted: Vec<u64>,
+    /// Where deletions of rows stand in the order of writes.
+    pub cuts: Vec<Cut>,
+}
+
+/// Where a deletion of rows stands in the order of writes: it concerns what was written up to this
+/// stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Number of the deletion in the catalog.
+    pub tombstone: u64,
+    /// The stamp.
+    pub stamp: i64,
+}
+
+/// Why a file is no longer part of its table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Removal {
+    /// All its rows are past retention.
+    #[default]
+    Expired,
+    /// Its table was deleted.
+    Dropped,
+    /// Its rows are in files that this step added.
+    Superseded {
+        /// Number of the step.
+        by: u64,
+    },
+}
+
+impl Removal {
+    /// As it is stored: the cause, and the step.
+    fn code(self) -> (u64, u64) {
+        match self {
+            Self::Expired => (0, 0),
+            Self::Dropped => (1, 0),
+            Self::Superseded { by } => (2, by),
+        }
+    }
+
+    fn of_code(code: (u64, u64)) -> Option<Self> {
+        match code {
+            (0, 0) => Some(Self::Expired),
+            (1, 0) => Some(Self::Dropped),
+            (2, by) => Some(Self::Superseded { by }),
+            _ => None,
+        }
+    }
 }
 
 /// That a file is no longer part of its table.
@@ -46,6 +93,8 @@ pub struct RemovedFile {
     pub id: u64,
     /// Since when, nanoseconds since 1970.
     pub removed_at_ns: i64,
+    /// Why.
+    pub why: Removal,
 }
 
 /// A file that is no longer part of its table, whose object may still be there.
@@ -55,6 +104,31 @@ pub struct FormerFile {
     pub file: Arc<ParquetFile>,
     /// Since when, nanoseconds since 1970.
     pub removed_at_ns: i64,
+    /// Why.
+    pub why: Removal,
+}
+
+/// Whether one file with all their rows may stand in the place of `inputs`, which are of one table:
+/// nobody else of `others`, the files of that table, has rows of the same times that were written in
+/// between. Else it could not be told any more which of two values is newer.
+pub fn may_be_one<'a>(
+    inputs: &[&ParquetFile],
+    others: impl Iterator<Item = &'a ParquetFile>,
+) -> bool {
+    let hull = inputs.iter().fold(None, |hull: Option<(i64, i64, Stamps)>, file| {
+        let (min, max, order) = (file.min_time_ns, file.max_time_ns, file.order);
+        Some(match hull {
+            None => (min, max, order),
+            Some((first, last, stretch)) => (first.min(min), last.max(max), stretch.to(order)),
+        })
+    });
+    let Some((first, last, stretch)) = hull else { return false };
+    let ids: BTreeSet<u64> = inputs.iter().map(|file| file.id).collect();
+    let mut others = others.filter(|other| !ids.contains(&other.id));
+    others.all(|other| {
+        let shares_time = other.min_time_ns <= last && first <= other.max_time_ns;
+        !shares_time || !other.order.overlaps(stretch)
+    })
 }
 
 /// Why a step does not fit.
@@ -92,9 +166,12 @@ pub enum IndexError {
 pub struct FileIndex {
     sequence: u64,
     next_file_id: u64,
+    next_compacted_id: u64,
     snapshots: VecDeque<PlacedMark>,
     files: BTreeMap<u64, Arc<ParquetFile>>,
     removed: BTreeMap<u64, FormerFile>,
+    /// Stamps by the number of the deletion.
+    cuts: BTreeMap<u64, i64>,
 }
 
 impl Default for FileIndex {
@@ -102,9 +179,11 @@ impl Default for FileIndex {
         Self {
             sequence: 0,
             next_file_id: 1,
+            next_compacted_id: COMPACTED_IDS,
             snapshots: VecDeque::new(),
             files: BTreeMap::new(),
             removed: BTreeMap::new(),
+            cuts: BTreeMap::new(),
         }
     }
 }
@@ -115,9 +194,14 @@ impl FileIndex {
         self.sequence
     }
 
-    /// An id that is larger than that of every file there ever was.
+    /// An id that is larger than that of every file of a snapshot there ever was.
     pub fn next_file_id(&self) -> u64 {
         self.next_file_id
+    }
+
+    /// An id that is larger than that of every compacted file there ever was.
+    pub fn next_compacted_id(&self) -> u64 {
+        self.next_compacted_id
     }
 
     /// The last durable snapshots, oldest first.
@@ -133,6 +217,19 @@ impl FileIndex {
     /// WAL files up to this one are not needed by the newest durable snapshot; 0 for none.
     pub fn wal_through(&self) -> u64 {
         self.snapshots.back().map_or(0, |placed| placed.mark.wal_through)
+    }
+
+    /// No group up to the newest durable snapshot has a larger stamp; the smallest there is when
+    /// there is no snapshot.
+    pub fn last_stamp(&self) -> i64 {
+        self.snapshots.back().map_or(i64::MIN, |placed| placed.stamp)
+    }
+
+    /// Every row of a group with this stamp or a smaller one is in a file: whatever becomes a file
+    /// later was written later. The smallest there is when there is no snapshot.
+    pub fn durable_stamp(&self) -> i64 {
+        let stamps = self.snapshots.iter().map(|placed| placed.mark.durable_stamp);
+        stamps.max().unwrap_or(i64::MIN)
     }
 
     /// Whether exactly this snapshot is durable.
@@ -211,13 +308,18 @@ impl FileIndex {
         for id in &segment.deleted {
             self.removed.remove(id);
         }
-        for RemovedFile { id, removed_at_ns } in segment.removed.iter().copied() {
+        self.cuts.extend(segment.cuts.iter().map(|cut| (cut.tombstone, cut.stamp)));
+        for RemovedFile { id, removed_at_ns, why } in segment.removed.iter().copied() {
             if let Some(file) = self.files.remove(&id) {
-                self.removed.insert(id, FormerFile { file, removed_at_ns });
+                self.removed.insert(id, FormerFile { file, removed_at_ns, why });
             }
         }
         for file in &segment.added {
-            self.next_file_id = self.next_file_id.max(file.id + 1);
+            let next = match file.id < COMPACTED_IDS {
+                true => &mut self.next_file_id,
+                false => &mut self.next_compacted_id,
+            };
+            *next = (*next).max(file.id + 1);
             self.files.insert(file.id, Arc::new(file.clone()));
         }
         if let Some(placed) = segment.snapshot {

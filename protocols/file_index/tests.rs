@@ -1,13 +1,22 @@
-//! Steps of the index, round trips, damage, and the stored bytes of version 1.
+//! Steps of the index, round trips, damage, and the stored bytes of all versions.
 
 use super::codec::HEADER_BYTES;
 use super::*;
-use crate::snapshot::SnapshotMark;
+use crate::snapshot::{Compacted, Keys, SnapshotMark, Stamps};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const GOLDEN_SEGMENT: &[u8] = include_bytes!("../golden/index_v1.segment");
-const GOLDEN_BASE: &[u8] = include_bytes!("../golden/index_v1.base");
+const GOLDEN_SEGMENT_1: &[u8] = include_bytes!("../golden/index_v1.segment");
+const GOLDEN_BASE_1: &[u8] = include_bytes!("../golden/index_v1.base");
+const GOLDEN_SEGMENT_2: &[u8] = include_bytes!("../golden/index_v2.segment");
+const GOLDEN_BASE_2: &[u8] = include_bytes!("../golden/index_v2.base");
+const GOLDEN_SEGMENT: &[u8] = include_bytes!("../golden/index_v3.segment");
+const GOLDEN_BASE: &[u8] = include_bytes!("../golden/index_v3.base");
+
+/// When the snapshot of this number was taken.
+fn stamp(number: u64) -> i64 {
+    1_700_000_000_000_000_000 + 1000 * i64::try_from(number).unwrap()
+}
 
 fn placed(number: u64) -> PlacedMark {
     let mark = SnapshotMark {
@@ -15,8 +24,9 @@ fn placed(number: u64) -> PlacedMark {
         end_time_ns: 600_000_000_000 * i64::try_from(number).unwrap(),
         wal_through: 10 * number,
         forced: number.is_multiple_of(2),
+        durable_stamp: stamp(number) - 5,
     };
-    PlacedMark { mark, sequence: 10 * number + 3 }
+    PlacedMark { mark, sequence: 10 * number + 3, stamp: stamp(number) }
 }
 
 fn file(id: u64) -> ParquetFile {
@@ -33,6 +43,59 @@ fn file(id: u64) -> ParquetFile {
         min_time_ns: chunk_time_ns + 1,
         max_time_ns: chunk_time_ns + 599_999_999_999,
         crc32: 0xdead_beef ^ id as u32,
+        order: Stamps { lo: stamp(id) - 700, hi: stamp(id) - 1 },
+        keys: Keys {
+            series: id,
+            flags: id % 4,
+            min: [2, 97].into(),
+            max: vec![id as u8; 9].into(),
+        },
+        compacted: (id % 3 == 2)
+            .then_some(Compacted { generation: 5, nonce: 0x0123_4567_89ab_cdef }),
+    }
+}
+
+/// What a file or a mark of an older version is taken for.
+trait Older {
+    fn of_version_1(&self) -> Self;
+}
+
+/// Version 2 knows of no compacted files.
+fn of_version_2(segment: &Segment) -> Segment {
+    let files = segment.added.iter().map(|file| ParquetFile { compacted: None, ..file.clone() });
+    Segment { added: files.collect(), ..segment.clone() }
+}
+
+impl Older for ParquetFile {
+    fn of_version_1(&self) -> Self {
+        let order = Stamps::at(i64::try_from(self.wal_file).unwrap());
+        Self { order, keys: Keys::default(), compacted: None, ..self.clone() }
+    }
+}
+
+impl Older for PlacedMark {
+    fn of_version_1(&self) -> Self {
+        let durable_stamp = i64::try_from(self.mark.wal_through).unwrap();
+        let mark = SnapshotMark { durable_stamp, ..self.mark };
+        Self { mark, stamp: i64::try_from(self.sequence).unwrap(), sequence: self.sequence }
+    }
+}
+
+impl Older for RemovedFile {
+    fn of_version_1(&self) -> Self {
+        Self { why: Removal::Expired, ..*self }
+    }
+}
+
+impl Older for Segment {
+    fn of_version_1(&self) -> Self {
+        Self {
+            snapshot: self.snapshot.map(|placed| placed.of_version_1()),
+            added: self.added.iter().map(Older::of_version_1).collect(),
+            removed: self.removed.iter().map(Older::of_version_1).collect(),
+            cuts: Vec::new(),
+            ..self.clone()
+        }
     }
 }
 
@@ -43,23 +106,37 @@ fn full_segment() -> Segment {
         sequence: 3,
         snapshot: Some(placed(2)),
         added: vec![file(4), file(5)],
-        removed: vec![RemovedFile { id: 2, removed_at_ns: 77 }],
+        removed: vec![RemovedFile {
+            id: 2,
+            removed_at_ns: 77,
+            why: Removal::Superseded { by: 12 },
+        }],
         deleted: vec![1],
+        cuts: vec![Cut { tombstone: 3, stamp: stamp(1) + 1 }],
     }
 }
 
-/// The index with two snapshots, files, and removed ones, on which [`full_segment`] follows.
-fn index() -> FileIndex {
-    let mut index = FileIndex::default();
+/// Two steps that add files and remove one, on which [`full_segment`] follows.
+fn steps() -> (Segment, Segment) {
     let first = Segment {
         sequence: 1,
         snapshot: Some(placed(1)),
         added: vec![file(1), file(2), file(3)],
         ..Segment::default()
     };
-    let removed = vec![RemovedFile { id: 1, removed_at_ns: -5 }];
-    index.apply(&first).unwrap();
-    index.apply(&Segment { sequence: 2, removed, ..Segment::default() }).unwrap();
+    let removed = vec![RemovedFile { id: 1, removed_at_ns: -5, why: Removal::Dropped }];
+    let cuts = vec![Cut { tombstone: 2, stamp: -1 }];
+    (first, Segment { sequence: 2, removed, cuts, ..Segment::default() })
+}
+
+fn index() -> FileIndex {
+    let (first, second) = steps();
+    index_of(&[first, second])
+}
+
+fn index_of(steps: &[Segment]) -> FileIndex {
+    let mut index = FileIndex::default();
+    steps.iter().for_each(|step| index.apply(step).unwrap());
     index
 }
 
@@ -76,6 +153,7 @@ fn a_file_is_added_then_removed_then_deleted() {
     assert_eq!(ids(&index), (vec![3, 4, 5], vec![(2, 77)]));
     assert_eq!((index.sequence(), index.next_file_id()), (3, 6));
     assert_eq!((index.last_snapshot(), index.wal_through()), (2, 20));
+    assert_eq!((index.last_stamp(), index.durable_stamp()), (stamp(2), stamp(2) - 5));
     assert_eq!(index.file(3).map(|file| file.as_ref().clone()), Some(file(3)));
     assert_eq!(index.file(2), None);
     let of_table: Vec<_> = index.files_of(|_, t| t == TableId(1)).map(|f| f.id).collect();
@@ -87,6 +165,7 @@ fn an_empty_index_has_numbers_too() {
     let index = FileIndex::default();
     assert_eq!((index.sequence(), index.next_file_id()), (0, 1));
     assert_eq!((index.last_snapshot(), index.wal_through()), (0, 0));
+    assert_eq!((index.last_stamp(), index.durable_stamp()), (i64::MIN, i64::MIN));
 }
 
 #[test]
@@ -136,7 +215,25 @@ fn a_step_that_does_not_fit_changes_nothing() {
 }
 
 #[test]
-fn stored_bytes_of_version_1_are_read_and_written() {
+fn stored_bytes_of_version_1_are_read() {
+    assert_eq!(decode_segment(GOLDEN_SEGMENT_1), Ok(full_segment().of_version_1()));
+    let (first, second) = steps();
+    let older = index_of(&[first.of_version_1(), second.of_version_1()]);
+    assert_eq!(decode_base(GOLDEN_BASE_1), Ok(older.clone()));
+    // What was read goes on as version 3, with the same content.
+    assert_eq!(decode_base(&encode_base(&older)), Ok(older));
+}
+
+#[test]
+fn stored_bytes_of_version_2_are_read() {
+    assert_eq!(decode_segment(GOLDEN_SEGMENT_2), Ok(of_version_2(&full_segment())));
+    let (first, second) = steps();
+    let older = index_of(&[of_version_2(&first), of_version_2(&second)]);
+    assert_eq!(decode_base(GOLDEN_BASE_2), Ok(older));
+}
+
+#[test]
+fn stored_bytes_of_version_3_are_read_and_written() {
     assert_eq!(decode_segment(GOLDEN_SEGMENT), Ok(full_segment()));
     assert_eq!(encode_segment(&full_segment()), GOLDEN_SEGMENT);
     assert_eq!(decode_base(GOLDEN_BASE), Ok(index()));
@@ -174,17 +271,17 @@ fn damage_is_named() {
     check(&[b"x", &whole[1..]].concat(), "Invalid index file identifier");
     check(&encode_base(&index()), "Invalid index file identifier");
     check(&resealed(&whole, 0, content), "Invalid index file identifier");
-    let newer = resealed(&whole, 2, content);
-    check(&newer, "format version 2 is newer than this release can read (1)");
+    let newer = resealed(&whole, 4, content);
+    check(&newer, "format version 4 is newer than this release can read (3)");
     let mut flipped = whole.clone();
-    flipped[8] ^= 2;
+    flipped[8] ^= 1;
     check(&flipped, "crc32 checksum mismatch");
     check(&[&whole[..], b"x"].concat(), "malformed index file: bytes left over");
-    let longer = resealed(&whole, 1, &[content, b"x"].concat());
+    let longer = resealed(&whole, 3, &[content, b"x"].concat());
     check(&longer, "malformed index file: bytes left over");
-    let shorter = resealed(&whole, 1, &content[..content.len() - 1]);
+    let shorter = resealed(&whole, 3, &content[..content.len() - 1]);
     check(&shorter, "malformed index file: it ends too early");
-    let endless = resealed(&whole, 1, &[[0; 16].as_slice(), &[0xff; 10]].concat());
+    let endless = resealed(&whole, 3, &[[0; 16].as_slice(), &[0xff; 10]].concat());
     check(&endless, "malformed index file: a number is too large");
 }
 
@@ -203,10 +300,22 @@ fn bases_that_contradict_themselves_are_refused() {
     wrong.files.insert(1, Arc::new(file(1)));
     check(&wrong, "malformed index file: a file is there and removed");
     let whole = encode_base(&index());
-    let bomb = resealed(&whole, 1, &[0xff; 8]);
+    let bomb = resealed(&whole, 3, &[0xff; 8]);
     assert_eq!(decode_base(&bomb), Err(DecodeError::Malformed("impossible size")));
-    let junk = resealed(&whole, 1, &[9, 0, 0, 0, 0xff, 0xff]);
+    let junk = resealed(&whole, 3, &[9, 0, 0, 0, 0xff, 0xff]);
     assert_eq!(decode_base(&junk), Err(DecodeError::Malformed("bad LZ4 block")));
+}
+
+#[test]
+fn ids_of_compacted_files_are_counted_apart() {
+    let mut index = index();
+    let added = vec![ParquetFile { id: COMPACTED_IDS + 7, ..file(2) }];
+    index.apply(&Segment { sequence: 3, added, ..Segment::default() }).unwrap();
+    assert_eq!((index.next_file_id(), index.next_compacted_id()), (4, COMPACTED_IDS + 8));
+    assert_eq!(decode_base(&encode_base(&index)), Ok(index.clone()));
+    index.next_compacted_id = COMPACTED_IDS + 7;
+    let error = DecodeError::Malformed("the file ids are out of order");
+    assert_eq!(decode_base(&encode_base(&index)), Err(error));
 }
 
 #[test]
@@ -229,17 +338,28 @@ fn every_flipped_bit_and_every_truncation_is_an_error() {
 }
 
 fn any_mark() -> impl Strategy<Value = PlacedMark> {
-    (any::<[u64; 3]>(), any::<i64>(), any::<bool>()).prop_map(
-        |([number, wal_through, sequence], end_time_ns, forced)| PlacedMark {
-            mark: SnapshotMark { number, end_time_ns, wal_through, forced },
-            sequence,
+    (any::<[u64; 3]>(), any::<[i64; 3]>(), any::<bool>()).prop_map(
+        |([number, wal_through, sequence], [end_time_ns, durable_stamp, stamp], forced)| {
+            let mark = SnapshotMark { number, end_time_ns, wal_through, forced, durable_stamp };
+            PlacedMark { mark, sequence, stamp }
         },
     )
 }
 
 fn any_file() -> impl Strategy<Value = ParquetFile> {
-    (any::<[u64; 4]>(), any::<[u32; 4]>(), any::<[i64; 3]>()).prop_map(
-        |([id, wal_file, size_bytes, row_count], [db, table, part, crc32], [chunk, min, max])| {
+    let key = || vec(any::<u8>(), 0..9).prop_map(Vec::into_boxed_slice);
+    let keys = (any::<[u64; 2]>(), key(), key()).prop_map(|([series, flags], min, max)| Keys {
+        series,
+        flags,
+        min,
+        max,
+    });
+    let compacted = proptest::option::of(
+        (1..=255_u8, any::<u64>()).prop_map(|(generation, nonce)| Compacted { generation, nonce }),
+    );
+    (any::<[u64; 4]>(), any::<[u32; 4]>(), any::<[i64; 5]>(), keys, compacted).prop_map(
+        |(numbers, [db, table, part, crc32], [chunk, min, max, lo, hi], keys, compacted)| {
+            let [id, wal_file, size_bytes, row_count] = numbers;
             ParquetFile {
                 id: id % u64::MAX,
                 db: DbId(db),
@@ -252,14 +372,23 @@ fn any_file() -> impl Strategy<Value = ParquetFile> {
                 min_time_ns: min,
                 max_time_ns: max,
                 crc32,
+                order: Stamps { lo, hi },
+                keys,
+                compacted,
             }
         },
     )
 }
 
 fn any_segment() -> impl Strategy<Value = Segment> {
-    let removed = (any::<u64>(), any::<i64>())
-        .prop_map(|(id, removed_at_ns)| RemovedFile { id, removed_at_ns });
+    let why = prop_oneof![
+        Just(Removal::Expired),
+        Just(Removal::Dropped),
+        any::<u64>().prop_map(|by| Removal::Superseded { by }),
+    ];
+    let removed = (any::<u64>(), any::<i64>(), why)
+        .prop_map(|(id, removed_at_ns, why)| RemovedFile { id, removed_at_ns, why });
+    let cut = any::<(u64, i64)>().prop_map(|(tombstone, stamp)| Cut { tombstone, stamp });
     (
         any::<u128>(),
         any::<u64>(),
@@ -267,14 +396,16 @@ fn any_segment() -> impl Strategy<Value = Segment> {
         vec(any_file(), 0..5),
         vec(removed, 0..5),
         vec(any::<u64>(), 0..5),
+        vec(cut, 0..3),
     )
-        .prop_map(|(writer, sequence, snapshot, added, removed, deleted)| Segment {
+        .prop_map(|(writer, sequence, snapshot, added, removed, deleted, cuts)| Segment {
             writer,
             sequence,
             snapshot,
             added,
             removed,
             deleted,
+            cuts,
         })
 }
 
@@ -289,7 +420,11 @@ fn any_index() -> impl Strategy<Value = FileIndex> {
             marks.retain(|placed| placed.mark.number > 0);
             let fate = |file: &ParquetFile, shift: u64| fates >> ((file.id + shift) % 64) & 1 == 1;
             let gone: Vec<_> = files.iter().filter(|f| fate(f, 0)).map(|f| f.id).collect();
-            let removed = gone.iter().map(|id| RemovedFile { id: *id, removed_at_ns: -1 });
+            let removed = gone.iter().map(|id| RemovedFile {
+                id: *id,
+                removed_at_ns: -1,
+                why: Removal::Superseded { by: *id },
+            });
             let mut index = FileIndex::default();
             let mut segment = Segment { sequence: 1, added: files, ..Segment::default() };
             index.apply(&segment).unwrap();
@@ -318,11 +453,11 @@ proptest! {
     fn no_input_panics(content in vec(any::<u8>(), 0..400)) {
         prop_assert!(decode_segment(&content).is_err());
         prop_assert!(decode_base(&content).is_err());
-        if let Ok(segment) = decode_segment(&resealed(GOLDEN_SEGMENT, 1, &content)) {
+        if let Ok(segment) = decode_segment(&resealed(GOLDEN_SEGMENT, 3, &content)) {
             prop_assert_eq!(decode_segment(&encode_segment(&segment)), Ok(segment));
         }
         let compressed = lz4_flex::block::compress_prepend_size(&content);
-        if let Ok(index) = decode_base(&resealed(GOLDEN_BASE, 1, &compressed)) {
+        if let Ok(index) = decode_base(&resealed(GOLDEN_BASE, 3, &compressed)) {
             prop_assert_eq!(decode_base(&encode_base(&index)), Ok(index));
         }
     }
@@ -337,14 +472,14 @@ proptest! {
         let mut bytes = encode_segment(&segment);
         let i = HEADER_BYTES + at.index(bytes.len() - HEADER_BYTES);
         bytes[i] ^= flip;
-        drop(decode_segment(&resealed(&bytes, 1, &bytes[HEADER_BYTES..])));
+        drop(decode_segment(&resealed(&bytes, 3, &bytes[HEADER_BYTES..])));
         let base = encode_base(&index);
         let mut plain =
             lz4_flex::block::decompress_size_prepended(&base[HEADER_BYTES..]).unwrap();
         let i = at.index(plain.len());
         plain[i] ^= flip;
         let compressed = lz4_flex::block::compress_prepend_size(&plain);
-        if let Ok(index) = decode_base(&resealed(&base, 1, &compressed)) {
+        if let Ok(index) = decode_base(&resealed(&base, 3, &compressed)) {
             prop_assert_eq!(decode_base(&encode_base(&index)), Ok(index));
         }
     }

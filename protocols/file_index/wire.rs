@@ -24,6 +24,12 @@ pub(super) fn put_column(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) 
     }
 }
 
+/// Appends byte strings without their count: how long each is, and then all of them.
+pub(super) fn put_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]> + Clone) {
+    put_column(out, texts.clone().map(|text| text.len() as u64));
+    texts.for_each(|text| out.extend_from_slice(text));
+}
+
 /// What is left to read.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
@@ -56,6 +62,23 @@ impl Reader<'_> {
         let n = self.number()?;
         let most = self.0.len() / item_bytes;
         usize::try_from(n).ok().filter(|n| *n <= most).ok_or(SHORT)
+    }
+
+    /// So many byte strings, none of which may be longer than that.
+    pub(super) fn texts(
+        &mut self,
+        count: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<Box<[u8]>>, DecodeError> {
+        let lengths = self.column(count)?;
+        let text = |length: u64| {
+            let length = usize::try_from(length).ok().filter(|length| *length <= bytes_max);
+            let length = length.ok_or(DecodeError::Malformed("a key is too long"))?;
+            let (text, rest) = self.0.split_at_checked(length).ok_or(SHORT)?;
+            self.0 = rest;
+            Ok(text.into())
+        };
+        lengths.into_iter().map(text).collect()
     }
 
     pub(super) fn column(&mut self, count: usize) -> Result<Vec<u64>, DecodeError> {

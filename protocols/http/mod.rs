@@ -3,6 +3,7 @@
 //! Field names, spellings and their order are part of the API and follow InfluxDB 3 Core.
 
 pub mod caches;
+pub mod compaction;
 pub mod errors;
 pub mod health;
 pub mod management;

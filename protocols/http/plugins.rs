@@ -75,6 +75,8 @@ pub struct TriggerSettings {
     pub run_async: bool,
     /// What happens when a run fails.
     pub error_behavior: Option<String>,
+    /// Where it runs.
+    pub isolation: Option<String>,
 }
 
 /// Body or query string that names a trigger.
@@ -103,6 +105,8 @@ pub struct DeleteTriggerParams {
 pub struct TestWritesBody {
     /// Path of the plugin.
     pub filename: String,
+    /// Its text, if the one in the plugin directory is not meant.
+    pub code: Option<Arc<str>>,
     /// Name of the database.
     pub database: String,
     /// What is written.
@@ -118,6 +122,8 @@ pub struct TestWritesBody {
 pub struct TestScheduleBody {
     /// Path of the plugin.
     pub filename: String,
+    /// Its text, if the one in the plugin directory is not meant.
+    pub code: Option<Arc<str>>,
     /// Name of the database.
     pub database: String,
     /// Cron expression.
@@ -133,6 +139,8 @@ pub struct TestScheduleBody {
 pub struct TestRequestBody {
     /// Path of the plugin.
     pub filename: String,
+    /// Its text, if the one in the plugin directory is not meant.
+    pub code: Option<Arc<str>>,
     /// Name of the database.
     pub database: String,
     /// Parameters of its query string.

@@ -8,6 +8,7 @@ mod ast;
 mod display;
 mod lexer;
 mod parser;
+mod redact;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use ast::{
 };
 pub use display::format_duration;
 pub use parser::{ParsedStatement, parse};
+pub use redact::without_literals;
 
 /// Parentheses, calls, signs and subqueries that may stand inside each other.
 pub const NESTING_MAX: usize = 64;

@@ -5,8 +5,8 @@ use super::Command;
 use crate::access::rights::Permission;
 use crate::access::tokens::Secret;
 use crate::error::ErrorKind;
-use crate::plugins::{ErrorBehavior, PluginDef, PluginRef, TriggerSpec};
-use crate::principal::{Denied, Principal};
+use crate::plugins::{ErrorBehavior, Isolation, PluginDef, PluginRef, TriggerSpec};
+use crate::principal::{Denied, Origin, Principal};
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub struct By<M> {
     /// Who wants it.
     pub principal: Principal,
+    /// Where they want it from.
+    pub origin: Origin,
     /// What they want.
     pub change: M,
 }
@@ -265,6 +267,8 @@ pub struct CreateTrigger {
     pub run_async: bool,
     /// What happens when a run fails.
     pub error_behavior: ErrorBehavior,
+    /// Where its runs happen.
+    pub isolation: Isolation,
     /// It does not run yet.
     pub disabled: bool,
 }

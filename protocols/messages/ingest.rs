@@ -5,7 +5,7 @@ use super::catalog::CatalogError;
 use super::wal::{SyncMode, WalError};
 use crate::error::ErrorKind;
 use crate::line_protocol::{LineError, Precision};
-use crate::principal::Principal;
+use crate::principal::{Origin, Principal};
 use bytes::Bytes;
 
 /// A request body of line protocol.
@@ -15,6 +15,8 @@ pub struct WriteLines {
     pub db: String,
     /// On whose behalf they are written.
     pub principal: Principal,
+    /// Where they come from.
+    pub origin: Origin,
     /// The decompressed body.
     pub body: Bytes,
     /// Unit of its timestamps.

@@ -4,15 +4,17 @@
 //! exist; the ranks are the constants of [`rank`]. Anything to the same or a higher rank is a
 //! *tell*: the sender does not wait.
 
+pub mod audit;
 pub mod caches;
 pub mod catalog;
+pub mod compact;
+pub mod index;
 pub mod ingest;
 pub mod parquet_cache;
 pub mod persist;
 pub mod plugins;
 pub mod query;
 pub mod store;
-pub mod supervisor;
 pub mod wal;
 
 use std::fmt::Debug;
@@ -36,6 +38,8 @@ pub trait Command: Debug + Send + 'static {
 pub mod rank {
     /// The one writer of names and schemas.
     pub const CATALOG: u8 = 0;
+    /// What was done, and by whom: told by all, asks nobody.
+    pub const AUDIT: u8 = 0;
     /// Bytes of Parquet files.
     pub const PARQUET_CACHE: u8 = 0;
     /// Last values and distinct values: told of rows by the store, asked by queries.
@@ -44,10 +48,14 @@ pub mod rank {
     pub const STORE: u8 = 1;
     /// The write-ahead log.
     pub const WAL: u8 = 2;
+    /// Which Parquet files there are.
+    pub const INDEX: u8 = 2;
     /// Parsing of writes.
     pub const INGEST: u8 = 3;
     /// Snapshots on their way to files.
     pub const PERSIST: u8 = 3;
+    /// Fewer and larger files.
+    pub const COMPACT: u8 = 3;
     /// Planning and running of queries.
     pub const QUERY: u8 = 3;
     /// Births, fillings and ends of caches.
@@ -66,6 +74,4 @@ pub mod rank {
     pub const TRIGGERS: u8 = 6;
     /// HTTP handlers and other edges: not actors, they may ask anyone.
     pub const EDGE: u8 = 7;
-    /// Told by all, asks nobody.
-    pub const SUPERVISOR: u8 = 4;
 }

@@ -46,7 +46,7 @@ impl Command for Insert {
     }
 }
 
-/// Forgets files whose objects are about to be deleted. Sent by `Persist`.
+/// Forgets files whose objects are about to be deleted. Sent by `Index`.
 #[derive(Clone, Debug)]
 pub struct Evict {
     /// Keys of the objects.

@@ -11,8 +11,7 @@ impl Command for SnapshotDue {
     const NAME: &'static str = "SnapshotDue";
 }
 
-/// Looks for files that are wholly past retention or whose table is gone, for removed files whose
-/// grace is over, and for log files that are no longer needed. Sent by a ticker.
+/// Looks for log files that are no longer needed. Sent by a ticker.
 #[derive(Clone, Copy, Debug)]
 pub struct CleanUp;
 

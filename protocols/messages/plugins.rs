@@ -93,8 +93,8 @@ impl Command for StopTriggers {
 /// Runs a plugin without writing anything. Sent by HTTP handlers.
 #[derive(Clone, Debug)]
 pub struct TestPlugin {
-    /// Path of the plugin in its directory.
-    pub path: String,
+    /// The plugin.
+    pub plugin: TestedPlugin,
     /// Name of the database.
     pub database: String,
     /// What happens.
@@ -103,6 +103,15 @@ pub struct TestPlugin {
     pub arguments: BTreeMap<Arc<str>, Arc<str>>,
     /// Name of the cache that it sees.
     pub cache: Option<String>,
+}
+
+/// The plugin of a test.
+#[derive(Clone, Debug)]
+pub enum TestedPlugin {
+    /// By its path in the plugin directory.
+    Path(String),
+    /// Its text; it need not be in the directory.
+    Code(Arc<str>),
 }
 
 /// What happens in a test.
@@ -223,6 +232,10 @@ pub struct RunPlugin {
     pub name: Arc<str>,
     /// Name of its database.
     pub database: Arc<str>,
+    /// Name of the node.
+    pub node: Arc<str>,
+    /// Which run of its trigger it is.
+    pub number: u64,
     /// The plugin.
     pub plugin: PluginSource,
     /// What happened.
@@ -391,6 +404,57 @@ impl Command for KeepPluginLog {
     fn cost_bytes(&self) -> usize {
         128 + self.text.len()
     }
+}
+
+/// Keeps how a run of a trigger went. A tell of `Trigger`.
+#[derive(Clone, Debug)]
+pub struct KeepPluginRun {
+    /// The run.
+    pub run: PluginRun,
+}
+
+impl Command for KeepPluginRun {
+    type Reply = ();
+    const NAME: &'static str = "KeepPluginRun";
+    fn cost_bytes(&self) -> usize {
+        256 + self.run.error.as_ref().map_or(0, String::len)
+    }
+}
+
+/// How a run of a trigger went.
+#[derive(Clone, Debug)]
+pub struct PluginRun {
+    /// Name of the trigger's database.
+    pub database: Arc<str>,
+    /// Name of the trigger.
+    pub trigger: Arc<str>,
+    /// Which run of the trigger, from 1 on since it was started.
+    pub number: u64,
+    /// How often the event had been tried before.
+    pub attempt: u32,
+    /// When it began, nanoseconds since 1970.
+    pub started_ns: i64,
+    /// How long it took, with what it waited for the host.
+    pub duration: std::time::Duration,
+    /// Rows that it was given.
+    pub rows_in: u64,
+    /// Lines that it wrote.
+    pub lines_out: u64,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Asks for the runs that are kept. Sent by `Query` for a system table.
+#[derive(Clone, Debug)]
+pub struct ReadPluginRuns {
+    /// Of this database only.
+    pub database: Option<Arc<str>>,
+}
+
+impl Command for ReadPluginRuns {
+    /// By trigger, the oldest of each first.
+    type Reply = Vec<Arc<PluginRun>>;
+    const NAME: &'static str = "ReadPluginRuns";
 }
 
 /// Asks for what is kept. Sent by `Query` for a system table.

@@ -2,7 +2,7 @@
 
 use super::Command;
 use crate::error::ErrorKind;
-use crate::principal::Principal;
+use crate::principal::{Origin, Principal};
 use crate::trace_id::TraceId;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
@@ -51,8 +51,8 @@ pub struct Statement {
     pub db: String,
     /// On whose behalf it is asked.
     pub principal: Principal,
-    /// The trace that the request belongs to, for the query log.
-    pub trace_id: Option<TraceId>,
+    /// Where the request came from, for the query log and the audit log.
+    pub origin: Origin,
 }
 
 impl Statement {

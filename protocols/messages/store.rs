@@ -2,7 +2,7 @@
 
 use super::Command;
 use crate::ids::{DbId, TableId};
-use crate::snapshot::{ParquetFile, SnapshotMark};
+use crate::snapshot::{ParquetFile, SnapshotMark, Stamps};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ impl std::fmt::Debug for TableBatch {
 pub struct ApplyRows {
     /// Number of the WAL group.
     pub sequence: u64,
+    /// Its stamp, which rises with the number.
+    pub stamp: i64,
     /// The rows of the group that belong to this shard, in the order of acceptance.
     pub batches: Vec<TableBatch>,
     /// When set, a snapshot begins behind these rows: chunks that it covers take no more rows.
@@ -70,16 +72,22 @@ impl Command for ViewTable {
 }
 
 /// One consistent view of a table: every row that was acknowledged before the question, each in
-/// exactly one chunk or file. Where keys are equal, chunks win over files, later chunks over
-/// earlier ones, and files with larger ids over those with smaller ones.
+/// exactly one chunk or file. Where keys are equal, the chunk or file wins whose stretch of writes is
+/// later.
 #[derive(Clone, Debug, Default)]
 pub struct TableView {
     /// Chunks in order of time. There can be two of one chunk time: the rows of a snapshot under
     /// way, and then those that came since. Otherwise their time ranges do not overlap.
     pub chunks: Vec<ChunkView>,
-    /// Parquet files by chunk time and id. Files of different chunk times do not overlap in time.
+    /// Parquet files by chunk time and id.
     pub files: Vec<Arc<ParquetFile>>,
+    /// The objects of these files stay while somebody holds this.
+    pub pin: Option<Arc<Pin>>,
 }
+
+/// What a query holds while it may read the files of its view.
+#[derive(Debug)]
+pub struct Pin;
 
 /// The rows of one chunk.
 #[derive(Clone, Debug)]
@@ -103,6 +111,8 @@ pub struct ChunkView {
     pub min_time_ns: i64,
     /// Largest time of any row.
     pub max_time_ns: i64,
+    /// The stretch of writes that the rows come from.
+    pub order: Stamps,
 }
 
 /// Rows of one table, sorted by tags in key order and then time, each key once.
@@ -201,7 +211,7 @@ impl Command for SwapChunk {
 }
 
 /// Ends a snapshot that is durable: whatever of it is still a chunk here becomes files. Repeating
-/// it does nothing. Sent by `Persist`.
+/// it does nothing. Sent by `Index`.
 #[derive(Clone, Debug)]
 pub struct EndSnapshot {
     /// The snapshot.
@@ -216,8 +226,8 @@ impl Command for EndSnapshot {
     const NAME: &'static str = "EndSnapshot";
 }
 
-/// Forgets files, because all their rows are past retention or deleted. Sent by `Persist` once
-/// the durable index has forgotten them.
+/// Forgets files, because all their rows are past retention or deleted. Sent by `Index` once
+/// it has durably forgotten them.
 #[derive(Clone, Debug)]
 pub struct RemoveFiles {
     /// Table and id of each.
@@ -225,6 +235,37 @@ pub struct RemoveFiles {
 }
 
 impl Command for RemoveFiles {
-    type Reply = ();
+    /// The epoch of the last views that may have the files. Compare [`OldestEpoch`].
+    type Reply = u64;
     const NAME: &'static str = "RemoveFiles";
+}
+
+/// Puts files in the place of others of the same table, in one step. Repeating it does nothing but
+/// begin a new epoch. Sent by `Index` once the change is durable.
+#[derive(Clone, Debug)]
+pub struct SwapFiles {
+    /// The database.
+    pub db: DbId,
+    /// The table.
+    pub table: TableId,
+    /// Ids of the files that go.
+    pub removed: Vec<u64>,
+    /// The files that come.
+    pub added: Vec<Arc<ParquetFile>>,
+}
+
+impl Command for SwapFiles {
+    /// The epoch of the last views that may have the removed files. Compare [`OldestEpoch`].
+    type Reply = u64;
+    const NAME: &'static str = "SwapFiles";
+}
+
+/// Asks for the epoch of the oldest view that somebody may still read from. Epochs are counted by
+/// each shard on its own. Sent by `Index`.
+#[derive(Clone, Copy, Debug)]
+pub struct OldestEpoch;
+
+impl Command for OldestEpoch {
+    type Reply = u64;
+    const NAME: &'static str = "OldestEpoch";
 }

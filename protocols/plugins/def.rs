@@ -105,6 +105,30 @@ impl ErrorBehavior {
     }
 }
 
+/// Where runs of a trigger happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// In the process of all triggers of the node.
+    #[default]
+    Shared,
+    /// In a process of its own, whose global cache is its own too.
+    Process,
+}
+
+impl Isolation {
+    /// The one of that name, in any letter case.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [("shared", Self::Shared), ("process", Self::Process)];
+        let found = all.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, isolation)| isolation)
+    }
+
+    fn is_shared(&self) -> bool {
+        *self == Self::Shared
+    }
+}
+
 /// What binds a plugin to what happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +149,9 @@ pub struct TriggerDef {
     pub error_behavior: ErrorBehavior,
     /// It does not run.
     pub disabled: bool,
+    /// Where its runs happen.
+    #[serde(default, skip_serializing_if = "Isolation::is_shared")]
+    pub isolation: Isolation,
 }
 
 impl TriggerDef {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Version of what is said here. Both sides have to have the same.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Bytes before a frame's head.
 pub const PREFIX_BYTES: usize = 8;
@@ -162,6 +162,11 @@ pub struct Run {
     pub name: Arc<str>,
     /// Name of the trigger's database.
     pub database: Arc<str>,
+    /// Name of the node, for the plugin.
+    pub node: Arc<str>,
+    /// Which run of its trigger it is, from 1 on since the trigger was started; a run that is tried
+    /// again is another one.
+    pub number: u64,
     /// What happened.
     pub event: Event,
     /// What the plugin is given each time.
@@ -256,8 +261,23 @@ pub struct Outcome {
     pub writes: Vec<(String, String)>,
     /// What was said, of a test only.
     pub log_lines: Vec<String>,
+    /// Lines of `writes`, and those that were written at once.
+    pub lines: u64,
+    /// What was counted, of failed runs too.
+    pub counts: Vec<Count>,
     /// What a request is answered with.
     pub response: Option<Response>,
+}
+
+/// Something that a plugin counted. The server adds the values of all runs up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// What it is called.
+    pub name: String,
+    /// The plugin's own labels.
+    pub labels: BTreeMap<String, String>,
+    /// How many more there are.
+    pub value: u64,
 }
 
 /// What a request is answered with, but for the body.

@@ -6,6 +6,7 @@ pub mod host;
 pub mod spec;
 
 pub use def::{
-    DatabasePlugins, ErrorBehavior, PluginDef, PluginKind, PluginRef, PluginText, TriggerDef,
+    DatabasePlugins, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText,
+    TriggerDef,
 };
 pub use spec::{SpecError, TriggerKind, TriggerSpec};

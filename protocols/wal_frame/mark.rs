@@ -1,4 +1,5 @@
-//! The mark of a snapshot as an entry of a group: `tag, version, number, end, through, forced`.
+//! The mark of a snapshot as an entry of a group: `tag, version, number, end, through, forced,
+//! durable stamp`. Version 1 ends before the last of these.
 
 use super::FrameError;
 use super::entry;
@@ -9,7 +10,7 @@ use crate::snapshot::SnapshotMark;
 
 /// Stands where the entry of a request has its size, which is never so large.
 const TAG: u32 = u32::MAX;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What an entry of a group is.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +23,14 @@ pub enum Content {
 
 /// The bytes of a mark.
 pub fn encode(mark: &SnapshotMark) -> Vec<u8> {
-    let mut out = Vec::with_capacity(30);
+    let mut out = Vec::with_capacity(38);
     out.extend_from_slice(&TAG.to_le_bytes());
     out.push(VERSION);
     out.extend_from_slice(&mark.number.to_le_bytes());
     out.extend_from_slice(&mark.end_time_ns.to_le_bytes());
     out.extend_from_slice(&mark.wal_through.to_le_bytes());
     out.push(u8::from(mark.forced));
+    out.extend_from_slice(&mark.durable_stamp.to_le_bytes());
     out
 }
 
@@ -42,7 +44,8 @@ pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
         let (db, rows) = entry::decode(bytes)?;
         return Ok(Content::Rows(db, rows));
     }
-    if reader.u8()? != VERSION {
+    let version = reader.u8()?;
+    if !(1..=VERSION).contains(&version) {
         return Err(FrameError::Malformed("unknown kind of entry"));
     }
     let number = reader.u64()?;
@@ -53,10 +56,14 @@ pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
         1 => true,
         _ => return Err(FrameError::Malformed("a truth value other than 0 and 1")),
     };
+    let durable_stamp = match version {
+        1 => SnapshotMark::durable_stamp_of_version_1(wal_through),
+        _ => reader.u64()? as i64,
+    };
     if !reader.0.is_empty() {
         return Err(FrameError::Malformed("bytes behind a mark"));
     }
-    Ok(Content::Mark(SnapshotMark { number, end_time_ns, wal_through, forced }))
+    Ok(Content::Mark(SnapshotMark { number, end_time_ns, wal_through, forced, durable_stamp }))
 }
 
 #[cfg(test)]
@@ -71,8 +78,9 @@ mod tests {
             end_time_ns in any::<i64>(),
             wal_through in any::<u64>(),
             forced in any::<bool>(),
+            durable_stamp in any::<i64>(),
         ) {
-            let mark = SnapshotMark { number, end_time_ns, wal_through, forced };
+            let mark = SnapshotMark { number, end_time_ns, wal_through, forced, durable_stamp };
             let bytes = encode(&mark);
             prop_assert_eq!(content(&bytes), Ok(Content::Mark(mark)));
             for cut in 0..bytes.len() {
@@ -82,11 +90,22 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_version_1_are_read() {
+        let mark =
+            SnapshotMark { number: 7, end_time_ns: -1, wal_through: 9, ..Default::default() };
+        let mut bytes = encode(&mark);
+        bytes[4] = 1;
+        bytes.truncate(bytes.len() - 8);
+        let mark = SnapshotMark { durable_stamp: 9, ..mark };
+        assert_eq!(content(&bytes), Ok(Content::Mark(mark)));
+    }
+
+    #[test]
     fn rows_are_told_from_marks() {
         let bytes = entry::encode(DbId(7), &[]).unwrap();
         assert_eq!(content(&bytes), Ok(Content::Rows(DbId(7), vec![])));
         let mut bytes = encode(&SnapshotMark::default());
-        bytes[4] = 2;
+        bytes[4] = 3;
         assert_eq!(content(&bytes), Err(FrameError::Malformed("unknown kind of entry")));
     }
 }

@@ -12,12 +12,17 @@ use super::FrameError;
 use super::wire::Reader;
 use bytes::Bytes;
 
-/// Marks the file, and ends in its version. The header is the same in every version.
-const TAG: &[u8; 8] = b"ix3.wal1";
+/// Marks the file, and ends in its version. The header is the same in every version. Frames of
+/// version 1 have no stamp.
+const TAG: &[u8; 8] = b"ix3.wal2";
+/// The oldest version that is read.
+const OLDEST_VERSION: u8 = b'1';
 /// Bytes of a file's header.
 pub const HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 4;
 const FRAME_MAGIC: &[u8; 4] = b"GRUP";
-const FRAME_HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 4 + 4 + 4;
+const FRAME_HEADER_BYTES: usize = 4 + 4 + 8 + 8 + 8 + 4 + 4 + 4;
+/// Bytes of a stamp.
+const STAMP_BYTES: usize = 8;
 
 /// Who wrote a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +79,15 @@ pub fn decode_header(file: &[u8]) -> Result<Header, FrameError> {
         return Err(FrameError::Checksum);
     }
     // Only now, so that damage is not taken for the work of a newer release.
-    if version != TAG[TAG.len() - 1] {
+    if !(OLDEST_VERSION..=TAG[TAG.len() - 1]).contains(&version) {
         return Err(FrameError::NewerVersion(char::from(version)));
     }
     Ok(header)
+}
+
+/// The version of a file whose header can be read.
+fn version_of(file: &[u8]) -> u8 {
+    file.get(TAG.len() - 1).copied().unwrap_or_default()
 }
 
 /// Appends the frame of one group. `synced_bytes` is the synced length of the file before it.
@@ -87,7 +97,7 @@ pub fn decode_header(file: &[u8]) -> Result<Header, FrameError> {
 /// appended then.
 pub fn encode_frame(
     out: &mut Vec<u8>,
-    sequence: u64,
+    (sequence, stamp): (u64, i64),
     synced_bytes: u64,
     entries: &[Bytes],
 ) -> Result<(), FrameError> {
@@ -100,6 +110,7 @@ pub fn encode_frame(
     out.extend_from_slice(FRAME_MAGIC);
     out.extend_from_slice(&(payload_bytes as u32).to_le_bytes());
     out.extend_from_slice(&sequence.to_le_bytes());
+    out.extend_from_slice(&stamp.to_le_bytes());
     out.extend_from_slice(&synced_bytes.to_le_bytes());
     out.extend_from_slice(&(entries.len() as u32).to_le_bytes());
     let mut payload_crc = crc32fast::Hasher::new();
@@ -122,6 +133,9 @@ pub fn encode_frame(
 pub struct Frame {
     /// Number of the group, over all files.
     pub sequence: u64,
+    /// Its place in the order of writes: see [`Stamps`](crate::snapshot::Stamps). A group of
+    /// version 1 has its number as stamp, which is far below all that a clock can say.
+    pub stamp: i64,
     /// One entry a request, for [`super::entry::decode`].
     pub entries: Vec<Bytes>,
 }
@@ -154,21 +168,22 @@ pub fn read(file: &Bytes, counted: Option<u64>) -> Result<Segment, FrameError> {
         torn_at: None,
         last_frame_at: None,
     };
+    let version = version_of(file);
     let whole = file;
     let limit = counted.map_or(whole.len(), |n| usize::try_from(n).unwrap_or(usize::MAX));
     let file = &whole.slice(..limit.clamp(HEADER_BYTES, whole.len()));
     let mut at = HEADER_BYTES;
     while at < file.len() {
-        if let Some((frame, _, end)) = frame_at(file, at) {
+        if let Some((frame, _, end)) = frame_at(file, at, version) {
             segment.frames.push(frame);
             segment.last_frame_at = Some(at);
             at = end;
             continue;
         }
-        let next = next_frame(file, at + 1);
+        let next = next_frame(file, at + 1, version);
         let was_durable = counted.is_some()
             || next.is_some_and(|n| {
-                frame_at(file, n).is_some_and(|(_, synced, _)| synced > at as u64)
+                frame_at(file, n, version).is_some_and(|(_, synced, _)| synced > at as u64)
             });
         if !was_durable {
             segment.torn_at = Some(at);
@@ -185,21 +200,24 @@ pub fn read(file: &Bytes, counted: Option<u64>) -> Result<Segment, FrameError> {
 }
 
 /// The intact frame that begins at `at`, its synced length, and where it ends.
-fn frame_at(file: &Bytes, at: usize) -> Option<(Frame, u64, usize)> {
-    let header = file.get(at..at + FRAME_HEADER_BYTES)?;
+fn frame_at(file: &Bytes, at: usize, version: u8) -> Option<(Frame, u64, usize)> {
+    let has_stamp = version != OLDEST_VERSION;
+    let header_bytes = FRAME_HEADER_BYTES - if has_stamp { 0 } else { STAMP_BYTES };
+    let header = file.get(at..at + header_bytes)?;
     let mut reader = Reader(header);
     if reader.take(4).ok()? != FRAME_MAGIC {
         return None;
     }
     let payload_bytes = reader.u32().ok()? as usize;
     let sequence = reader.u64().ok()?;
+    let stamp = if has_stamp { reader.u64().ok()? } else { sequence } as i64;
     let synced_bytes = reader.u64().ok()?;
     let count = reader.u32().ok()?;
     let payload_crc = reader.u32().ok()?;
-    if reader.u32().ok()? != crc32fast::hash(&header[..FRAME_HEADER_BYTES - 4]) {
+    if reader.u32().ok()? != crc32fast::hash(&header[..header_bytes - 4]) {
         return None;
     }
-    let from = at + FRAME_HEADER_BYTES;
+    let from = at + header_bytes;
     let end = from.checked_add(payload_bytes)?;
     let payload = file.get(from..end)?;
     if crc32fast::hash(payload) != payload_crc {
@@ -211,14 +229,14 @@ fn frame_at(file: &Bytes, at: usize) -> Option<(Frame, u64, usize)> {
         let size = left.u32().ok()? as usize;
         entries.push(file.slice_ref(left.take(size).ok()?));
     }
-    Some((Frame { sequence, entries }, synced_bytes, end))
+    Some((Frame { sequence, stamp, entries }, synced_bytes, end))
 }
 
 /// Where the next intact frame begins, searching from `from`.
-fn next_frame(file: &Bytes, from: usize) -> Option<usize> {
+fn next_frame(file: &Bytes, from: usize, version: u8) -> Option<usize> {
     memchr::memmem::find_iter(file.get(from..)?, FRAME_MAGIC)
         .map(|i| from + i)
-        .find(|at| frame_at(file, *at).is_some())
+        .find(|at| frame_at(file, *at, version).is_some())
 }
 
 #[cfg(test)]
@@ -231,7 +249,8 @@ mod tests {
         for (i, group) in groups.iter().enumerate() {
             let entries: Vec<_> = group.iter().map(|e| Bytes::from(e.to_string())).collect();
             let synced = out.len() as u64;
-            encode_frame(&mut out, i as u64 + 1, synced, &entries).unwrap();
+            let number = i as u64 + 1;
+            encode_frame(&mut out, (number, 7 * number as i64), synced, &entries).unwrap();
         }
         out
     }
@@ -240,7 +259,7 @@ mod tests {
     fn a_group_that_could_not_be_read_back_is_not_written() {
         let entry = Bytes::from(vec![0; 1 << 20]);
         let mut out = Vec::new();
-        let refused = encode_frame(&mut out, 1, 0, &vec![entry; 4096]);
+        let refused = encode_frame(&mut out, (1, 1), 0, &vec![entry; 4096]);
         assert_eq!(refused, Err(FrameError::TooLarge(4096 * ((1 << 20) + 4))));
         assert!(out.is_empty());
     }

@@ -1,67 +1,107 @@
-//! The data directory is its owner's: what is below it is out of reach for others on the machine.
+//! The data directory is its owner's: others on the machine get at nothing in it.
 
-use actors::runtime::objects::options::Storage;
+use actors::storage::objects::options::Storage;
 use std::path::Path;
 
-/// What is known of the directory before it is opened.
-pub(super) struct DataDirectory<'a>(Option<(&'a Path, bool)>);
+/// Limit: files and folders of the data directory that are looked at.
+const ENTRIES_MAX: usize = 20_000;
 
-impl<'a> DataDirectory<'a> {
-    /// Looks whether there is one.
-    pub(super) fn before_opening(storage: &'a Storage) -> Self {
-        match storage {
-            Storage::Directory(path) => Self(Some((path, path.exists()))),
-            _ => Self(None),
-        }
+/// Has everything that this process makes be readable by nobody else: directories 0700, files
+/// 0600.
+pub fn make_private() {
+    #[cfg(unix)]
+    {
+        use rustix::fs::Mode;
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
     }
+}
 
-    /// Closes one that was made just now to others, and warns where others get into an older one.
-    pub(super) fn secure(self) {
-        let Some((path, was_there)) = self.0 else { return };
-        if let Err(error) = secure(path, was_there) {
-            tracing::warn!(path = %path.display(), %error, "who gets into it is not known");
-        }
+/// Warns where others on this machine get at what is in the data directory.
+pub(super) fn check(storage: &Storage) {
+    if let Storage::Directory(path) = storage {
+        look(path);
     }
 }
 
 #[cfg(unix)]
-fn secure(path: &Path, was_there: bool) -> std::io::Result<()> {
-    use std::fs::{Permissions, metadata, set_permissions};
-    use std::os::unix::fs::PermissionsExt;
-    if !was_there {
-        return set_permissions(path, Permissions::from_mode(0o700));
+fn look(path: &Path) {
+    match wider(path, ENTRIES_MAX) {
+        Ok(Some((count, first))) => tracing::warn!(
+            count,
+            first = %first.display(),
+            "others on this machine get at files of the data directory: chmod -R go-rwx {}",
+            path.display()
+        ),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "who gets at the data is not known");
+        }
     }
-    if metadata(path)?.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(
-            path = %path.display(),
-            "others on this machine get into the data directory: chmod 700"
-        );
-    }
-    Ok(())
 }
 
 #[cfg(not(unix))]
-fn secure(_: &Path, _: bool) -> std::io::Result<()> {
-    Ok(())
+fn look(_: &Path) {}
+
+/// How many of the first `entries_max` files and folders others get at, and one of them.
+#[cfg(unix)]
+fn wider(path: &Path, entries_max: usize) -> std::io::Result<Option<(usize, std::path::PathBuf)>> {
+    use std::os::unix::fs::PermissionsExt;
+    let is_wide = |path: &Path| -> std::io::Result<bool> {
+        Ok(std::fs::symlink_metadata(path)?.permissions().mode() & 0o077 != 0)
+    };
+    let mut found = Vec::new();
+    let (mut folders, mut seen) = (vec![path.to_owned()], 0);
+    if is_wide(path)? {
+        found.push(path.to_owned());
+    }
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            seen += 1;
+            if seen > entries_max {
+                folders.clear();
+                break;
+            }
+            // The mode of a link says nothing.
+            if !kind.is_symlink() && is_wide(&entry.path())? {
+                found.push(entry.path());
+            }
+            if kind.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(found.first().cloned().map(|first| (found.len(), first)))
 }
 
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+    use std::fs::{Permissions, create_dir, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn a_new_directory_is_its_owners() {
+    fn what_others_get_at_is_found() {
         let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("data");
-        let storage = Storage::Directory(path.clone());
-        let directory = DataDirectory::before_opening(&storage);
-        std::fs::create_dir(&path).expect("made");
-        directory.secure();
-        let mode = || std::fs::metadata(&path).expect("there").permissions().mode() & 0o777;
-        assert_eq!(mode(), 0o700);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).expect("set");
-        DataDirectory::before_opening(&storage).secure();
-        assert_eq!(mode(), 0o750, "what is there is left as it is");
+        let (inner, file) = (path.join("wal"), path.join("wal/1.wal"));
+        create_dir(&path).expect("made");
+        create_dir(&inner).expect("made");
+        write(&file, "rows").expect("written");
+        let set = |path: &Path, mode| {
+            set_permissions(path, Permissions::from_mode(mode)).expect("set");
+        };
+        for path in [&path, &inner] {
+            set(path, 0o700);
+        }
+        set(&file, 0o600);
+        let found = |max| wider(&path, max).expect("readable");
+        assert_eq!(found(100), None);
+        set(&file, 0o640);
+        assert_eq!(found(100), Some((1, file.clone())));
+        set(&path, 0o755);
+        assert_eq!(found(100), Some((2, path.clone())));
+        assert_eq!(found(0), Some((1, path.clone())), "not all is looked at");
     }
 }

@@ -1,27 +1,29 @@
 //! Start-up: opens the store, starts the actors, and puts together what requests are answered with.
 
 mod data_directory;
-mod options;
 mod spill;
 pub mod token_files;
 
-pub use options::given;
+pub use data_directory::make_private;
 
 use crate::config::Config;
 use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
 use crate::edge::origins::Hosts;
+use crate::edge::quota::Quota;
+use crate::edge::refusals::Refusals;
 use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::web;
 use actors::runtime::clock::Clock;
 use actors::runtime::fatal::Fatal;
-use actors::runtime::objects::Objects;
-use actors::runtime::objects::options::StoreOptions;
 use actors::server::Server;
-use data_directory::DataDirectory;
+use actors::storage::objects::Objects;
+use actors::storage::objects::options::StoreOptions;
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::limits::ADMISSION_WAIT_MS_MAX;
+use protocols::messages::audit::AuditEntry;
+use protocols::principal::{Origin, Principal};
 use spill::SpillDirectory;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -48,7 +50,6 @@ pub struct Booted {
 pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<Booted> {
     let fatal = Fatal::default();
     let clock = Clock::System;
-    let data_directory = DataDirectory::before_opening(&config.storage);
     let objects = Objects::open(&StoreOptions {
         storage: config.storage.clone(),
         file_store_fsync: config.file_store_fsync,
@@ -56,8 +57,8 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         node: config.server.node_id.clone(),
     })
     .await?;
-    data_directory.secure();
-    let spilled = SpillDirectory::prepare(config.server.query_spill.as_ref())?;
+    data_directory::check(&config.storage);
+    let spilled = SpillDirectory::prepare(config.server.query.spill.as_ref())?;
     let mut server = Server::start(&config.server, objects, clock.clone(), fatal.clone()).await?;
     let caches = server.start_caches(config.caches).await?;
     server.watch_queries();
@@ -74,10 +75,14 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         caches,
         plugins,
         plugin_settings: config.plugin_settings.clone(),
+        refusals: Refusals::new(addresses.audit.clone()),
+        audit: addresses.audit,
+        redacts: config.access.redacts,
         query: addresses.query,
-        supervisor: addresses.supervisor,
+        roster: addresses.roster,
         pulses: addresses.pulses,
         running_caches: addresses.running_caches,
+        compact: addresses.compact,
         writes: WriteCounts::default(),
         metrics,
         max_body_bytes: config.body_bytes_max,
@@ -85,14 +90,24 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
             config.bodies_bytes_max,
             Duration::from_millis(ADMISSION_WAIT_MS_MAX),
         ),
+        quota: Quota::new(config.access.token_limits),
         access: access(config),
         recovery: Recovery::default(),
         process_id: Uuid::new_v4(),
         clock,
         stopping: on_stop,
     });
+    tell_of_start(&state, config);
     token_files::take_in(&state, &config.access).await?;
     Ok(Booted { state, server, fatal, stopping, spilled })
+}
+
+/// Tells the audit log what the server runs with. Secrets among the options are hidden.
+fn tell_of_start(state: &ServerState, config: &Config) {
+    let who = (&Principal::Server, Origin::default());
+    let (now_ns, node) = (state.clock.now_ns(), config.server.node_id.as_str());
+    let options = config.server.options.as_deref().unwrap_or_default();
+    state.tell_audit(AuditEntry::new(now_ns, who, "start", node).with_detail(options));
 }
 
 /// How requests are let in.
@@ -106,6 +121,7 @@ fn access(config: &Config) -> Access {
             allowed: config.access.allowed_hosts.clone(),
         },
         origins: config.access.origins.clone(),
+        certificates_name_tokens: config.access.certificates_name_tokens,
         is_encrypted: config.tls.is_some(),
         ..Access::default()
     }

@@ -55,6 +55,13 @@ impl Client {
         let mut http = reqwest::Client::builder()
             .min_tls_version(Version::TLS_1_2)
             .danger_accept_invalid_certs(connection.tls_no_verify);
+        let own = match (&connection.tls_client_cert, &connection.tls_client_key) {
+            (Some(certificate), Some(key)) => Some(trust::read_own(certificate, key)?),
+            _ => None,
+        };
+        if let Some(own) = &own {
+            http = http.identity(own.identity()?);
+        }
         let mut given = None;
         if let Some(path) = connection.tls_ca {
             let certificates = trust::read_certificates(&path)?;
@@ -62,7 +69,7 @@ impl Client {
                 http = http.add_root_certificate(Certificate::from_der(certificate)?);
             }
             if !connection.tls_no_verify {
-                let config = trust::config(certificates)?;
+                let config = trust::config(certificates, own)?;
                 let client = reqwest::Client::builder().use_preconfigured_tls(config);
                 given = Some(built(client, &base)?);
             }
@@ -97,8 +104,8 @@ impl Client {
         accepted(self.answer(request).await?).await
     }
 
-    /// Posts line protocol. If the server is too busy and says when to come back (503 with
-    /// `Retry-After`), the body is sent again after that time, up to [`RETRIES_MAX`] times;
+    /// Posts line protocol. If the server is too busy and says when to come back (503 or 429
+    /// with `Retry-After`), the body is sent again after that time, up to [`RETRIES_MAX`] times;
     /// `on_wait` is told of each wait. Any other refusal is final.
     pub(super) async fn post_lines(
         &self,
@@ -182,7 +189,7 @@ fn is_loopback(base: &Url) -> bool {
 
 /// How long to wait before sending again, if the answer invites to: 503 with `Retry-After`.
 fn retry_wait(status: StatusCode, headers: &HeaderMap, retries: u32) -> Option<Duration> {
-    if status != StatusCode::SERVICE_UNAVAILABLE {
+    if !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         return None;
     }
     let said = headers.get(RETRY_AFTER)?;

@@ -40,6 +40,30 @@ pub(super) struct ConnectionArgs {
     )]
     pub(super) tls_ca: Option<PathBuf>,
 
+    /// PEM file with a certificate to show to the server, and those that lead to one it knows
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_CLIENT_CERT",
+        value_parser = path(),
+        requires = "tls_client_key",
+        hide_short_help = true,
+        global = true
+    )]
+    pub(super) tls_client_cert: Option<PathBuf>,
+
+    /// PEM file with the private key of --tls-client-cert
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_CLIENT_KEY",
+        value_parser = path(),
+        requires = "tls_client_cert",
+        hide_short_help = true,
+        global = true
+    )]
+    pub(super) tls_client_key: Option<PathBuf>,
+
     /// Accept any certificate of the server. Whoever can intercept the connection can then read
     /// the token and the data
     #[arg(

@@ -1,14 +1,13 @@
 //! `influxdb3 delete`: databases and tables, after a question, caches, plugins and triggers.
 
-use std::io::stdin;
-
-use anyhow::{Result, bail};
+use anyhow::Result;
 use chrono::DateTime;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 
 use super::caches::{self, DeleteCacheArgs};
 use super::client::Client;
+use super::confirm::confirm;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
 use super::plugins::{self, DeletePluginArgs};
@@ -88,17 +87,6 @@ impl Manner {
     fn confirm(&self, name: &str) -> Result<()> {
         if self.yes { Ok(()) } else { confirm(name) }
     }
-}
-
-/// Asks whether to delete what is called `name`.
-pub(super) fn confirm(name: &str) -> Result<()> {
-    eprintln!("Are you sure you want to delete {name}? Enter 'yes' or 'y' to confirm");
-    let mut answer = String::new();
-    stdin().read_line(&mut answer)?;
-    if !matches!(answer.trim(), "yes" | "y") {
-        bail!("Cannot proceed without confirmation");
-    }
-    Ok(())
 }
 
 pub(super) async fn run(args: DeleteArgs) -> Result<()> {

@@ -2,6 +2,9 @@
 //! `.env` file, kept beside the project that uses it, and those under another release's name. One
 //! that is set to nothing, as compose files do, is one that is not set.
 //!
+//! The lines are read here and not by a library: a bad one is reported with its number, the others
+//! count, and that takes some sixty lines.
+//!
 //! The environment of a running process cannot be changed safely, so the variables take effect
 //! by starting this program once more with them set.
 

@@ -25,6 +25,11 @@ impl Input {
     }
 }
 
+/// The text of a file.
+pub(super) fn read_file(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
 /// Opens the text on the command line, else `file`, else stdin; [`STANDARD_STREAM`] is stdin in both
 /// places. Nothing if stdin is a terminal and was not asked for: whoever sits there has forgotten an
 /// argument.

@@ -7,7 +7,9 @@
 mod batches;
 mod caches;
 mod client;
+mod compact;
 mod completion;
+mod confirm;
 mod connection;
 mod create;
 mod delete;
@@ -16,6 +18,8 @@ mod failure;
 mod input;
 mod output;
 pub mod paths;
+mod plugin_kinds;
+mod plugin_runs;
 mod plugins;
 mod query;
 mod report;
@@ -117,6 +121,9 @@ pub enum ClientCommand {
     /// List databases, their retention periods, tokens, plugins and the system tables
     Show(show::ShowArgs),
 
+    /// Merge Parquet files of time that is over
+    Compact(compact::CompactArgs),
+
     /// Have a trigger run
     Enable(triggers::SwitchArgs),
 
@@ -124,7 +131,10 @@ pub enum ClientCommand {
     Disable(triggers::SwitchArgs),
 
     /// Run a plugin without writing anything
-    Test(plugins::TestArgs),
+    Test(plugin_runs::TestArgs),
+
+    /// Begin a plugin, or run one of this machine on a server
+    Plugin(plugin_runs::PluginArgs),
 
     /// Install Python packages for plugins
     Install(plugins::InstallArgs),
@@ -191,9 +201,11 @@ pub async fn run(command: ClientCommand) -> ExitCode {
         ClientCommand::Undelete(args) => ("Undelete", undelete::run(args).await),
         ClientCommand::Update(args) => ("Update", update::run(args).await),
         ClientCommand::Show(args) => ("Show", show::run(args).await),
+        ClientCommand::Compact(args) => ("Compact", compact::run(args).await),
         ClientCommand::Enable(args) => ("Enable", triggers::enable(args).await),
         ClientCommand::Disable(args) => ("Disable", triggers::disable(args).await),
-        ClientCommand::Test(args) => ("Test", plugins::test(args).await),
+        ClientCommand::Test(args) => ("Test", plugin_runs::test(args).await),
+        ClientCommand::Plugin(args) => ("Plugin", plugin_runs::develop(args).await),
         ClientCommand::Install(args) => ("Install", plugins::install(args).await),
     };
     ended(verb, result)

@@ -15,8 +15,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::client::{Client, Refused};
+use super::confirm::confirm;
 use super::connection::ConnectionArgs;
-use super::delete::confirm;
 use super::failure::Failure;
 use super::output::print_line;
 use super::paths::path;

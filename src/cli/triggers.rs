@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::client::{Client, Refused};
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::failure::Failure;
+use super::input::read_file;
 use super::output::print_line;
 use super::paths::path;
 
@@ -31,6 +32,15 @@ enum ErrorBehavior {
     Retry,
     /// The trigger is disabled
     Disable,
+}
+
+/// Where a trigger runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Isolation {
+    /// In the process of all triggers
+    Shared,
+    /// In a process of its own; its global cache is its own too
+    Process,
 }
 
 #[derive(Args, Debug)]
@@ -74,6 +84,10 @@ pub(super) struct CreateTriggerArgs {
     /// What happens when a run fails
     #[arg(long, value_enum, default_value = "log")]
     error_behavior: ErrorBehavior,
+
+    /// Where it runs
+    #[arg(long, value_enum, default_value = "shared")]
+    isolation: Isolation,
 
     /// The path is one of this machine: send the file, or the Python files of the directory, first
     #[arg(long)]
@@ -178,6 +192,9 @@ pub(super) async fn create(args: CreateTriggerArgs) -> Result<()> {
         "trigger_specification": args.trigger_spec,
         "disabled": args.disabled,
     });
+    if args.isolation == Isolation::Process {
+        body["trigger_settings"]["isolation"] = "process".into();
+    }
     if !args.trigger_arguments.is_empty() {
         body["trigger_arguments"] = object(args.trigger_arguments);
     }
@@ -201,7 +218,7 @@ async fn upload(client: &Client, local: &Path) -> Result<String> {
     let name = local.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.with_context(|| format!("Invalid path: {}", local.display()))?;
     if !local.is_dir() {
-        send_file(client, &name, &read(local)?).await?;
+        send_file(client, &name, &read_file(local)?).await?;
         return Ok(name);
     }
     let files = python_files(local)?;
@@ -221,10 +238,6 @@ async fn send_file(client: &Client, name: &str, content: &str) -> Result<()> {
     client.send_json(Method::POST, FILES_PATH, &body).await.map(drop)
 }
 
-fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
 /// The Python files below a folder with their relative paths.
 fn python_files(folder: &Path) -> Result<Vec<(String, String)>> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
@@ -236,7 +249,7 @@ fn python_files(folder: &Path) -> Result<Vec<(String, String)>> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "py") {
                 let relative = path.strip_prefix(folder)?.to_string_lossy().replace('\\', "/");
-                files.push((relative, read(&path)?));
+                files.push((relative, read_file(&path)?));
             }
         }
     }
@@ -285,7 +298,7 @@ pub(super) async fn update(args: UpdateTriggerArgs) -> Result<()> {
             "Trigger '{trigger_name}' updated successfully (atomic directory replacement)"
         ));
     }
-    let body = json!({ "plugin_name": trigger_name, "content": read(&path)? });
+    let body = json!({ "plugin_name": trigger_name, "content": read_file(&path)? });
     client.send_json(Method::PUT, FILES_PATH, &body).await?;
     print_line(&format!("Trigger '{trigger_name}' updated successfully"))
 }

@@ -10,7 +10,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::verify_server_name;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
@@ -34,8 +34,42 @@ pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     Ok(certificates)
 }
 
+/// A certificate that this client shows, and its key.
+pub(super) struct Own {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    /// Both as they are in their files.
+    pem: Vec<u8>,
+}
+
+/// Reads a certificate to show, and its key.
+pub(super) fn read_own(certificate: &Path, key: &Path) -> Result<Own> {
+    let in_certificate = || format!("--tls-client-cert {}", certificate.display());
+    let in_key = || format!("--tls-client-key {}", key.display());
+    let mut pem = std::fs::read(certificate).with_context(in_certificate)?;
+    let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
+    let chain = chain.with_context(in_certificate)?;
+    anyhow::ensure!(!chain.is_empty(), "no certificate in {}", in_certificate());
+    let of_key = std::fs::read(key).with_context(in_key)?;
+    let key = PrivateKeyDer::from_pem_slice(&of_key).with_context(in_key)?;
+    pem.push(b'\n');
+    pem.extend(of_key);
+    Ok(Own { chain, key, pem })
+}
+
+impl Own {
+    /// The same as the library of HTTP takes it.
+    pub(super) fn identity(&self) -> Result<reqwest::Identity> {
+        let identity = reqwest::Identity::from_pem(&self.pem);
+        identity.context("--tls-client-cert cannot be used with --tls-client-key")
+    }
+}
+
 /// How to connect to servers that these certificates vouch for, and to no others.
-pub(super) fn config(given: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
+pub(super) fn config(
+    given: Vec<CertificateDer<'static>>,
+    own: Option<Own>,
+) -> Result<ClientConfig> {
     let provider = Arc::new(default_provider());
     let mut roots = RootCertStore::empty();
     for certificate in &given {
@@ -44,11 +78,16 @@ pub(super) fn config(given: Vec<CertificateDer<'static>>) -> Result<ClientConfig
     let issued =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let verifier = GivenOrIssued { given, issued: issued.build()? };
-    Ok(ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth())
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    Ok(match own {
+        None => config.with_no_client_auth(),
+        Some(Own { chain, key, .. }) => config
+            .with_client_auth_cert(chain, key)
+            .context("--tls-client-cert cannot be used with --tls-client-key")?,
+    })
 }
 
 /// Accepts what the given certificates issued, and themselves.

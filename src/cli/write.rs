@@ -23,7 +23,7 @@ use super::input::{self, Input};
 use super::paths::path;
 use super::report::Report;
 use super::tally::Tally;
-use crate::config::sizes::parse_bytes;
+use crate::sizes::parse_bytes;
 
 const NO_INPUT: &str =
     "No input from stdin detected, no string was passed in, and no file path was given";

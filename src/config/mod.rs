@@ -1,27 +1,28 @@
 //! What the server runs with: the command line's options, checked and completed once.
 
+mod given;
 pub mod memory;
 mod plugins;
-pub mod sizes;
 mod store;
 
-pub use plugins::PluginSettings;
-
-use crate::boot;
 use crate::cli::serve::access::AccessArgs;
 use crate::cli::serve::ignored::IgnoredArgs;
 use crate::cli::serve::query::ParquetCacheArgs;
 use crate::cli::serve::{ServeArgs, TlsArgs};
 use crate::edge::origins::Origins;
-use crate::port::tls::TlsOptions;
+use crate::edge::quota::TokenLimits;
+use crate::edge::state::PluginSettings;
+use crate::port::tls::{ClientAuth, ClientAuthorities, ClientPrincipal, TlsOptions};
+use crate::sizes::MemorySize;
+use actors::parquet_cache::ParquetCacheOptions;
+use actors::query::QueryOptions;
 use actors::runtime::clock::as_nanos;
 use actors::runtime::faults;
-use actors::runtime::objects::options::Storage;
-use actors::server::{CacheOptions, ParquetCacheOptions, PluginOptions, ServerConfig};
+use actors::server::{CacheOptions, PluginOptions, ServerConfig};
+use actors::storage::objects::options::Storage;
 use protocols::access::rights::SystemResource;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
-use sizes::MemorySize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Config {
                 .max(args.max_http_request_size),
             tls: tls(&args.tls)?,
             listener_file: args.tcp_listener_file_path.clone(),
-            access: access(&args.access)?,
+            access: access(args)?,
             storage: store::storage(&args.object_store)?,
             file_store_fsync: args.object_store.file_store_fsync,
             allow_unfenced: args.object_store.allow_unfenced,
@@ -120,11 +121,18 @@ pub struct AccessConfig {
     pub recovery_listener_file: Option<PathBuf>,
     /// Further names of this server.
     pub allowed_hosts: Vec<String>,
-    /// Pages that may read answers, if anything was said about them.
-    pub origins: Option<Origins>,
+    /// Pages of other servers that may ask and read answers.
+    pub origins: Origins,
+    /// Whoever shows a certificate and no token is the token of its common name.
+    pub certificates_name_tokens: bool,
+    /// What each token may do.
+    pub token_limits: TokenLimits,
+    /// Statements are not told with their literals.
+    pub redacts: bool,
 }
 
-fn access(args: &AccessArgs) -> anyhow::Result<AccessConfig> {
+fn access(all: &ServeArgs) -> anyhow::Result<AccessConfig> {
+    let args: &AccessArgs = &all.access;
     let has_file = args.admin_token_file.is_some() || args.permission_tokens_file.is_some();
     anyhow::ensure!(
         !(args.without_auth && has_file),
@@ -142,6 +150,12 @@ fn access(args: &AccessArgs) -> anyhow::Result<AccessConfig> {
         recovery_listener_file: args.admin_token_recovery_tcp_listener_file_path.clone(),
         allowed_hosts: args.allowed_hosts.clone(),
         origins: args.origins()?,
+        certificates_name_tokens: all.tls.tls_client_principal == Some(ClientPrincipal::CommonName),
+        token_limits: TokenLimits {
+            requests: args.token_max_requests,
+            write_bytes_per_second: args.token_write_bytes_per_second,
+        },
+        redacts: all.query.query_log_redact,
     })
 }
 
@@ -149,15 +163,14 @@ fn access(args: &AccessArgs) -> anyhow::Result<AccessConfig> {
 fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let storage = &args.storage;
-    let query = &args.query;
     let buffer_bytes_max = storage.buffer_memory_limit.of(memory);
     let io_threads = args.num_io_threads.unwrap_or(cores).max(1);
-    let query_bytes_max = query.exec_mem_pool_bytes.of(memory);
     let force_snapshot = storage.force_snapshot_mem_threshold.of(memory);
     Ok(ServerConfig {
         node_id: node_id(args)?,
         instance: Uuid::new_v4(),
-        options: Some(boot::given(std::env::args().skip(1))),
+        options: Some(given::given(std::env::args().skip(1))),
+        audit: args.audit.options(),
         gen1_duration_ns: as_nanos(storage.gen1_duration.0),
         wal_flush_interval: storage.wal_flush_interval,
         wal_writes_max: storage.wal_max_write_buffer_size,
@@ -172,6 +185,7 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
         snapshot_bytes_max: (memory as f64 * limits::SNAPSHOT_MEMORY_PART) as usize,
         object_grace: object_grace(),
+        compaction: Some(args.compaction.options(memory)),
         parquet_cache: parquet_cache(&args.parquet_cache, memory),
         last_cache_count_max: args.caches.max_last_cache_count,
         retention_check_interval: storage.retention_check_interval,
@@ -187,17 +201,28 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         },
         hard_delete_default: storage.hard_delete_default_duration,
         delete_grace: storage.delete_grace_period,
-        query_bytes_max,
-        query_share_bytes: query.query_memory_share.of(query_bytes_max),
-        query_spill: store::spill(args, memory)?,
-        query_file_limit: query.query_file_limit,
-        query_timeout: query.query_timeout,
-        query_idle_timeout: query.query_idle_timeout,
-        queries_max: query.max_concurrent_queries,
-        query_log_entries_max: query.query_log_size,
-        query_threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
-        query_settings: query.datafusion_config.clone(),
+        query: query(args, memory, cores)?,
         io_threads,
+    })
+}
+
+/// What was chosen about queries.
+fn query(args: &ServeArgs, memory: usize, cores: usize) -> anyhow::Result<QueryOptions> {
+    let query = &args.query;
+    let memory_pool_bytes = query.exec_mem_pool_bytes.of(memory);
+    Ok(QueryOptions {
+        threads: query.num_datafusion_threads.unwrap_or(cores).max(1),
+        memory_pool_bytes,
+        query_memory_bytes: query.query_memory_share.of(memory_pool_bytes),
+        spill: store::spill(args, memory)?,
+        file_limit: query.query_file_limit,
+        timeout: query.query_timeout,
+        idle_timeout: query.query_idle_timeout,
+        settings: query.datafusion_config.clone(),
+        max_concurrent: query.max_concurrent_queries,
+        token_queries_max: args.access.token_max_queries,
+        redacts: query.query_log_redact,
+        log_entries_max: query.query_log_size,
     })
 }
 
@@ -250,9 +275,19 @@ fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {
 
 fn tls(args: &TlsArgs) -> anyhow::Result<Option<TlsOptions>> {
     let minimum = args.tls_minimum_version;
+    let auth = args.tls_client_auth.unwrap_or(ClientAuth::Required);
+    let clients = args.tls_client_ca.clone().map(|file| ClientAuthorities { file, auth });
     match (args.tls_cert.clone(), args.tls_key.clone()) {
-        (None, None) => Ok(None),
-        (Some(certificate), Some(key)) => Ok(Some(TlsOptions { certificate, key, minimum })),
+        (None, None) => {
+            anyhow::ensure!(
+                clients.is_none(),
+                "--tls-client-ca needs encrypted connections: --tls-cert and --tls-key"
+            );
+            Ok(None)
+        }
+        (Some(certificate), Some(key)) => {
+            Ok(Some(TlsOptions { certificate, key, minimum, clients }))
+        }
         _ => anyhow::bail!(
             "tls requires both a cert and a key file to be passed in to work: --tls-cert and \
              --tls-key"

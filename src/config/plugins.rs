@@ -1,9 +1,9 @@
 //! The processing engine: its options, completed.
 
 use crate::cli::serve::plugins::PluginArgs;
+use crate::edge::state::PluginSettings;
 use actors::packages::PackageManager;
 use actors::server::{PluginOptions, ServerConfig};
-use protocols::plugins::TriggerKind;
 use std::path::PathBuf;
 
 /// The virtual environment in the plugin directory.
@@ -11,17 +11,6 @@ const ENVIRONMENT: &str = ".venv";
 
 /// Threads that triggers share: they only wait.
 const THREADS: usize = 2;
-
-/// What may be done with plugins over HTTP.
-#[derive(Clone, Debug, Default)]
-pub struct PluginSettings {
-    /// There is a plugin directory.
-    pub is_enabled: bool,
-    /// Nothing comes into it over HTTP.
-    pub directory_only: bool,
-    /// Kinds of triggers that may be created; none is all.
-    pub kinds: Vec<TriggerKind>,
-}
 
 fn directory(args: &PluginArgs) -> Option<PathBuf> {
     args.plugin_dir.clone().filter(|directory| !directory.as_os_str().is_empty())

@@ -3,7 +3,7 @@
 use crate::cli::serve::ServeArgs;
 use crate::cli::serve::object_store::{CloudArgs, ObjectStoreArgs, ObjectStoreKind, RemoteArgs};
 use actors::query::SpillOptions;
-use actors::runtime::objects::options::{
+use actors::storage::objects::options::{
     AzureOptions, GoogleOptions, RemoteOptions, S3Options, Secret, Storage,
 };
 use protocols::redact::without_credentials;

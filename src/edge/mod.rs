@@ -2,11 +2,14 @@
 //! statements are asked.
 
 pub mod access;
+mod admission;
+pub mod audit;
 pub mod body_budget;
-pub mod credentials;
 pub mod influxql;
 pub mod origins;
 pub mod query;
+pub mod quota;
+pub mod refusals;
 pub mod sessions;
 pub mod slowdown;
 pub mod state;

@@ -10,8 +10,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Name of the cookie.
-pub const COOKIE: &str = "influxdb3_session";
 /// Header that a changing request of a session has to carry, with any value: no form of a foreign
 /// page can send it.
 pub const PROOF: &str = "x-influxdb3-session";
@@ -68,15 +66,6 @@ fn hash(text: &str) -> TokenHash {
     TokenHash::of(Uuid::nil(), text)
 }
 
-/// The text of the session in the values of `Cookie`.
-pub fn of_cookies<'a>(mut cookies: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    cookies.find_map(|cookies| {
-        cookies.split(';').find_map(|cookie| {
-            cookie.trim().strip_prefix(COOKIE)?.strip_prefix('=').filter(|text| !text.is_empty())
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,17 +92,5 @@ mod tests {
         assert_eq!(sessions.find("x"), None);
         sessions.end(&text);
         assert_eq!(sessions.find(&text), None);
-    }
-
-    #[test]
-    fn cookies_of_many_kinds() {
-        let find = |cookies: &'static [&'static str]| of_cookies(cookies.iter().copied());
-        assert_eq!(find(&["a=b; influxdb3_session=T; c=d"]), Some("T"));
-        assert_eq!(find(&["a=b", "influxdb3_session=T"]), Some("T"));
-        for none in
-            [&["influxdb3_session="][..], &["xinfluxdb3_session=T"], &["influxdb3_sessions=T"], &[]]
-        {
-            assert_eq!(find(none), None, "{none:?}");
-        }
     }
 }

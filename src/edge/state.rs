@@ -1,25 +1,40 @@
 //! What every handler is given.
 
 use super::access::Access;
-use crate::config::PluginSettings;
 use crate::edge::body_budget::BodyBudget;
+use crate::edge::quota::Quota;
+use crate::edge::refusals::Refusals;
 use crate::edge::write_counts::WriteCounts;
+use actors::audit::Audit;
+use actors::cache_directory::CacheDirectory;
 use actors::cache_keeper::CacheKeeper;
-use actors::cache_kit::CacheDirectory;
 use actors::catalog::Catalog;
+use actors::compact::Compact;
 use actors::ingest::Ingest;
 use actors::query::Query;
 use actors::runtime::clock::Clock;
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
+use actors::runtime::vitals::Roster;
 use actors::server::{PluginAddresses, Pulses};
-use actors::supervisor::Supervisor;
 use metrics_exporter_prometheus::PrometheusHandle;
+use protocols::plugins::TriggerKind;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use tokio::sync::{Mutex, Notify, watch};
 use uuid::Uuid;
+
+/// What may be done with plugins over HTTP.
+#[derive(Clone, Debug, Default)]
+pub struct PluginSettings {
+    /// There is a plugin directory.
+    pub is_enabled: bool,
+    /// Nothing comes into it over HTTP.
+    pub directory_only: bool,
+    /// Kinds of triggers that may be created; none is all.
+    pub kinds: Vec<TriggerKind>,
+}
 
 /// The operator's token can be replaced once without a token.
 #[derive(Clone, Debug, Default)]
@@ -46,12 +61,20 @@ pub struct ServerState {
     pub plugin_settings: PluginSettings,
     /// Takes queries.
     pub query: Mailbox<Query>,
-    /// Knows how the actors are.
-    pub supervisor: Mailbox<Supervisor>,
+    /// Hears of what is done and refused.
+    pub audit: Mailbox<Audit>,
+    /// What was refused of late, before it hears of that.
+    pub refusals: Refusals,
+    /// Statements are not told with their literals.
+    pub redacts: bool,
+    /// How the actors are.
+    pub roster: Roster,
     /// Whether writes and queries get on.
     pub pulses: Pulses,
     /// The caches that run.
     pub running_caches: CacheDirectory,
+    /// Makes files fewer.
+    pub compact: Option<Mailbox<Compact>>,
     /// What was written to each database.
     pub writes: WriteCounts,
     /// Renders the metrics.
@@ -60,6 +83,8 @@ pub struct ServerState {
     pub max_body_bytes: usize,
     /// What all bodies may take together.
     pub bodies: BodyBudget,
+    /// What each token has under way.
+    pub quota: Quota,
     /// How requests are let in.
     pub access: Access,
     /// The operator's way back to a token.

@@ -2,16 +2,17 @@
 //! is given to its service.
 
 use super::{Messages, Peer};
-use crate::edge::access::{Brought, FORWARDING_HEADERS, Refusal};
-use crate::edge::credentials::Credential;
+use crate::edge::access::{Brought, FORWARDING_HEADERS, Refusal, is_cross_site};
 use crate::edge::state::ServerState;
 use arrow_flight::{HandshakeRequest, HandshakeResponse};
 use futures::StreamExt;
 use futures::stream;
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{Extensions, HeaderMap, HeaderName};
+use protocols::access::credentials::Credential;
 use protocols::access::rights::SystemResource;
-use protocols::principal::{Action, Principal};
+use protocols::principal::{Action, Origin, Principal};
+use protocols::trace_id::TraceId;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -26,13 +27,17 @@ pub(super) async fn admit<B>(
 ) -> Result<(), Status> {
     let headers = request.headers();
     let host = header(headers, &HOST).or_else(|| request.uri().authority().map(|a| a.as_str()));
-    let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0);
+    let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+    let origin = origin(headers, &peer);
+    let path = request.uri().path().to_owned();
     let brought = Brought {
-        peer: peer.map(|peer| peer.ip()),
+        peer: peer.address.map(|peer| peer.ip()),
         is_forwarded: FORWARDING_HEADERS.iter().any(|name| headers.contains_key(*name)),
         authorization: headers.get(AUTHORIZATION).map(|value| value.as_bytes()),
         origin: header(headers, &ORIGIN),
         host,
+        is_cross_site: is_cross_site(|name| headers.get(name)?.to_str().ok()),
+        certificate: peer.certificate.map(|certificate| certificate.0),
         session: None,
         is_unproven_change: false,
         parameter: None,
@@ -42,16 +47,21 @@ pub(super) async fn admit<B>(
         None => match state.principal(&brought) {
             Ok(principal) => principal,
             Err(refusal) => {
+                state.audit_refused((&Principal::Nobody, origin), path, refusal.reason());
                 tokio::time::sleep(state.delay_of(refusal, &brought)).await;
                 return Err(told(refusal));
             }
         },
     };
     if let (Some(what), false) = (looks_at, principal == Principal::Nobody) {
-        let allowed = state.visible(&principal).authorize(Action::System(what));
-        allowed.map_err(|denied| Status::permission_denied(denied.to_string()))?;
+        let allowed = state.authorize(&principal, Action::System(what));
+        allowed.map_err(|denied| {
+            state.audit_refused((&principal, origin.clone()), path, &denied.to_string());
+            Status::permission_denied(denied.to_string())
+        })?;
     }
     request.extensions_mut().insert(principal);
+    request.extensions_mut().insert(origin);
     Ok(())
 }
 
@@ -66,6 +76,16 @@ fn told(refusal: Refusal) -> Status {
         }
         Refusal::Foreign => Status::permission_denied("the call was sent by a foreign page"),
     }
+}
+
+fn origin(headers: &HeaderMap, peer: &Peer) -> Origin {
+    let trace_id = TraceId::from_headers(|name| headers.get(name)?.to_str().ok());
+    Origin { peer: peer.address, trace_id }
+}
+
+/// Where a call came from.
+pub(super) fn origin_of(extensions: &Extensions) -> Origin {
+    extensions.get::<Origin>().cloned().unwrap_or_default()
 }
 
 /// On whose behalf a call is answered. Nobody may do nothing, should it not have been checked.

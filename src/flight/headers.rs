@@ -4,7 +4,6 @@ use super::Peer;
 use super::status::invalid;
 use http::HeaderValue;
 use protocols::messages::query::Language;
-use protocols::trace_id::TraceId;
 use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
@@ -16,7 +15,7 @@ const ENCODING: &str = "grpc-encoding";
 /// Leaves the answer uncompressed where compression only costs time: most libraries offer it
 /// whether they want it or not, so on one machine it takes a client that compresses too.
 pub(super) fn choose_compression<B>(request: &mut http::Request<B>) {
-    let peer = request.extensions().get::<Peer>().and_then(|peer| peer.0);
+    let peer = request.extensions().get::<Peer>().and_then(|peer| peer.address);
     let is_local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
     let compresses = |value: &HeaderValue| value != "identity";
     if is_local && !request.headers().get(ENCODING).is_some_and(compresses) {
@@ -83,11 +82,6 @@ pub(super) fn table_word(metadata: &MetadataMap) -> Result<&'static str, Status>
         Some(Ok("TABLE")) => Ok("TABLE"),
         Some(_) => Err(invalid("x-influxdata-base-table-type must be 'BASE TABLE' or 'TABLE'")),
     }
-}
-
-/// The trace that the call belongs to.
-pub(super) fn trace_id(metadata: &MetadataMap) -> Option<TraceId> {
-    TraceId::from_headers(|name| metadata.get(name)?.to_str().ok())
 }
 
 /// What statements are written in that do not say so themselves.

@@ -1,15 +1,19 @@
-//! The health service of gRPC, for load balancers that know nothing else.
+//! The health service of gRPC, for load balancers that know nothing else. `tonic-health` answers
+//! from what it was told last; here the server is looked at when it is asked for.
 
-use super::Messages;
+use super::{Messages, access};
 use crate::edge::state::ServerState;
 use crate::http::health::is_ready;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http_body::Body;
 use prost::Message;
+use protocols::access::rights::SystemResource;
 use protocols::flight::health::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
+use protocols::principal::Principal;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{Grpc, ServerStreamingService, UnaryService};
 use tonic::{Request, Response, Status};
@@ -18,6 +22,8 @@ use tonic::{Request, Response, Status};
 pub(super) const PATH: &str = "/grpc.health.v1.Health/";
 /// Services that can be asked about; the empty name is the whole server.
 const SERVICES: [&str; 2] = ["", "arrow.flight.protocol.FlightService"];
+/// How often it is looked whether whoever watches still may.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Limit: bytes of a request, which holds a name.
 const REQUEST_BYTES_MAX: usize = 4096;
 
@@ -49,7 +55,7 @@ impl UnaryService<HealthCheckRequest> for Check {
     fn call(&mut self, request: Request<HealthCheckRequest>) -> Self::Future {
         let state = Arc::clone(&self.0);
         async move {
-            match status(&state, &request.get_ref().service).await {
+            match status(&state, &request.get_ref().service) {
                 ServingStatus::ServiceUnknown => Err(Status::not_found("unknown service")),
                 status => Ok(Response::new(status.into())),
             }
@@ -69,8 +75,9 @@ impl ServerStreamingService<HealthCheckRequest> for Watch {
 
     fn call(&mut self, request: Request<HealthCheckRequest>) -> Self::Future {
         let state = Arc::clone(&self.0);
+        let principal = access::principal(request.extensions());
         async move {
-            let first = status(&state, &request.get_ref().service).await;
+            let first = status(&state, &request.get_ref().service);
             let last = match first {
                 ServingStatus::ServiceUnknown => first,
                 _ => ServingStatus::NotServing,
@@ -78,8 +85,12 @@ impl ServerStreamingService<HealthCheckRequest> for Watch {
             let mut stopping = state.stopping.clone();
             // The stream ends then, because an orderly stop waits for open calls.
             let stopped = async move {
-                stopping.wait_for(|stopping| *stopping).await.ok();
-                Ok(last.into())
+                tokio::select! {
+                    _ = stopping.wait_for(|stopping| *stopping) => Ok(last.into()),
+                    () = until_refused(&state, &principal) => {
+                        Err(Status::unauthenticated("the token was deleted or has expired"))
+                    }
+                }
             };
             let states = stream::iter([Ok(first.into())]).chain(stream::once(stopped));
             Ok(Response::new(states.boxed()))
@@ -88,11 +99,18 @@ impl ServerStreamingService<HealthCheckRequest> for Watch {
     }
 }
 
-async fn status(state: &ServerState, service: &str) -> ServingStatus {
+/// Resolves when whoever watches would not be let in any more.
+async fn until_refused(state: &ServerState, principal: &Principal) {
+    while state.still_lets_in(principal, SystemResource::Health) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn status(state: &ServerState, service: &str) -> ServingStatus {
     if !SERVICES.contains(&service) {
         return ServingStatus::ServiceUnknown;
     }
-    match is_ready(state).await {
+    match is_ready(state) {
         true => ServingStatus::Serving,
         false => ServingStatus::NotServing,
     }

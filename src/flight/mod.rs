@@ -15,6 +15,8 @@ mod status;
 mod wire_types;
 mod xdbc;
 
+use crate::edge::access::ClientCertificate;
+use crate::edge::quota::Held;
 use crate::edge::state::ServerState;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
@@ -28,14 +30,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::Service;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// What the paths of all Flight calls begin with.
 const PATH: &str = "/arrow.flight.protocol.FlightService/";
 
 /// Where a call came from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// The other end of its connection.
+    pub(crate) address: Option<SocketAddr>,
+    /// What that has shown.
+    pub(crate) certificate: Option<ClientCertificate>,
+}
 
 /// The services with their codecs, as a connection takes them.
 #[derive(Clone)]
@@ -80,13 +87,33 @@ impl GrpcServices {
         if let Err(status) = access::admit(&self.state, &mut request, looks_at).await {
             return status.into_http();
         }
-        if is_health {
-            return health::call(self.state, request).await;
+        let (principal, origin) =
+            (access::principal(request.extensions()), access::origin_of(request.extensions()));
+        let in_flight = match self.state.quota.enter(&principal) {
+            Ok(in_flight) => in_flight,
+            Err(too_much) => return Status::resource_exhausted(too_much.to_string()).into_http(),
+        };
+        let (state, path) = (Arc::clone(&self.state), request.uri().path().to_owned());
+        let response = if is_health {
+            health::call(self.state, request).await
+        } else {
+            headers::choose_compression(&mut request);
+            match self.flight.call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        };
+        // What fails before its first message is told in the headers.
+        if let Some(status) = Status::from_header_map(response.headers())
+            && matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+        {
+            state.audit_refused((&principal, origin), path, status.message());
         }
-        headers::choose_compression(&mut request);
-        match self.flight.call(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
+        match in_flight {
+            Some(in_flight) => {
+                response.map(|body| tonic::body::Body::new(Held::new(body, in_flight)))
+            }
+            None => response,
         }
     }
 }

@@ -18,7 +18,7 @@ use protocols::messages::query::{
     CommandAnswered, Delivery, Language, PlanStatement, PlannedStatement, QueryResult,
     RunStatement, Statement,
 };
-use protocols::principal::{Action, Principal};
+use protocols::principal::{Action, Origin, Principal};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Status};
@@ -34,29 +34,28 @@ pub(super) async fn read(
 ) -> Result<Messages<FlightData>, Status> {
     let deadline = headers::deadline(request.metadata());
     let principal = access::principal(request.extensions());
+    let origin = access::origin_of(request.extensions());
     let ticket = Ticket::decode(&request.get_ref().ticket).map_err(|e| of_ticket(&e))?;
     let Ticket { db, read } = ticket;
     let result = match read {
         Read::Sql(text, params) => {
-            let trace_id = headers::trace_id(request.metadata());
             let statement =
-                Statement { db, text, params, principal, trace_id, ..Statement::default() };
+                Statement { db, text, params, principal, origin, ..Statement::default() };
             run(state, statement, None, deadline).await?
         }
         Read::InfluxQl(text, params) => {
-            let trace_id = headers::trace_id(request.metadata());
             let language = Language::InfluxQl;
-            let statement = Statement { language, text, params, db, principal, trace_id };
+            let statement = Statement { language, text, params, db, principal, origin };
             run(state, statement, None, deadline).await?
         }
         Read::FlightSql(command) => {
             let name = command.name();
-            match statement(request.metadata(), &principal, db, command)? {
+            let who = (&principal, &origin);
+            match statement(request.metadata(), who, db, command)? {
                 Ok(query) => run(state, query, Some(name), deadline).await?,
                 Err((db, command)) => {
                     let batch =
-                        describe_and_log(state, request.metadata(), &principal, db, command)
-                            .await?;
+                        describe_and_log(state, request.metadata(), who, db, command).await?;
                     let (schema, batches) = (batch.schema(), stream::iter([Ok(batch)]).boxed());
                     QueryResult { schema, batches }
                 }
@@ -83,7 +82,9 @@ pub(super) async fn info(
     let db = headers::database(request.metadata())?;
     let principal = access::principal(request.extensions());
     let command = Command::decode(&descriptor.cmd).map_err(|e| of_command(&e))?;
-    let schema = match statement(request.metadata(), &principal, db.clone(), command)? {
+    let origin = access::origin_of(request.extensions());
+    let who = (&principal, &origin);
+    let schema = match statement(request.metadata(), who, db.clone(), command)? {
         Ok(query) => plan(state, query, false).await?.schema,
         Err((db, command)) => {
             describe(state, request.metadata(), &principal, db, command).await?.schema()
@@ -102,23 +103,21 @@ pub(super) async fn info(
 /// The statement of a command; or the command again, if it asks for something else.
 fn statement(
     metadata: &MetadataMap,
-    principal: &Principal,
+    (principal, origin): (&Principal, &Origin),
     db: String,
     command: Command,
 ) -> Result<Result<Statement, (String, Command)>, Status> {
     match command {
         Command::Statement(text) => {
             let language = headers::language(metadata);
-            let trace_id = headers::trace_id(metadata);
-            let principal = principal.clone();
-            let statement = Statement { language, db, text, principal, trace_id, params: vec![] };
+            let (principal, origin) = (principal.clone(), origin.clone());
+            let statement = Statement { language, db, text, principal, origin, params: vec![] };
             Ok(Ok(statement))
         }
         Command::Prepared(Prepared { text, params }) => {
-            let trace_id = headers::trace_id(metadata);
-            let principal = principal.clone();
+            let (principal, origin) = (principal.clone(), origin.clone());
             let statement =
-                Statement { db, text, params, principal, trace_id, ..Statement::default() };
+                Statement { db, text, params, principal, origin, ..Statement::default() };
             Ok(Ok(statement))
         }
         other => Ok(Err((db, other))),
@@ -129,12 +128,12 @@ fn statement(
 async fn describe_and_log(
     state: &ServerState,
     headers: &MetadataMap,
-    principal: &Principal,
+    (principal, origin): (&Principal, &Origin),
     db: String,
     command: Command,
 ) -> Result<RecordBatch, Status> {
     let begun = Instant::now();
-    let (text, trace_id) = (command.to_string(), headers::trace_id(headers));
+    let (text, trace_id) = (command.to_string(), origin.trace_id.clone());
     let batch = describe(state, headers, principal, db.clone(), command).await;
     let (took, succeeded) = (begun.elapsed(), batch.is_ok());
     if !state.query.tell(CommandAnswered { text, db, trace_id, took, succeeded }) {

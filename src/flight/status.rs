@@ -67,7 +67,7 @@ fn code(kind: ErrorKind) -> Code {
         ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::Forbidden => Code::PermissionDenied,
         ErrorKind::NotFound => Code::NotFound,
-        ErrorKind::LimitReached => Code::ResourceExhausted,
+        ErrorKind::LimitReached | ErrorKind::RateLimited => Code::ResourceExhausted,
         // The same may succeed a moment later.
         ErrorKind::Overloaded | ErrorKind::Unavailable => Code::Unavailable,
         ErrorKind::Timeout => Code::DeadlineExceeded,

@@ -1,8 +1,11 @@
 //! Endpoints that other servers with these interfaces have and this one has not: whoever asks for
 //! one is told so, and what to ask instead.
 
+use super::access;
 use super::failure::Failure;
+use super::needs::Needs;
 use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
 
 /// How the clients of an endpoint read an error.
 #[derive(Clone, Copy)]
@@ -27,8 +30,14 @@ const ABSENT: &[(&str, Reader, &str)] = &[
     ("/api/v2/", Reader::V2, BUCKETS),
 ];
 
+/// Anything that the route table does not name. What somebody may look for is told in words.
+pub(super) async fn not_found(req: HttpRequest) -> Result<HttpResponse, Failure> {
+    access::admit(&req, Needs::Token).await?;
+    Err(told(req.path()).unwrap_or_else(|| Failure::text(StatusCode::NOT_FOUND, "Not found")))
+}
+
 /// The answer to a request for `path`, if it is one of these.
-pub(super) fn told(path: &str) -> Option<Failure> {
+fn told(path: &str) -> Option<Failure> {
     let fits = |name: &str| path == name || (name.ends_with('/') && path.starts_with(name));
     let (_, reader, words) = ABSENT.iter().find(|(name, ..)| fits(name))?;
     let failure = Failure::json(StatusCode::NOT_FOUND, format!("{path} is not there: {words}"));

@@ -4,6 +4,7 @@
 use super::failure::Failure;
 use super::limits::{
     BODY_FIRST_BYTES, BODY_READ_MS_MAX, GUNZIP_INLINE_BYTES_MAX, GUNZIP_STEP_BYTES,
+    UNWANTED_BYTES_MAX, UNWANTED_WAIT,
 };
 use crate::edge::body_budget::{HeldBytes, NoRoom};
 use crate::edge::state::ServerState;
@@ -70,6 +71,23 @@ pub(super) async fn read(
     }
     let decoded = web::block(decode).await;
     decoded.map_err(|error| Failure::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?
+}
+
+/// How long the body is said to be, if that is said and can be.
+pub(super) fn announced(req: &HttpRequest) -> usize {
+    let length = req.headers().get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    length.unwrap_or(0)
+}
+
+/// Passes over the body of a request that is refused, if it is short and there: the connection ends
+/// with the answer otherwise.
+pub(super) async fn pass_over<E>(req: &HttpRequest, pieces: impl Stream<Item = Result<Bytes, E>>) {
+    if !(1..=UNWANTED_BYTES_MAX).contains(&announced(req)) {
+        return;
+    }
+    let mut pieces = pin!(pieces);
+    let whole = async { while let Some(Ok(_)) = pieces.next().await {} };
+    timeout(UNWANTED_WAIT, whole).await.ok();
 }
 
 fn is_gzipped(req: &HttpRequest) -> Result<bool, Failure> {

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 /// Has the catalog make a change, and waits until it is durable.
 pub(super) async fn change<M>(
     state: &ServerState,
-    Who(principal): Who,
+    Who(principal, origin): Who,
     change: M,
 ) -> Result<Arc<CatalogSnapshot>, Failure>
 where
@@ -38,7 +38,7 @@ where
     Catalog: Receive<By<M>>,
 {
     let deadline = Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS);
-    Ok(state.catalog.ask_from_edge(By { principal, change }, deadline).await??)
+    Ok(state.catalog.ask_from_edge(By { principal, origin, change }, deadline).await??)
 }
 
 /// Refuses a name that no database can have.

@@ -1,17 +1,15 @@
 //! Why a request is refused, in the forms that the API has for it.
 
-use super::absent;
-use super::access;
-use super::routes::Needs;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use actix_web::{HttpResponse, ResponseError};
 use actors::runtime::mailbox::AskError;
 use protocols::error::ErrorKind;
 use protocols::http::errors::{ErrorBody, RefusedLines, V2ErrorBody};
 use protocols::messages::catalog::CatalogError;
 use protocols::messages::query::QueryError;
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// Seconds after which a client may try again what was refused for lack of room.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
@@ -41,6 +39,8 @@ pub(super) struct Failure {
     refused_lines: Option<usize>,
     /// The line that the message is about.
     line: Option<usize>,
+    /// Seconds after which to try again.
+    retry_after: Option<NonZeroU32>,
 }
 
 /// Left in the response for the log.
@@ -50,7 +50,15 @@ impl Failure {
     /// A bare message.
     pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, form: Form::Text, message, lines: None, refused_lines: None, line: None }
+        Self {
+            status,
+            form: Form::Text,
+            message,
+            lines: None,
+            refused_lines: None,
+            line: None,
+            retry_after: None,
+        }
     }
 
     /// A bare message with status 400.
@@ -88,7 +96,7 @@ impl Failure {
             StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let form = match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Form::Json,
-            StatusCode::SERVICE_UNAVAILABLE => Form::Json,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Form::Json,
             _ => Form::Text,
         };
         Self { form, ..Self::text(status, message) }
@@ -97,6 +105,22 @@ impl Failure {
     /// The same in the form of the v2 write endpoint.
     pub(super) fn into_v2(self) -> Self {
         Self { form: Form::V2, lines: None, ..self }
+    }
+
+    /// The same, to be tried again after so many seconds.
+    pub(super) fn after(self, seconds: u64) -> Self {
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        Self { retry_after: NonZeroU32::new(seconds), ..self }
+    }
+
+    fn retry_after(&self) -> Option<HeaderValue> {
+        match (self.retry_after, self.status) {
+            (Some(seconds), _) => Some(seconds.get().into()),
+            (None, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
+                Some(RETRY_AFTER_SECONDS)
+            }
+            _ => None,
+        }
     }
 
     fn body(&self) -> String {
@@ -126,6 +150,7 @@ fn v2_code(status: StatusCode) -> &'static str {
         403 => "forbidden",
         404 => "not found",
         413 => "request too large",
+        429 => "too many requests",
         503 => "unavailable",
         500.. => "internal error",
         _ => "invalid",
@@ -145,8 +170,8 @@ impl ResponseError for Failure {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status).body(self.body());
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, SCHEMES);
@@ -182,11 +207,4 @@ impl From<QueryError> for Failure {
             kind => Self::of_kind(kind, error.message),
         }
     }
-}
-
-/// Anything that the route table does not name. What somebody may look for is told in words.
-pub(super) async fn not_found(req: HttpRequest) -> Result<HttpResponse, Failure> {
-    access::admit(&req, Needs::Token).await?;
-    Err(absent::told(req.path())
-        .unwrap_or_else(|| Failure::text(StatusCode::NOT_FOUND, "Not found")))
 }

@@ -4,21 +4,17 @@
 use super::accept;
 use super::failure::Failure;
 use super::limits::{
-    HEALTH_MS_MAX, QUERY_LAG_ALIVE_MAX, QUERY_LAG_READY_MAX, WAL_STALL_ALIVE_MAX,
-    WAL_STALL_READY_MAX,
+    QUERY_LAG_ALIVE_MAX, QUERY_LAG_READY_MAX, WAL_STALL_ALIVE_MAX, WAL_STALL_READY_MAX,
 };
 use crate::edge::state::ServerState;
 use crate::version::COMPAT_VERSION;
 use actix_web::body::BoxBody;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
-use actors::runtime::mailbox::AskError;
 use actors::runtime::pulse::Stall;
+use actors::triggers::TriggerDirectory;
 use protocols::error::ErrorKind;
 use protocols::http::health::{HealthBody, HealthCheck};
-use protocols::messages::supervisor::{ActorStatus, ListActors};
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// How a part of the server is.
 #[derive(Debug)]
@@ -28,6 +24,8 @@ struct Part {
     fault: Option<String>,
     /// A new start would help.
     is_lost: bool,
+    /// What else there is to know, where nothing is wrong.
+    detail: Option<String>,
 }
 
 /// What is asked about.
@@ -48,17 +46,17 @@ impl Part {
 
 /// `/health`
 pub(super) async fn health(state: web::Data<ServerState>, req: HttpRequest) -> HttpResponse {
-    tell(&parts(&state).await, Question::Alive, &req)
+    tell(&parts(&state), Question::Alive, &req)
 }
 
 /// `/ready`
 pub(super) async fn ready(state: web::Data<ServerState>, req: HttpRequest) -> HttpResponse {
-    tell(&parts(&state).await, Question::Ready, &req)
+    tell(&parts(&state), Question::Ready, &req)
 }
 
 /// True while the server can serve: what gRPC clients are told in one word.
-pub(crate) async fn is_ready(state: &ServerState) -> bool {
-    parts(state).await.iter().all(|part| part.passes(Question::Ready))
+pub(crate) fn is_ready(state: &ServerState) -> bool {
+    parts(state).iter().all(|part| part.passes(Question::Ready))
 }
 
 fn tell(parts: &[Part], question: Question, req: &HttpRequest) -> HttpResponse {
@@ -74,7 +72,11 @@ fn tell(parts: &[Part], question: Question, req: &HttpRequest) -> HttpResponse {
     }
     let check = |part: &Part| HealthCheck {
         name: part.name,
-        message: part.fault.clone().unwrap_or_else(|| "as it should be".to_owned()),
+        message: part
+            .fault
+            .clone()
+            .or_else(|| part.detail.clone())
+            .unwrap_or_else(|| "as it should be".to_owned()),
         status: if part.passes(question) { "pass" } else { "fail" },
     };
     let body = HealthBody {
@@ -91,38 +93,50 @@ fn tell(parts: &[Part], question: Question, req: &HttpRequest) -> HttpResponse {
     response
 }
 
-async fn parts(state: &ServerState) -> Vec<Part> {
+fn parts(state: &ServerState) -> Vec<Part> {
     if *state.stopping.borrow() {
         let fault = Some("the server is shutting down".to_owned());
-        return vec![Part { name: "server", fault, is_lost: true }];
+        return vec![Part { name: "server", fault, is_lost: true, detail: None }];
     }
-    let deadline = Instant::now() + Duration::from_millis(HEALTH_MS_MAX);
-    let actors = state.supervisor.ask_from_edge(ListActors, deadline).await;
-    let pulses = &state.pulses;
-    vec![of_actors(actors), of_queries(pulses.queries.stall()), of_writes(pulses.wal.stall())]
+    let (actors, pulses) = (state.roster.actors(), &state.pulses);
+    let actors = actors.iter().map(|actor| (actor.name.as_str(), actor.vital, actor.state()));
+    vec![
+        of_actors(actors),
+        of_queries(pulses.queries.stall()),
+        of_writes(pulses.wal.stall()),
+        of_triggers(&state.plugins.directory.load(), state.clock.now_ns()),
+    ]
+}
+
+/// A trigger that lags is its owner's business, and no reason to start the server anew.
+fn of_triggers(directory: &TriggerDirectory, now_ns: i64) -> Part {
+    let lags = directory.running().iter().map(|running| (running.standing.lag(now_ns), running));
+    let detail = lags.max_by_key(|(lag, _)| *lag).map(|(lag, of)| {
+        let (seconds, name, database) = (lag.as_secs_f64(), &of.trigger, &of.database);
+        format!("the trigger that lags most is {name} of {database}, by {seconds:.1} s")
+    });
+    Part { name: "triggers", fault: None, is_lost: false, detail }
 }
 
 /// Only those that the server does not go on without count. One of them that is being rebuilt keeps
 /// the server from serving; one that was given up ends it.
-fn of_actors(actors: Result<Vec<ActorStatus>, AskError>) -> Part {
-    let name = "actors";
-    let actors = match actors {
-        Ok(actors) => actors,
-        // Nobody knows; the others do their work all the same.
-        Err(error) => return Part { name, fault: Some(error.to_string()), is_lost: false },
-    };
-    let away: Vec<&ActorStatus> =
-        actors.iter().filter(|actor| actor.vital && actor.state != "running").collect();
-    let told: Vec<_> = away.iter().map(|a| format!("{} is {}", a.actor, a.state)).collect();
+fn of_actors<'a>(actors: impl Iterator<Item = (&'a str, bool, &'a str)>) -> Part {
+    let away: Vec<_> = actors.filter(|(_, vital, state)| *vital && *state != "running").collect();
+    let told: Vec<_> = away.iter().map(|(name, _, state)| format!("{name} is {state}")).collect();
     let fault = (!told.is_empty()).then(|| format!("actors are away: {}", told.join(", ")));
-    Part { name, fault, is_lost: away.iter().any(|actor| actor.state == "failed") }
+    Part {
+        name: "actors",
+        fault,
+        is_lost: away.iter().any(|(_, _, state)| *state == "failed"),
+        detail: None,
+    }
 }
 
 fn of_queries(stall: Stall) -> Part {
     let late = stall.no_progress;
     let text = || format!("queries have not been answered for {} s", late.as_secs());
     let fault = (late >= QUERY_LAG_READY_MAX).then(text);
-    Part { name: "queries", fault, is_lost: late >= QUERY_LAG_ALIVE_MAX }
+    Part { name: "queries", fault, is_lost: late >= QUERY_LAG_ALIVE_MAX, detail: None }
 }
 
 /// A store that refuses is no reason for a new start, which could not even read it: one that does
@@ -131,16 +145,13 @@ fn of_writes(stall: Stall) -> Part {
     let late = stall.no_progress;
     let text = || format!("no write has become durable and visible for {} s", late.as_secs());
     let fault = (late >= WAL_STALL_READY_MAX).then(text);
-    Part { name: "writes", fault, is_lost: stall.no_sign >= WAL_STALL_ALIVE_MAX }
+    Part { name: "writes", fault, is_lost: stall.no_sign >= WAL_STALL_ALIVE_MAX, detail: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn actor(name: &str, vital: bool, state: &'static str) -> ActorStatus {
-        ActorStatus { actor: name.into(), vital, state, restarts: 1 }
-    }
+    use std::time::Duration;
 
     fn is(part: &Part) -> (bool, bool) {
         (part.passes(Question::Alive), part.passes(Question::Ready))
@@ -148,15 +159,15 @@ mod tests {
 
     #[test]
     fn only_actors_that_the_server_needs_count() {
-        let cache = actor("last-cache-1-0", false, "failed");
-        let fine = of_actors(Ok(vec![actor("wal", true, "running"), cache.clone()]));
-        assert_eq!(is(&fine), (true, true), "{fine:?}");
-        let away = of_actors(Ok(vec![actor("wal", true, "rebuilding"), cache.clone()]));
-        assert_eq!(is(&away), (true, false), "{away:?}");
-        let lost = of_actors(Ok(vec![actor("wal", true, "failed"), cache]));
+        let with_wal = |state| {
+            let cache = ("last-cache-1-0", false, "failed");
+            of_actors([("wal", true, state), cache].into_iter())
+        };
+        assert_eq!(is(&with_wal("running")), (true, true));
+        assert_eq!(is(&with_wal("rebuilding")), (true, false));
+        let lost = with_wal("failed");
         assert_eq!(is(&lost), (false, false));
         assert_eq!(lost.fault.as_deref(), Some("actors are away: wal is failed"));
-        assert_eq!(is(&of_actors(Err(AskError::Died("supervisor")))), (true, false));
     }
 
     #[test]

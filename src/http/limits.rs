@@ -10,6 +10,12 @@ pub(super) const BODY_READ_MS_MAX: u64 = 30_000;
 /// more than this gets the room for all of it, and so is not left with half of it.
 pub(super) const BODY_FIRST_BYTES: usize = 64 * 1024;
 
+/// So much of a body that nobody wants is read all the same, and waited for so long, because the
+/// connection can be used again then: to open another costs both sides more.
+pub(super) const UNWANTED_BYTES_MAX: usize = 64 * 1024;
+/// See [`UNWANTED_BYTES_MAX`].
+pub(super) const UNWANTED_WAIT: Duration = Duration::from_millis(100);
+
 /// Compressed bodies up to this size are decompressed by the worker itself, which takes well under
 /// a millisecond; larger ones would keep its other requests waiting.
 pub(super) const GUNZIP_INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -38,9 +44,6 @@ pub(super) const PRETTY_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub(super) const PARQUET_GROUP_ROWS_MAX: usize = 128 * 1024;
 /// Bytes in a row group of a Parquet answer.
 pub(super) const PARQUET_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// How long `/health` waits to hear how the actors are, in milliseconds.
-pub(super) const HEALTH_MS_MAX: u64 = 1_000;
 
 /// So late an answer of the threads of queries makes the server not ready: queries would wait.
 pub(super) const QUERY_LAG_READY_MAX: Duration = Duration::from_secs(5);

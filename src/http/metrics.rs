@@ -1,9 +1,11 @@
 //! `/metrics`, and the names and shapes of the series that the HTTP edge writes.
 
+use super::metric_labels::escaped;
 use crate::edge::state::ServerState;
 use crate::version::{COMPAT_VERSION, REVISION};
 use actix_web::{HttpResponse, web};
-use actors::cache_kit::{CacheEntry, CacheState, CacheStatus, Directory};
+use actors::cache_directory::{CacheEntry, Directory};
+use actors::cache_kit::{CacheState, CacheStatus};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::fmt::Write;
 use std::time::Duration;
@@ -79,6 +81,7 @@ pub(super) async fn metrics(state: web::Data<ServerState>) -> HttpResponse {
     }
     write_counts(&mut text, &state);
     write_caches(&mut text, &state.running_caches.load());
+    super::trigger_metrics::write(&mut text, &state);
     text.push_str("# EOF\n");
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
 }
@@ -130,9 +133,4 @@ fn write_caches(text: &mut String, caches: &Directory) {
             writeln!(text, "{name}{{kind=\"{}\",{labels}}} {value}", entry.kind()).ok();
         }
     }
-}
-
-/// The value of a label as the format has it.
-fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

@@ -1,22 +1,24 @@
 //! The outermost layer: request ids, headers that every answer carries, metrics, and the log of
 //! failed requests.
 
+use super::access;
+use super::exchange::{Exchange, OTHER};
 use super::failure::FailureText;
 use crate::edge::state::ServerState;
 use crate::version::COMPAT_VERSION;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
-use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, web};
 use bytes::Bytes;
+use protocols::principal::Principal;
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -29,6 +31,10 @@ const CLUSTER_UUID: HeaderName = HeaderName::from_static("cluster-uuid");
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestId(pub(super) Uuid);
 
+/// The path of its route, as the route table has it; left in a request for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Routed(pub(super) &'static str);
+
 /// See the module's page.
 pub(super) async fn observe<B: MessageBody + 'static>(
     req: ServiceRequest,
@@ -36,10 +42,15 @@ pub(super) async fn observe<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<Observed>, Error> {
     let id = RequestId(Uuid::now_v7());
     req.extensions_mut().insert(id);
-    let mut exchange = Exchange::begin(&req);
-    let state = req.app_data::<web::Data<ServerState>>();
-    let cluster = state.map(|state| state.snapshot.load().uuid.to_string());
+    let mut exchange = Exchange::begin(req.method());
+    let state = req.app_data::<web::Data<ServerState>>().cloned();
+    let cluster = state.as_ref().and_then(|state| {
+        let mut text = Uuid::encode_buffer();
+        let uuid = state.snapshot.peek().uuid;
+        HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut text)).ok()
+    });
     let origin = state
+        .as_ref()
         .and_then(|state| state.allowed_origin(header(req.headers(), ORIGIN.as_str())))
         .and_then(|origin| HeaderValue::from_str(origin).ok());
     let span = tracing::error_span!("request", id = %id.0);
@@ -47,10 +58,14 @@ pub(super) async fn observe<B: MessageBody + 'static>(
 
     let status = response.status();
     exchange.status = Some(status);
-    exchange.path = response.request().match_pattern().map_or(OTHER, Cow::Owned);
-    log_failure(&span, &response);
+    let routed = response.request().extensions().get::<Routed>().map(|routed| routed.0);
+    exchange.path = routed.unwrap_or(OTHER);
+    if let Some(state) = &state {
+        audit_refusal(state, &response);
+        log_failure(&span, &response, state);
+    }
     let headers = response.headers_mut();
-    if let Some(value) = cluster.and_then(|text| HeaderValue::from_str(&text).ok()) {
+    if let Some(value) = cluster {
         headers.insert(CLUSTER_UUID, value);
     }
     headers.insert(VERSION, HeaderValue::from_static(COMPAT_VERSION));
@@ -65,84 +80,6 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         exchange.expect(body.size());
         Observed { body, exchange }
     }))
-}
-
-/// Label of paths and methods that the route table does not name: clients may send any number of
-/// them, and each label value is kept for ever.
-const OTHER: Cow<'static, str> = Cow::Borrowed("other");
-
-/// One request and its answer, counted when the answer has left or was given up.
-struct Exchange {
-    method: Cow<'static, str>,
-    path: Cow<'static, str>,
-    /// Unknown until a handler has answered.
-    status: Option<StatusCode>,
-    begun: Instant,
-    body_bytes: u64,
-    is_complete: bool,
-    body_bytes_expected: Option<u64>,
-}
-
-impl Exchange {
-    fn begin(req: &ServiceRequest) -> Self {
-        let method = match *req.method() {
-            Method::GET => Cow::Borrowed("GET"),
-            Method::POST => Cow::Borrowed("POST"),
-            Method::PUT => Cow::Borrowed("PUT"),
-            Method::DELETE => Cow::Borrowed("DELETE"),
-            Method::HEAD => Cow::Borrowed("HEAD"),
-            Method::OPTIONS => Cow::Borrowed("OPTIONS"),
-            _ => OTHER,
-        };
-        Self {
-            method,
-            path: OTHER,
-            status: None,
-            begun: Instant::now(),
-            body_bytes: 0,
-            is_complete: false,
-            body_bytes_expected: None,
-        }
-    }
-
-    fn expect(&mut self, size: BodySize) {
-        self.body_bytes_expected = match size {
-            BodySize::None => Some(0),
-            BodySize::Sized(bytes) => Some(bytes),
-            BodySize::Stream => None,
-        };
-    }
-
-    fn outcome(&self) -> &'static str {
-        // A body of known length need not be asked for its end.
-        let has_left = self.is_complete || self.body_bytes_expected == Some(self.body_bytes);
-        match self.status {
-            None => "aborted",
-            Some(_) if !has_left && self.method != "HEAD" => "aborted",
-            Some(status) if status.is_success() => "ok",
-            Some(status) if status.is_client_error() => "client_error",
-            Some(status) if status.is_server_error() => "server_error",
-            Some(_) => "unexpected_response",
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let method_path = format!("{} {}", self.method, self.path);
-        let labels = [
-            ("method", self.method.clone()),
-            ("path", self.path.clone()),
-            ("method_path", Cow::Owned(method_path)),
-            ("status", Cow::Borrowed(self.outcome())),
-        ]
-        .map(|(name, value)| metrics::Label::new(name, value))
-        .to_vec();
-        metrics::counter!("http_requests_total", labels.clone()).increment(1);
-        metrics::histogram!("http_request_duration_seconds", labels.clone())
-            .record(self.begun.elapsed().as_secs_f64());
-        metrics::histogram!("http_response_body_size_bytes", labels).record(self.body_bytes as f64);
-    }
 }
 
 /// The body of an answer, counted on its way out.
@@ -178,15 +115,23 @@ impl MessageBody for Observed {
 }
 
 /// Tells of a failed request: neither its query string nor its headers, which may hold
-/// credentials. Only what is this server's fault is an error.
-fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>) {
+/// credentials. Only what is this server's fault is an error. Of many that are turned away, not
+/// each is told.
+fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>, state: &ServerState) {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
+        return;
+    }
+    let is_turned_away = is_refusal(status) || status == StatusCode::TOO_MANY_REQUESTS;
+    if is_turned_away && !state.refusals.is_told_alone() {
         return;
     }
     let req = response.request();
     let extensions = response.response().extensions();
     let error = extensions.get::<FailureText>().map_or(status.as_str(), |text| &text.0);
+    // What is wrong with a statement is told with parts of it.
+    let is_hidden = state.redacts && is_about_statement(req.path()) && !is_refusal(status);
+    let error = if is_hidden { "hidden (--query-log-redact)" } else { error };
     macro_rules! told {
         ($log:ident) => {
             tracing::$log!(
@@ -206,6 +151,30 @@ fn log_failure<B>(span: &tracing::Span, response: &ServiceResponse<B>) {
         status if status.is_server_error() => told!(error),
         _ => told!(info),
     }
+}
+
+/// Tells the audit log of whoever was not let in, or may not do what they want to.
+fn audit_refusal<B>(state: &ServerState, response: &ServiceResponse<B>) {
+    if !is_refusal(response.status()) {
+        return;
+    }
+    let req = response.request();
+    let extensions = response.response().extensions();
+    let reason = extensions.get::<FailureText>().map_or("", |text| &text.0);
+    let principal = req.extensions().get::<Principal>().cloned().unwrap_or_default();
+    let object = match database(req.query_string()) {
+        Some(db) => format!("{} {} db={db}", req.method(), req.path()),
+        None => format!("{} {}", req.method(), req.path()),
+    };
+    state.audit_refused((&principal, access::origin(req)), object, reason);
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+fn is_about_statement(path: &str) -> bool {
+    path == "/query" || path.starts_with("/api/v3/query_")
 }
 
 /// The `db` parameter.

@@ -7,7 +7,6 @@ use crate::edge::{self, influxql, state::ServerState};
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::query::{QueryBody, QueryParams, StatementParams};
 use protocols::messages::query::{Delivery, Language, RunStatement, Statement};
-use protocols::trace_id::TraceId;
 use serde::de::DeserializeOwned;
 
 /// Parameters in the query string.
@@ -111,9 +110,8 @@ async fn run(
     };
     let text = without_mark(q);
     let StatementParams(params) = params.unwrap_or_default();
-    let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
-    let Who(principal) = who;
-    let statement = Statement { language, text, params, db, principal, trace_id };
+    let Who(principal, origin) = who;
+    let statement = Statement { language, text, params, db, principal, origin };
     let run = RunStatement { statement, delivery: Delivery::WithRows };
     let result = edge::query::ask(state, run, None).await?;
     format::respond(format, result.schema, result.batches).await

@@ -1,9 +1,10 @@
 //! The listener for operators who have lost their token: it knows one request, which replaces the
 //! token and needs none, and it ends once that was answered.
 
-use super::access::Who;
+use super::access::{self, Who};
 use super::failure::Failure;
 use super::tokens;
+use crate::edge::access::Refusal;
 use crate::edge::state::ServerState;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -40,13 +41,16 @@ async fn regenerate(
     if !text(ORIGIN).is_none_or(|origin| hosts.has_origin(origin))
         || !text(HOST).is_none_or(|host| hosts.has(host) || is_address(host))
     {
+        let who = (&Principal::Nobody, access::origin(&req));
+        state.audit_refused(who, "the recovery address", Refusal::Foreign.reason());
         return Err(Failure::text(StatusCode::FORBIDDEN, "refused: sent by a foreign page"));
     }
     let mut done = state.recovery.done.lock().await;
     if *done {
         return not_found().await;
     }
-    let answer = tokens::regenerate(state.clone(), Who(Principal::Server)).await?;
+    let answer =
+        tokens::regenerate(state.clone(), Who(Principal::Server, access::origin(&req))).await?;
     *done = true;
     let peer = req.peer_addr();
     tracing::warn!(?peer, "the operator's token was replaced by way of the recovery address");

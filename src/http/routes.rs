@@ -2,32 +2,18 @@
 //! without a rule.
 
 use super::access::guard;
+pub use super::needs::Needs;
+use super::observe::Routed;
 use super::plugins::{engine, files, test_runs, triggers};
 use super::{
-    caches, databases, failure, health, metrics, ping, query, session, tables, tokens, v1, write,
+    absent, caches, compaction, databases, health, metrics, ping, query, session, tables, tokens,
+    v1, write,
 };
+use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{guard as method, web};
-use protocols::access::rights::SystemResource::{self, Health, Metrics, Ping, Ready};
-
-/// What a route needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Needs {
-    /// A known principal. What it does is allowed or not where the database is known: by the
-    /// actor that is asked.
-    Token,
-    /// The same; `p` among the parameters may be the token.
-    TokenOrParameter,
-    /// The same; in a form, too.
-    TokenOrForm,
-    /// The right to look at this.
-    System(SystemResource),
-    /// The rights of an admin.
-    Admin,
-    /// Nothing: whoever may make the first token is decided by whether there is one.
-    FirstToken,
-}
+use protocols::access::rights::SystemResource::{Health, Metrics, Ping, Ready};
 
 /// One row of the table.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +36,14 @@ macro_rules! routes {
         /// Adds all routes. A known path with another method falls through to `Not found` as well.
         pub(super) fn add(cfg: &mut web::ServiceConfig) {
             $(
-                let checked = move |req: ServiceRequest, next: Next<_>| guard($needs, req, next);
+                let checked = move |req: ServiceRequest, next: Next<_>| {
+                    req.extensions_mut().insert(Routed($path));
+                    guard($needs, req, next)
+                };
                 let resource = web::resource($path).guard(method::$method());
                 cfg.service(resource.wrap(from_fn(checked)).to($handler));
             )*
-            cfg.default_service(web::to(failure::not_found));
+            cfg.default_service(web::to(absent::not_found));
         }
     };
 }
@@ -94,6 +83,8 @@ routes! {
     Delete "/api/v3/configure/last_cache" => caches::delete_last, Token;
     Post "/api/v3/configure/distinct_cache" => caches::create_distinct, Token;
     Delete "/api/v3/configure/distinct_cache" => caches::delete_distinct, Token;
+    Post "/api/v3/configure/compact" => compaction::begin, Admin;
+    Get "/api/v3/configure/compact" => compaction::show, Admin;
     Post "/api/v3/configure/token/admin" => tokens::create_operator, FirstToken;
     Post "/api/v3/configure/token/admin/regenerate" => tokens::regenerate, Admin;
     Post "/api/v3/configure/token/named_admin" => tokens::create_admin, Admin;
@@ -115,10 +106,6 @@ routes! {
     Post "/api/v3/plugin_test/wal" => test_runs::writes, Admin;
     Post "/api/v3/plugin_test/schedule" => test_runs::schedule, Admin;
     Post "/api/v3/plugin_test/request" => test_runs::request, Admin;
-    Get "/api/v3/engine/{path:.+}" => engine::handle, Token;
-    Post "/api/v3/engine/{path:.+}" => engine::handle, Token;
-    Get "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
-    Post "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
     Post "/api/v3/session" => session::begin, Token;
     Delete "/api/v3/session" => session::end, Token;
     Get "/health" => health::health, System(Health);
@@ -127,4 +114,9 @@ routes! {
     Get "/ping" => ping::ping, System(Ping);
     Post "/ping" => ping::ping, System(Ping);
     Get "/metrics" => metrics::metrics, System(Metrics);
+    // Behind all that are found without a look at a pattern.
+    Get "/api/v3/engine/{path:.+}" => engine::handle, Token;
+    Post "/api/v3/engine/{path:.+}" => engine::handle, Token;
+    Get "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
+    Post "/api/v3/plugins/{path:.+}" => engine::handle_alias, Token;
 }

@@ -2,11 +2,12 @@
 
 use super::access::Who;
 use super::failure::Failure;
-use crate::edge::sessions::{COOKIE, LIFETIME};
+use crate::edge::sessions::LIFETIME;
 use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, SET_COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};
+use protocols::access::credentials::COOKIE;
 use std::sync::Arc;
 
 /// Begins a session of whoever has the token of this request.
@@ -24,6 +25,7 @@ pub(super) async fn begin(
         let text = format!("the system gives no random numbers: {error}");
         Failure::text(StatusCode::INTERNAL_SERVER_ERROR, text)
     })?;
+    state.audit_done((&who.0, who.1.clone()), "begin_session", token.name.as_ref());
     let cookie = cookie(&state, &text, LIFETIME.as_secs());
     Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, cookie)).finish())
 }
@@ -31,10 +33,12 @@ pub(super) async fn begin(
 /// Ends it.
 pub(super) async fn end(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     if let Some(text) = super::access::session(&req) {
         state.access.sessions.end(text);
+        state.audit_done((&who.0, who.1.clone()), "end_session", who.0.name());
     }
     Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, cookie(&state, "", 0))).finish())
 }

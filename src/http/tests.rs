@@ -3,6 +3,9 @@
 use super::app;
 use crate::edge::access::Access;
 use crate::edge::body_budget::BodyBudget;
+use crate::edge::origins::{Hosts, Origins};
+use crate::edge::quota::Quota;
+use crate::edge::refusals::Refusals;
 use crate::edge::state::{Recovery, ServerState};
 use crate::edge::write_counts::WriteCounts;
 use actix_web::body::MessageBody;
@@ -17,7 +20,9 @@ use actors::runtime::guardian::{ActorConfig, Guardian};
 use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
+use actors::runtime::vitals::Roster;
 use actors::server::{PluginAddresses, Pulses};
+use actors::wal::Wal;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use protocols::ids::DbId;
@@ -34,8 +39,12 @@ const BODY_BYTES_MAX: usize = 1_000;
 
 /// The mailbox of an actor that does not run.
 fn mailbox<A: ActorService>(kind: &'static str) -> Mailbox<A> {
+    Guardian::mailbox(&bounds(kind))
+}
+
+fn bounds(kind: &'static str) -> ActorConfig {
     let name = kind.to_owned();
-    Guardian::mailbox(&ActorConfig { kind, name, messages_max: 4, bytes_max: 4096, vital: false })
+    ActorConfig { kind, name, messages_max: 4, bytes_max: 4096, vital: false }
 }
 
 fn database(id: u32, name: &str, deleted: bool) -> (Arc<str>, Arc<DatabaseSchema>) {
@@ -53,6 +62,10 @@ fn database(id: u32, name: &str, deleted: bool) -> (Arc<str>, Arc<DatabaseSchema
 }
 
 fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
+    state_with(Access { without_auth, ..Access::default() }, stopping)
+}
+
+fn state_with(access: Access, stopping: bool) -> web::Data<ServerState> {
     let databases = [("_internal", false), ("foo", false), ("bar-20260102T030405", true)];
     let snapshot = CatalogSnapshot {
         uuid: CLUSTER,
@@ -67,6 +80,10 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
         index: Default::default(),
         tokens: Arc::default(),
     };
+    // None of them runs.
+    let roster = Roster::default();
+    let vital = ActorConfig { vital: true, ..bounds("wal") };
+    roster.enter(Guardian::mailbox::<Wal>(&vital).vitals());
     let recorder = super::metrics::recorder().unwrap().build_recorder();
     web::Data::new(ServerState {
         ingest: MailboxPool::new(vec![mailbox("ingest")]),
@@ -81,15 +98,20 @@ fn state(without_auth: bool, stopping: bool) -> web::Data<ServerState> {
             directory: Published::new(Arc::default()).1,
         },
         plugin_settings: Default::default(),
+        audit: mailbox("audit"),
+        refusals: Refusals::new(mailbox("audit")),
+        redacts: false,
         query: mailbox("query"),
-        supervisor: mailbox("supervisor"),
+        roster,
         pulses: Pulses::default(),
         running_caches: Published::new(Arc::default()).1,
+        compact: None,
         writes: WriteCounts::default(),
         metrics: recorder.handle(),
         max_body_bytes: BODY_BYTES_MAX,
         bodies: BodyBudget::new(BODY_BYTES_MAX, Duration::ZERO),
-        access: Access { without_auth, ..Access::default() },
+        quota: Quota::default(),
+        access,
         recovery: Recovery::default(),
         process_id: Uuid::from_u128(9),
         clock: Clock::default(),
@@ -185,14 +207,15 @@ async fn what_is_not_offered_is_told_in_words() {
 #[actix_web::test]
 async fn preflight_requests_are_answered_anywhere_and_to_anybody() {
     for path in ["/write", "/nosuch", "/api/v3/configure/token/admin"] {
-        for (without_auth, allowed) in [(true, true), (false, false)] {
+        for (origins, allowed) in [(Origins::All, true), (Origins::None, false)] {
             let request = TestRequest::with_uri(path).method(Method::OPTIONS);
-            let response = send_to(state(without_auth, false), request).await;
+            let access = Access { without_auth: true, origins, ..Access::default() };
+            let response = send_to(state_with(access, false), request).await;
             assert_eq!(response.status().as_u16(), 204);
             for (name, value) in [
                 ("access-control-allow-origin", "*"),
                 ("access-control-allow-methods", "*"),
-                ("access-control-allow-headers", "*"),
+                ("access-control-allow-headers", "*, authorization"),
                 ("access-control-max-age", "86400"),
             ] {
                 assert_eq!(header(&response, name), allowed.then_some(value), "{name}");
@@ -213,17 +236,45 @@ async fn pages_of_other_servers_are_refused() {
         let allowed = header(&response, "access-control-allow-origin").map(str::to_owned);
         (response.status().as_u16(), allowed)
     };
-    let any = Some("*".to_owned());
     for own in ["http://localhost:3000", "http://127.0.0.1:8181", "https://[::1]"] {
         assert_eq!(ask(&[("origin", own)], false).await, (200, None), "{own}");
     }
     for foreign in ["https://evil.example", "null", "http://localhost.evil.example", ""] {
         assert_eq!(ask(&[("origin", foreign)], false).await.0, 403, "{foreign}");
-        assert_eq!(ask(&[("origin", foreign)], true).await, (200, any.clone()), "{foreign}");
+        assert_eq!(ask(&[("origin", foreign)], true).await, (403, None), "{foreign}");
     }
     assert_eq!(ask(&[("host", "evil.example:8181")], false).await.0, 403);
     assert_eq!(ask(&[("host", "localhost:8181")], false).await.0, 200);
-    assert_eq!(ask(&[("host", "evil.example:8181")], true).await.0, 200);
+    assert_eq!(ask(&[("host", "any.example:8181")], true).await.0, 200);
+    let own = [("host", "db.example:8181"), ("origin", "http://DB.example:8181")];
+    assert_eq!(ask(&own, true).await, (200, None), "a page of this very server");
+    // Images and scripts of a page come without its name.
+    let of_page = ("sec-fetch-site", "cross-site");
+    for without_auth in [true, false] {
+        assert_eq!(ask(&[of_page], without_auth).await.0, 403);
+        let followed = [of_page, ("sec-fetch-mode", "navigate")];
+        assert_eq!(ask(&followed, without_auth).await.0, 200, "somebody follows a link");
+        assert_eq!(ask(&[("sec-fetch-site", "same-origin")], without_auth).await.0, 200);
+    }
+}
+
+/// Without authentication a page may ask if it is listed, and only by names that are listed.
+#[actix_web::test]
+async fn listed_pages_and_names_are_served() {
+    let ask = async |header: (&'static str, &'static str)| {
+        let access = Access {
+            without_auth: true,
+            origins: Origins::Listed(vec!["https://dash.example".to_owned()]),
+            hosts: Hosts { bound: None, allowed: vec!["db.example".to_owned()] },
+            ..Access::default()
+        };
+        let request = get("/ping").peer_addr(LOCAL.parse().unwrap()).insert_header(header);
+        send_to(state_with(access, false), request).await.status().as_u16()
+    };
+    assert_eq!(ask(("origin", "https://dash.example")).await, 200);
+    assert_eq!(ask(("origin", "https://evil.example")).await, 403);
+    assert_eq!(ask(("host", "db.example:8181")).await, 200);
+    assert_eq!(ask(("host", "evil.example:8181")).await, 403);
 }
 
 #[actix_web::test]
@@ -231,7 +282,7 @@ async fn ping_tells_who_answers() {
     for request in [get("/ping").insert_header(("x-request-id", "mine")), post("/ping", "")] {
         let response = send(request).await;
         assert_eq!(header(&response, "content-type"), Some("application/json"));
-        assert_eq!(header(&response, "access-control-allow-origin"), Some("*"));
+        assert_eq!(header(&response, "access-control-allow-origin"), None);
         assert_eq!(header(&response, "x-influxdb-version"), Some("3.10.0"));
         assert_eq!(header(&response, "x-influxdb-build"), Some("Core"));
         let id = Uuid::parse_str(header(&response, "request-id").unwrap()).unwrap();
@@ -392,7 +443,7 @@ async fn an_actor_that_is_away_is_told_as_unavailable() {
     let (status, body) = text(response).await;
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &body["name"], &body["status"]), (503, &"influxdb".into(), &"fail".into()));
-    assert!(body["message"].as_str().is_some_and(|text| text.contains("supervisor")), "{body}");
+    assert!(body["message"].as_str().is_some_and(|text| text.contains("wal is stopped")), "{body}");
 }
 
 #[actix_web::test]

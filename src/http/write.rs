@@ -129,7 +129,7 @@ fn durable(db: String, precision: Precision, accept_partial: bool) -> Target {
 /// Reads the body and has it stored.
 async fn write(
     state: &ServerState,
-    Who(principal): Who,
+    Who(principal, origin): Who,
     req: &HttpRequest,
     payload: web::Payload,
     target: Target,
@@ -137,18 +137,27 @@ async fn write(
     if *state.stopping.borrow() {
         return Ok(Err(WalError::Shutdown.into()));
     }
-    // What may not be written is not read. `Ingest` looks again, at the catalog of its moment.
+    // What may not be written is not kept. `Ingest` looks again, at the catalog of its moment.
     let write = Action::In(Right::Write, &target.db);
-    if let Err(denied) = state.visible(&principal).authorize(write) {
+    if let Err(denied) = state.authorize(&principal, write) {
+        body::pass_over(req, payload).await;
         return Ok(Err(CatalogError::from(denied).into()));
     }
     let received_at_ns = state.clock.now_ns();
+    let announced = body::announced(req);
+    if let Err(too_much) = state.quota.begin_write(&principal, announced) {
+        body::pass_over(req, payload).await;
+        return Err(too_much.into());
+    }
     let body = body::read(state, req, payload).await?;
+    // What was compressed is more than it was announced as.
+    state.quota.wrote_more(&principal, body.bytes.len().saturating_sub(announced));
     let deadline = Instant::now() + Duration::from_millis(WRITE_DEADLINE_MS);
     let Target { db, precision, accept_partial, makes_empty_database, sync } = target;
     let lines = WriteLines {
         db: db.clone(),
         principal,
+        origin,
         body: body.bytes.clone(),
         precision,
         accept_partial,

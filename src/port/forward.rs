@@ -1,9 +1,11 @@
 //! Requests to the HTTP API that come over HTTP/2, as the application takes and answers them.
 
 use super::App;
+use crate::flight::Peer;
 use actix_http::error::PayloadError;
 use actix_http::{BoxedPayloadStream, Payload, Request, Response};
 use actix_service::Service;
+use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{HOST, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri, Version};
@@ -14,7 +16,6 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -22,7 +23,7 @@ use std::task::{Context, Poll};
 pub(super) async fn call(
     app: &App,
     request: http::Request<Incoming>,
-    peer: Option<SocketAddr>,
+    peer: &Peer,
 ) -> http::Response<ApiBody> {
     let is_head = request.method() == http::Method::HEAD;
     let Some(request) = taken(request, peer) else {
@@ -36,7 +37,7 @@ pub(super) async fn call(
 }
 
 /// The request as the application knows it. `None` if it is none of HTTP/1.1's.
-fn taken(request: http::Request<Incoming>, peer: Option<SocketAddr>) -> Option<Request> {
+fn taken(request: http::Request<Incoming>, peer: &Peer) -> Option<Request> {
     let (parts, body) = request.into_parts();
     let body: BoxedPayloadStream = Box::pin(
         BodyDataStream::new(body)
@@ -47,7 +48,7 @@ fn taken(request: http::Request<Incoming>, peer: Option<SocketAddr>) -> Option<R
     head.method = Method::from_bytes(parts.method.as_str().as_bytes()).ok()?;
     head.uri = Uri::try_from(parts.uri.path_and_query()?.as_str()).ok()?;
     head.version = Version::HTTP_2;
-    head.peer_addr = peer;
+    head.peer_addr = peer.address;
     if let Some(authority) = parts.uri.authority() {
         let value = HeaderValue::from_str(authority.as_str()).ok()?;
         head.headers.insert(HOST, value);
@@ -55,6 +56,9 @@ fn taken(request: http::Request<Incoming>, peer: Option<SocketAddr>) -> Option<R
     for (name, value) in &parts.headers {
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         head.headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+    }
+    if let Some(certificate) = &peer.certificate {
+        request.extensions_mut().insert(certificate.clone());
     }
     Some(request)
 }

@@ -15,7 +15,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,12 +39,12 @@ const STREAMS_MAX: u32 = 256;
 pub(super) struct Router {
     app: App,
     grpc: GrpcServices,
-    peer: Option<SocketAddr>,
+    peer: Peer,
 }
 
 /// Serves a connection to its end. Once the server stops no more requests are taken from it.
 pub(super) async fn serve(io: Io, router: Router, closing: &GracefulShutdownSignal) {
-    let peer = router.peer;
+    let peer = router.peer.address;
     let service = service_fn(move |request| {
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.answer(request).await) }
@@ -74,20 +73,20 @@ pub(super) async fn serve(io: Io, router: Router, closing: &GracefulShutdownSign
 }
 
 impl Router {
-    pub(super) fn new(app: App, grpc: GrpcServices, peer: Option<SocketAddr>) -> Self {
+    pub(super) fn new(app: App, grpc: GrpcServices, peer: Peer) -> Self {
         Self { app, grpc, peer }
     }
 
     async fn answer(self, mut request: http::Request<Incoming>) -> http::Response<AnyBody> {
         if GrpcServices::have(request.uri().path()) {
-            request.extensions_mut().insert(Peer(self.peer));
+            request.extensions_mut().insert(self.peer);
             return self.grpc.call(request).await.map(AnyBody::Grpc);
         }
         let is_grpc = |value: &http::HeaderValue| value.as_bytes().starts_with(GRPC.as_bytes());
         if request.headers().get(CONTENT_TYPE).is_some_and(is_grpc) {
             return tonic::Status::unimplemented("no such service").into_http();
         }
-        forward::call(&self.app, request, self.peer).await.map(AnyBody::Api)
+        forward::call(&self.app, request, &self.peer).await.map(AnyBody::Api)
     }
 }
 

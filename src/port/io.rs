@@ -2,6 +2,7 @@
 //! to tell what it speaks.
 
 use super::tls::{self, Tls};
+use crate::edge::access::ClientCertificate;
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -28,6 +29,7 @@ pub(super) struct Io {
     head_from: usize,
     head_to: usize,
     transport: Transport,
+    certificate: Option<ClientCertificate>,
 }
 
 enum Transport {
@@ -70,7 +72,19 @@ async fn sniff(transport: Transport) -> Result<(Io, Protocol)> {
 
 impl Io {
     fn new(transport: Transport) -> Self {
-        Self { head: [0; PREFACE.len()], head_from: 0, head_to: 0, transport }
+        let certificate = match &transport {
+            Transport::Plain(_) => None,
+            Transport::Tls(stream) => {
+                let shown = stream.get_ref().1.peer_certificates();
+                shown.and_then(|chain| tls::common_name(chain.first()?))
+            }
+        };
+        Self { head: [0; PREFACE.len()], head_from: 0, head_to: 0, transport, certificate }
+    }
+
+    /// What the client has shown, if it is trusted.
+    pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.as_ref()
     }
 }
 

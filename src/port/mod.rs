@@ -13,7 +13,7 @@ pub mod tls;
 use self::io::{Io, Protocol};
 use self::tls::Tls;
 use crate::edge::state::ServerState;
-use crate::flight::GrpcServices;
+use crate::flight::{GrpcServices, Peer};
 use crate::http;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response};
@@ -131,6 +131,11 @@ async fn worker(
         })
         .client_request_timeout(HEADERS_TIMEOUT)
         .keep_alive(KEEP_ALIVE)
+        .on_connect_ext(|io: &Io, connection| {
+            if let Some(certificate) = io.certificate() {
+                connection.insert(certificate.clone());
+            }
+        })
         // A client that closes its connection has given up: its query stops.
         .h1_allow_half_closed(false)
         .h1::<_, BoxBody>(fn_factory(move || ready(Ok::<_, ()>(App::clone(&shared)))))
@@ -154,6 +159,7 @@ impl Worker {
                 tracing::debug!(?peer, "the recovery address speaks HTTP/1.1 only");
             }
             Ok(Ok((io, Protocol::Http2))) => {
+                let peer = Peer { address: peer, certificate: io.certificate().cloned() };
                 let router = http2::Router::new(App::clone(&self.app), self.grpc.clone(), peer);
                 http2::serve(io, router, &self.closing).await;
             }

@@ -1,5 +1,7 @@
-//! Encryption: the certificate, its key, and their replacement while the server runs.
+//! Encryption: the certificate, its key, whose clients are trusted, and the replacement of all of
+//! that while the server runs.
 
+use crate::edge::access::ClientCertificate;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use clap::ValueEnum;
@@ -7,10 +9,11 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
@@ -39,60 +42,116 @@ pub struct TlsOptions {
     pub key: PathBuf,
     /// The oldest version of TLS.
     pub minimum: TlsVersion,
+    /// Whose clients are trusted, and whether there are others.
+    pub clients: Option<ClientAuthorities>,
+}
+
+/// Certificates of clients.
+#[derive(Clone, Debug)]
+pub struct ClientAuthorities {
+    /// PEM file with the certificates that theirs are issued by.
+    pub file: PathBuf,
+    /// Whether a client may show none.
+    pub auth: ClientAuth,
+}
+
+/// Whether clients have to show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientAuth {
+    /// A client may show none, but none that is not trusted
+    Optional,
+    /// Without one there is no connection
+    Required,
+}
+
+/// Whom a certificate makes of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientPrincipal {
+    /// Nobody: a token says who asks
+    None,
+    /// The token whose name is the common name of its subject
+    CommonName,
 }
 
 /// What connections are encrypted with.
 pub struct Tls {
     options: TlsOptions,
     provider: Arc<CryptoProvider>,
-    current: Arc<Current>,
-    acceptor: TlsAcceptor,
-}
-
-/// The certificate that new connections are given.
-#[derive(Debug)]
-struct Current(ArcSwap<CertifiedKey>);
-
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
-    }
+    /// What new connections are opened with.
+    current: ArcSwap<ServerConfig>,
 }
 
 impl Tls {
-    /// Reads the certificate and its key.
+    /// Reads the certificate and its key, and the certificates of clients' authorities.
     ///
     /// # Errors
     /// When a file is missing or does not hold what it should, or the two do not fit together.
     pub fn load(options: TlsOptions) -> anyhow::Result<Self> {
         let provider = Arc::new(default_provider());
-        let current = Arc::new(Current(ArcSwap::from_pointee(read(&options, &provider)?)));
-        let versions: &[&SupportedProtocolVersion] = match options.minimum {
-            TlsVersion::V1_2 => &[&TLS13, &TLS12],
-            TlsVersion::V1_3 => &[&TLS13],
-        };
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesServerCert>);
-        // gRPC clients propose HTTP/2 only. Those that propose both speak to the HTTP API, which
-        // is served best without a second layer of flow control.
-        config.alpn_protocols = vec![HTTP1.to_vec(), HTTP2.to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Self { options, provider, current, acceptor })
+        let current = ArcSwap::from_pointee(config(&options, &provider)?);
+        Ok(Self { options, provider, current })
     }
 
     /// Reads the files again, for connections that are yet to come.
     ///
     /// # Errors
-    /// As at the start. The former certificate stays in use then.
+    /// As at the start. The former certificates stay in use then.
     pub fn reload(&self) -> anyhow::Result<()> {
-        self.current.0.store(Arc::new(read(&self.options, &self.provider)?));
+        self.current.store(Arc::new(config(&self.options, &self.provider)?));
         Ok(())
     }
 
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.current.load_full())
+    }
+}
+
+fn config(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Result<ServerConfig> {
+    let versions: &[&SupportedProtocolVersion] = match options.minimum {
+        TlsVersion::V1_2 => &[&TLS13, &TLS12],
+        TlsVersion::V1_3 => &[&TLS13],
+    };
+    let clients: Arc<dyn ClientCertVerifier> = match &options.clients {
+        None => Arc::new(NoClientAuth),
+        Some(clients) => verifier(clients, provider)?,
+    };
+    let certificate = SingleCertAndKey::from(read(options, provider)?);
+    let mut config = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(versions)?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(Arc::new(certificate));
+    // gRPC clients propose HTTP/2 only. Those that propose both speak to the HTTP API, which is
+    // served best without a second layer of flow control.
+    config.alpn_protocols = vec![HTTP1.to_vec(), HTTP2.to_vec()];
+    Ok(config)
+}
+
+/// What tells good certificates of clients.
+fn verifier(
+    clients: &ClientAuthorities,
+    provider: &Arc<CryptoProvider>,
+) -> anyhow::Result<Arc<dyn ClientCertVerifier>> {
+    let context = || format!("authorities of clients {}", clients.file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&clients.file).with_context(context)? {
+        roots.add(certificate).with_context(context)?;
+    }
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = match clients.auth {
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+        ClientAuth::Required => builder,
+    };
+    builder.build().with_context(context)
+}
+
+/// The common name of a certificate's subject, if it has one and no more.
+pub(super) fn common_name(certificate: &CertificateDer<'_>) -> Option<ClientCertificate> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let mut names = parsed.subject().iter_common_name();
+    match (names.next(), names.next()) {
+        (Some(name), None) => Some(ClientCertificate(name.as_str().ok()?.into())),
+        _ => None,
     }
 }
 

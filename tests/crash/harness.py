@@ -45,8 +45,20 @@ def time_of(n):
     return FIRST_TIME_NS + (n // ROWS_A_CHUNK + shift) * CHUNK_NS + n
 
 
+# Mostly files of two minutes become one as soon as they are there, and those of a few such windows
+# again; and what is in other files goes at once.
+COMPACTING = ["--compaction-check-interval", "100ms", "--compaction-gen2-duration", "2m"]
+COMPACTING += ["--compaction-multipliers", "3,4", "--compaction-cleanup-wait", "0s"]
+COMPACTION = [
+    ["--compaction", "off", "--compaction-cleanup-wait", "0s"],
+    COMPACTING,
+    COMPACTING,
+    [*COMPACTING, "--compaction-row-limit", "50"],
+]
+
+
 def storage_options(chance):
-    """Has snapshots all the time, in one way or another."""
+    """Has snapshots and compactions all the time, in one way or another."""
     options = ["--gen1-duration", "1m", "--max-databases", "1000", "--max-tables", "100000"]
     options += ["--retention-check-interval", "500ms"]
     options += ["--wal-snapshot-size", chance.choice(["1", "2", "4", "4", "8"])]
@@ -54,6 +66,7 @@ def storage_options(chance):
     options += ["--wal-delete-delay", chance.choice(["0s", "0s", "300ms", "10m"])]
     if chance.random() < 0.5:
         options += ["--snapshot-concurrency-limit", chance.choice(["1", "2", "5"])]
+    options += chance.choice(COMPACTION)
     cache = chance.random()
     if cache < 0.2:
         options += ["--disable-parquet-mem-cache"]
@@ -487,24 +500,42 @@ def verify_order(server, rows):
         raise Violation(f"the newest rows are {newest[:5]}…, not {times[:5]}…")
 
 
-def verify_files(server):
-    """Once what was begun before a kill is repeated, the folder of table `m` holds the files that
-    the index names, and no others. Returns their number."""
+def folders(listed):
+    """Where the files of tables are that have these: those of snapshots, and compacted ones."""
+    found = set()
+    for node, _, db, table in (path.split("/")[:4] for path in listed):
+        found |= {f"{node}/{kind}/{db}/{table}" for kind in ("dbs", "c")}
+    return found
+
+
+def verify_files(server, may_be_more=False):
+    """Once what was begun before a kill is repeated, the folders of table `m` hold the files that
+    the index names, and no others unless there may be more. Returns their number."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     sql = "SELECT path, size_bytes FROM system.parquet_files WHERE table_name = 'm'"
     while True:
         listed = {row["path"]: row["size_bytes"] for row in server.query(sql) or []}
-        stored = {}
-        for folder in {server.data.joinpath(path).parent.parent.parent for path in listed}:
-            for path in folder.rglob("*.parquet"):
-                stored[str(path.relative_to(server.data))] = path.stat().st_size
-        if stored == listed:
+        stored = stored_files(server, listed)
+        if stored == listed or (may_be_more and listed.items() <= stored.items()):
             return len(listed)
         if time.monotonic() > deadline:
             missing = sorted(listed.items() - stored.items())[:5]
             unknown = sorted(stored.items() - listed.items())[:5]
             raise Violation(f"files are missing: {missing}; nobody knows of: {unknown}")
         time.sleep(0.05)
+
+
+def stored_files(server, listed):
+    """Files and their sizes in the folders of the listed ones. Some may go meanwhile, and folders
+    with them."""
+    stored = {}
+    for folder in folders(listed):
+        try:
+            for path in server.data.joinpath(folder).rglob("*.parquet"):
+                stored[str(path.relative_to(server.data))] = path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return stored
 
 
 class Burst:

@@ -26,7 +26,7 @@ import time
 from pathlib import Path
 
 from harness import SETTLE_SECONDS_MAX, Burst, Reader, Server, Skipped, Violation, Writer
-from harness import acknowledged, main, verify
+from harness import acknowledged, folders, main, verify
 
 EMULATOR = Path(__file__).parent.parent / "it" / "stores" / "emulator.py"
 BURST_SECONDS = (2.0, 4.0)
@@ -255,7 +255,7 @@ class Round:
         while True:
             listed = {row["path"] for row in self.server.query(sql) or []}
             stored = set()
-            for folder in {"/".join(path.split("/")[:4]) for path in listed}:
+            for folder in folders(listed):
                 stored |= set(self.store.ask(f"keys {self.bucket} {folder}/").split())
             if stored == listed:
                 return len(listed)

@@ -65,6 +65,13 @@ fn check(actor: &str, message: &str, provoke: impl FnOnce(&Client) -> u16) {
 }
 
 #[test]
+fn compact() {
+    check("compact", "CompactNow", |client| {
+        client.json("POST", "/api/v3/configure/compact", &json!({"db": "d"})).status
+    });
+}
+
+#[test]
 fn catalog() {
     check("catalog", "EnsureSchema", |client| client.write("d", "new f=1 1").status);
     check("catalog", "CreateDatabase", |client| {
@@ -88,6 +95,27 @@ fn catalog_tables() {
     check("catalog", "DeleteDatabase", |client| {
         client.delete("/api/v3/configure/database?db=nope").status
     });
+}
+
+/// Nobody waits for it, so nobody hears of its failure; it goes on with its file.
+#[test]
+fn audit() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().join("audit.log");
+    let setup = prefilled().with(&["--audit-log", path.to_str().expect("text")]);
+    let server = planted(&setup, "audit", "KeepAudit");
+    recovered(&server, "audit");
+    let text = || std::fs::read_to_string(&path).unwrap_or_default();
+    let mut tables = 0..;
+    // What it is told while it is away is lost.
+    eventually("it hears of what comes later", || {
+        let table = tables.next().expect("another");
+        server.client.must_write("d", &format!("later{table} f=1 1"));
+        text().contains("\"d.later").then_some(())
+    });
+    let rows = server.client.rows("_internal", "SELECT object FROM system.audit");
+    assert!(rows.to_string().contains("d.later"), "{rows}");
+    assert_eq!(server.client.count("d", "m"), ROWS);
 }
 
 #[test]
@@ -124,11 +152,6 @@ fn store_while_it_answers_a_query() {
 }
 
 #[test]
-fn supervisor() {
-    check("supervisor", "ListActors", |client| client.get("/ready").status);
-}
-
-#[test]
 fn store_while_it_takes_rows() {
     // The rows are durable before the shard sees them, so the write may also succeed late.
     let setup = Setup::disk().with(&["--num-io-threads", "1"]);
@@ -154,7 +177,6 @@ fn check_unseen(actor: &str, message: &str, provoke: impl FnOnce(&Client)) {
 fn regular_work() {
     check_unseen("wal", "PeriodDue", |_| ());
     check_unseen("catalog", "SweepDeleted", |_| ());
-    check_unseen("supervisor", "ActorNews", |_| ());
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn liveness() {
                 "name": "influxdb",
                 "message": "ready for queries and writes",
                 "status": "pass",
-                "checks": [check("actors"), check("queries"), check("writes")],
+                "checks": [check("actors"), check("queries"), check("writes"), check("triggers")],
                 "version": answer.json()["version"],
             });
             assert_eq!((answer.status, answer.json()), (200, expected));
@@ -177,14 +177,14 @@ fn unknown_paths_and_methods_are_not_found() {
 
 #[test]
 fn preflight_needs_nothing() {
-    let server = Server::memory();
+    let server = Setup::memory().with(&["--cors-allowed-origins", "*"]).start();
     for path in ["/api/v3/write_lp", "/nope"] {
         let answer = server.client.send("OPTIONS", path, &[], "");
         assert_eq!((answer.status, answer.body.len()), (204, 0));
         for (header, value) in [
             ("access-control-allow-origin", "*"),
             ("access-control-allow-methods", "*"),
-            ("access-control-allow-headers", "*"),
+            ("access-control-allow-headers", "*, authorization"),
             ("access-control-max-age", "86400"),
         ] {
             assert_eq!(answer.header(header), value, "{header}");
@@ -220,8 +220,7 @@ fn every_actor_is_seen_in_the_metrics() {
     let server = Setup::memory().with(&["--num-io-threads", "2"]).start();
     server.client.must_write("d", "m f=1 1\nn f=1 1\no f=1 1");
     assert_eq!(server.client.count("d", "m"), 1);
-    let actors =
-        ["supervisor", "catalog", "store-0", "store-1", "wal", "ingest-0", "ingest-1", "query"];
+    let actors = ["catalog", "store-0", "store-1", "wal", "ingest-0", "ingest-1", "query"];
     for actor in actors {
         let label = format!("actor=\"{actor}\"");
         assert_eq!(server.client.metric("actor_up", &[&label]), Some(1.0), "{actor}");

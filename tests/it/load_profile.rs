@@ -19,7 +19,18 @@ fn the_smoke_profile_measures_every_step() {
     .expect("every step succeeds");
 
     let page = std::fs::read_to_string(path("page/RESULTS.md")).expect("a page");
-    for section in ["ingest", "latency", "queries", "snapshots", "restart", "sweep"] {
+    for section in [
+        "ingest",
+        "latency",
+        "queries",
+        "snapshots",
+        "restart",
+        "access",
+        "connections",
+        "tables",
+        "plugins",
+        "sweep",
+    ] {
         assert!(page.contains(&format!("<!-- measured: {section} -->")), "{section}: {page}");
     }
     let plot = std::fs::read_to_string(path("page/plots/queries-1.svg")).expect("a plot");

@@ -22,6 +22,7 @@ mod formats;
 mod guide;
 mod health;
 mod hostile;
+mod influxdb1;
 mod influxql;
 mod load_profile;
 mod memory;

@@ -3,8 +3,8 @@
 use super::super::Catalog;
 use super::toxic::{FAILS, LIES, Toxic, WAITS, WORKS};
 use super::{FLOAT, Running, STRING, by, config, ensure, live};
-use crate::runtime::objects::Objects;
-use crate::runtime::objects::planned::Planned;
+use crate::storage::objects::Objects;
+use crate::storage::objects::planned::Planned;
 use futures::future::join_all;
 use protocols::messages::catalog::{
     CatalogError, CreateDatabase, DeleteDatabase, EnsureSchema, HardDelete,

@@ -1,6 +1,6 @@
 //! The rules about caches, on the state machine alone.
 
-use super::super::plan::Request;
+use super::super::request::Request;
 use super::rules::Rules;
 use super::{FLOAT, STRING};
 use protocols::messages::catalog::{

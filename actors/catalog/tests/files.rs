@@ -2,7 +2,7 @@
 
 use super::super::Catalog;
 use super::{FLOAT, HOUR_NS, Running, config, ensure, live};
-use crate::runtime::objects::Objects;
+use crate::storage::objects::Objects;
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -158,6 +158,7 @@ async fn keeps_what_it_read(canary: Option<&'static str>) -> bool {
     use crate::catalog::log::CatalogLog;
     use crate::runtime::simulated::Machine;
     use crate::simulation::objects::SimObjects;
+    use crate::storage::simulated_disk::HasDisk;
     use std::sync::Arc;
 
     tokio::time::pause();
@@ -168,15 +169,15 @@ async fn keeps_what_it_read(canary: Option<&'static str>) -> bool {
         let store = Arc::new(SimObjects::folder(seed, root.clone()));
         let objects = Objects { store, directory: Some(root), remote: false, fsync: true };
         let start = || {
-            machine.disk.borrow_mut().start();
-            machine.durable_folders.borrow_mut().clear();
+            machine.disk().start();
+            machine.durable_folders().clear();
         };
-        machine.disk.borrow_mut().stop_in(calls);
+        machine.disk().stop_in(calls);
         drop(Catalog::open(&config(objects.clone()), None).await);
         start();
         let second = Catalog::open(&config(objects.clone()), None).await.unwrap();
         let seen = second.snapshot.load().sequence;
-        machine.disk.borrow_mut().lose_power();
+        machine.disk().lose_power();
         start();
         let left = CatalogLog::new(objects, "node0".to_owned()).load().await.unwrap();
         if left.is_none_or(|left| left.state.next_header().sequence <= seen) {

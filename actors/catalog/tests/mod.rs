@@ -13,10 +13,10 @@ use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Birth, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::objects::Objects;
 use crate::runtime::published::Published;
+use crate::storage::objects::Objects;
 use protocols::messages::catalog::{By, CatalogError, EnsureSchema, TableShape};
-use protocols::principal::Principal;
+use protocols::principal::{Origin, Principal};
 use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
@@ -31,6 +31,7 @@ const STRING: ColumnKind = ColumnKind::Field(FieldType::String);
 
 fn config(objects: Objects) -> CatalogConfig {
     CatalogConfig {
+        audit: None,
         node_id: "node0".to_owned(),
         objects,
         gen1_duration_ns: HOUR_NS / 6,
@@ -51,7 +52,7 @@ fn ensure(db: &str, tables: &[(&str, &[(&str, ColumnKind)])]) -> EnsureSchema {
 
 /// Asked for by somebody who may do everything.
 fn by<M>(change: M) -> By<M> {
-    By { principal: Principal::Everybody, change }
+    By { principal: Principal::Everybody, origin: Origin::default(), change }
 }
 
 /// A catalog that runs as an actor.

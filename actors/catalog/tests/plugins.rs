@@ -1,13 +1,13 @@
 //! The rules about plugins and triggers, on the state machine alone.
 
-use super::super::plan::Request;
+use super::super::request::Request;
 use super::rules::Rules;
 use protocols::messages::catalog::{
     CreatePlugin, CreateTrigger, DeleteDatabase, DeletePlugin, DeleteTrigger, HardDelete,
     SetTriggerDisabled,
 };
 use protocols::plugins::{
-    ErrorBehavior, PluginDef, PluginKind, PluginRef, PluginText, TriggerSpec,
+    ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText, TriggerSpec,
 };
 
 fn rules() -> Rules {
@@ -33,6 +33,7 @@ fn trigger(rules: &mut Rules, db: &str, name: &str, plugin: PluginRef, spec: &st
         arguments: Default::default(),
         run_async: false,
         error_behavior: ErrorBehavior::Log,
+        isolation: Isolation::Shared,
         disabled: false,
     }))
 }

@@ -1,10 +1,11 @@
 //! The rules, on the state machine alone.
 
-use super::super::plan::{self, Request, plan};
+use super::super::plan::{self, plan};
+use super::super::request::Request;
 use super::super::state::CatalogState;
 use super::super::{CatalogConfig, CatalogLimits, removed_tables};
 use super::{FLOAT, HOUR_NS, NOW_NS, STRING, config, ensure, live};
-use crate::runtime::objects::Objects;
+use crate::storage::objects::Objects;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::error::ErrorKind;
 use protocols::ids::{DbId, TableId};

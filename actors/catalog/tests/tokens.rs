@@ -1,6 +1,6 @@
 //! Tokens, and who may change what, in the state that is changed.
 
-use super::super::plan::Request;
+use super::super::request::Request;
 use super::ensure;
 use super::rules::Rules;
 use protocols::access::rights::Permission;

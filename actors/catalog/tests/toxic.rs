@@ -1,6 +1,6 @@
 //! An object store whose puts fail or wait as a test says.
 
-use crate::runtime::objects::planned::{Plan, planted};
+use crate::storage::objects::planned::{Plan, planted};
 use async_trait::async_trait;
 use object_store::memory::InMemory;
 use object_store::path::Path;

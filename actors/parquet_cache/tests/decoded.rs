@@ -8,7 +8,7 @@ use parquet::arrow::ArrowWriter;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::parquet_cache::{LookUpRows, WantedFile};
 use protocols::messages::store::SortedRows;
-use protocols::snapshot::ParquetFile;
+use protocols::snapshot::{ParquetFile, Stamps};
 
 const MIB: usize = 1 << 20;
 
@@ -39,6 +39,9 @@ fn wanted(id: u64, bytes: &Bytes, row_count: u64) -> WantedFile {
         min_time_ns: 0,
         max_time_ns: 0,
         crc32: crc32fast::hash(bytes),
+        order: Stamps::at(1),
+        keys: Default::default(),
+        compacted: None,
     };
     WantedFile { path: id.to_string().into(), file: Arc::new(file) }
 }

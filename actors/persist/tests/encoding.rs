@@ -2,7 +2,7 @@
 
 use super::{chunk_of, column};
 use crate::dedup::{sort_dedup, sort_parts};
-use crate::persist::encode::{ROW_GROUP_ROWS, encode};
+use crate::file_writer::{ROW_GROUP_ROWS, encode};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,
     StringArray, TimestampNanosecondArray, UInt64Array,
@@ -17,6 +17,7 @@ use proptest::prelude::*;
 use protocols::ids::TableId;
 use protocols::messages::store::ChunkView;
 use protocols::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema, time_field};
+use protocols::snapshot::Stamps;
 use std::sync::Arc;
 
 const KINDS: [ColumnKind; 7] = [
@@ -169,6 +170,7 @@ proptest! {
 
         let sorted = sorted.min(batches.len());
         let chunk = ChunkView {
+            order: Stamps::at(1),
             sorted: Some(Arc::new(sort_dedup(&batches[..sorted], &table).unwrap())),
             unsorted: batches[sorted..].to_vec(),
             ..unsorted

@@ -1,13 +1,13 @@
 //! The other actors. They check, at each step of a snapshot, that what must be durable before it is.
 
 use super::NODE;
+use crate::index::log::{IndexChange, IndexLog, IndexLogError, load};
 use crate::persist::ask::Peers;
-use crate::persist::index::load;
-use crate::runtime::objects::Objects;
+use crate::storage::objects::Objects;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use protocols::ids::TableId;
+use protocols::messages::index::{AppendSnapshot, FoundSnapshot, IndexError, SnapshotFiles};
 use protocols::messages::store::{Frozen, FrozenChunk, SwapChunk};
 use protocols::paths;
 use protocols::snapshot::{ParquetFile, PlacedMark};
@@ -25,9 +25,11 @@ pub(super) struct State {
     pub(super) ended: Vec<u64>,
     pub(super) done: Vec<u64>,
     pub(super) cached: BTreeMap<String, Bytes>,
+    /// Another process has taken over.
+    pub(super) is_replaced: bool,
 }
 
-/// One shard, the WAL and the cache.
+/// One shard, the WAL, the index and the cache.
 #[derive(Clone)]
 pub(super) struct Fake {
     objects: Objects,
@@ -79,13 +81,45 @@ impl Peers for Fake {
         }
     }
 
-    async fn end_snapshot(&self, snapshot: PlacedMark, files: &[Arc<ParquetFile>]) {
+    async fn find_snapshot(&self, number: u64) -> FoundSnapshot {
         let index = load(&self.objects, NODE).await.unwrap();
-        assert!(index.is_durable(&snapshot), "the index comes first");
+        FoundSnapshot {
+            durable: index.snapshots().find(|placed| placed.mark.number == number).copied(),
+            wal_through: index.wal_through(),
+            next_file_id: index.next_file_id(),
+        }
+    }
+
+    async fn append_snapshot(&self, append: AppendSnapshot) -> Result<SnapshotFiles, IndexError> {
+        if self.state.lock().unwrap().is_replaced {
+            return Err(IndexError::Fenced);
+        }
+        let AppendSnapshot { snapshot, added } = append;
+        let mut log = loop {
+            match IndexLog::open(&self.objects, NODE, 1).await {
+                Ok(log) => break log,
+                Err(_) => tokio::task::yield_now().await, // the store is flaky
+            }
+        };
+        while !log.index().is_durable(&snapshot) {
+            let change = IndexChange {
+                snapshot: Some(snapshot),
+                added: added.clone(),
+                ..IndexChange::default()
+            };
+            match log.append(change).await {
+                Ok(()) | Err(IndexLogError::Store { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let of_snapshot = |file: &&Arc<ParquetFile>| file.wal_file == snapshot.mark.wal_through;
+        let files: Vec<_> = log.index().files().filter(of_snapshot).cloned().collect();
         let mut state = self.state.lock().unwrap();
         state.chunks.clear();
         state.files.extend(files.iter().map(|file| (file.id, Arc::clone(file))));
         state.ended.push(snapshot.mark.number);
+        let next_file_id = log.index().next_file_id();
+        Ok(SnapshotFiles { files, removed: Vec::new(), next_file_id })
     }
 
     async fn snapshot_done(&self, number: u64) {
@@ -95,21 +129,7 @@ impl Peers for Fake {
         state.done.push(number);
     }
 
-    async fn remove_files(&self, files: &[(TableId, u64)]) {
-        let index = load(&self.objects, NODE).await.unwrap();
-        let mut state = self.state.lock().unwrap();
-        for (_, id) in files {
-            assert!(index.file(*id).is_none(), "the index forgets a file first");
-            state.files.remove(id);
-        }
-    }
-
     fn cache(&self, path: Arc<str>, bytes: Bytes) {
         self.state.lock().unwrap().cached.insert(path.to_string(), bytes);
-    }
-
-    async fn evict(&self, paths: Vec<Arc<str>>) {
-        let mut state = self.state.lock().unwrap();
-        paths.iter().for_each(|path| drop(state.cached.remove(&**path)));
     }
 }

@@ -1,20 +1,15 @@
 //! Encoding, snapshots and clean-up. The other actors are played by [`fake::Fake`].
 
-mod claims;
 mod clean_up;
 mod encoding;
 mod fake;
-mod flaky;
-mod gate;
 mod snapshots;
 mod together;
 
-use super::index::IndexLog;
-use super::worker::{Settings, Worker};
-use crate::runtime::clock::Clock;
-use crate::runtime::fatal::Fatal;
-use crate::runtime::objects::Objects;
+use super::settings::Settings;
+use super::worker::Worker;
 use crate::runtime::published::{Published, Publisher};
+use crate::storage::objects::Objects;
 use arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::array::{Float64Array, TimestampNanosecondArray};
 use arrow::datatypes::{Int32Type, Schema};
@@ -27,9 +22,8 @@ use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, Deletion, FieldType, TableSchema,
     time_field,
 };
-use protocols::snapshot::{PlacedMark, SnapshotMark};
+use protocols::snapshot::{PlacedMark, SnapshotMark, Stamps};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 const NODE: &str = "n";
@@ -79,6 +73,7 @@ fn chunk_of(chunk_time_ns: i64, batches: Vec<RecordBatch>) -> ChunkView {
         unsorted: batches,
         min_time_ns: chunk_time_ns,
         max_time_ns: chunk_time_ns + GEN1_NS - 1,
+        order: Stamps { lo: 7, hi: 9 },
     }
 }
 
@@ -89,12 +84,18 @@ fn frozen(table: u32, time: i64, count: i64) -> FrozenChunk {
 }
 
 fn placed(number: u64, wal_through: u64) -> PlacedMark {
-    let mark = SnapshotMark { number, end_time_ns: HOUR_NS, wal_through, forced: false };
-    PlacedMark { mark, sequence: number * 10 }
+    let mark = SnapshotMark {
+        number,
+        end_time_ns: HOUR_NS,
+        wal_through,
+        forced: false,
+        ..Default::default()
+    };
+    PlacedMark { mark, sequence: number * 10, stamp: number as i64 * 1000 }
 }
 
-/// A database with retention and the tables 1 to 3, of which some are removed.
-fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<CatalogSnapshot> {
+/// A database with the tables 1 to 3, of which some are removed.
+fn catalog(sequence: u64, removed: &[u32]) -> Arc<CatalogSnapshot> {
     let deletion = Deletion { deleted_at_ns: 0, hard_delete_at_ns: Some(0), rows_removed: true };
     let tables = (1..=3).map(|id| {
         let table = table(id);
@@ -105,7 +106,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
     let db = DatabaseSchema {
         id: DbId(1),
         name: "d".into(),
-        retention_ns,
+        retention_ns: None,
         tables: tables.collect(),
         deletion: None,
         plugins: Default::default(),
@@ -128,28 +129,22 @@ struct World {
     publisher: Publisher<CatalogSnapshot>,
     fake: Fake,
     settings: Settings,
-    now_ns: Arc<AtomicI64>,
 }
 
 impl World {
     fn new(objects: Objects) -> Self {
-        let (publisher, catalog) = Published::new(catalog(1, None, &[]));
-        let now_ns = Arc::new(AtomicI64::new(HOUR_NS));
+        let (publisher, catalog) = Published::new(catalog(1, &[]));
         let settings = Settings {
             node: NODE.to_owned(),
             objects: objects.clone(),
             catalog,
-            clock: Clock::Fixed(Arc::clone(&now_ns)),
-            fatal: Fatal::default(),
             concurrency: 2,
             bytes_max: 1 << 30,
             wal_files_kept: 0,
             wal_delete_delay: LONG,
-            object_grace: LONG,
-            retention_check_interval: LONG,
             text_bytes_max: 1 << 20,
         };
-        Self { fake: Fake::new(&objects), objects, publisher, settings, now_ns }
+        Self { fake: Fake::new(&objects), objects, publisher, settings }
     }
 
     fn in_memory() -> Self {
@@ -157,13 +152,7 @@ impl World {
     }
 
     async fn worker(&self) -> Worker<Fake> {
-        self.worker_of(1).await
-    }
-
-    /// A worker of another process.
-    async fn worker_of(&self, writer: u128) -> Worker<Fake> {
-        let log = IndexLog::open(&self.objects, NODE, writer).await.unwrap();
-        Worker::open(self.settings.clone(), self.fake.clone(), log).await.unwrap()
+        Worker::open(self.settings.clone(), self.fake.clone()).await.unwrap()
     }
 
     /// Runs a snapshot of `chunks` to its end.

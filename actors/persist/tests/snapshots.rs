@@ -1,14 +1,14 @@
 //! Taking snapshots: what is stored, and what happens when something fails in between.
 
-use super::flaky::Flaky;
 use super::*;
-use crate::persist::index::load;
-use crate::persist::upload::{ONE_PIECE_BYTES_MAX, put_until_stored};
-use crate::persist::worker::Left;
-use crate::runtime::objects::planned::Planned;
+use crate::file_writer::{ONE_PIECE_BYTES_MAX, put_until_stored};
+use crate::index::log::load;
+use crate::index::tests::flaky::Flaky;
+use crate::storage::objects::planned::Planned;
 use bytes::Bytes;
 use futures::FutureExt;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use protocols::messages::index::IndexError;
 use protocols::paths;
 use std::sync::atomic::Ordering;
 
@@ -86,7 +86,7 @@ async fn a_snapshot_of_nothing_is_recorded_without_a_manifest() {
 #[actix_rt::test]
 async fn rows_of_removed_tables_are_not_written() {
     let world = World::in_memory();
-    world.publisher.publish(catalog(2, None, &[2]));
+    world.publisher.publish(catalog(2, &[2]));
     let mut worker = world.worker().await;
     let chunks = vec![frozen(1, 0, 3), frozen(2, 0, 3), frozen(77, 0, 3)];
     world.snapshot(&mut worker, placed(1, 7), chunks).await;
@@ -120,11 +120,11 @@ async fn a_durable_snapshot_is_only_ended() {
     let world = World::in_memory();
     let mut worker = world.worker().await;
     world.snapshot(&mut worker, placed(1, 42), vec![frozen(1, 0, 3)]).await;
-    let sequence = worker.log.index().sequence();
+    let steps = load(&world.objects, NODE).await.unwrap().files().count();
     // The worker died before the WAL heard of the end.
     world.fake.freeze(placed(1, 42), vec![frozen(1, 0, 3)]);
     worker.take_snapshots().await.unwrap();
-    assert_eq!(worker.log.index().sequence(), sequence);
+    assert_eq!(load(&world.objects, NODE).await.unwrap().files().count(), steps);
     assert_eq!(world.fake.files().len(), 1);
     assert_eq!(world.fake.state.lock().unwrap().done, [1, 1]);
 }
@@ -172,13 +172,12 @@ async fn a_split_chunk_has_parts_with_names_of_their_own() {
 }
 
 #[actix_rt::test]
-async fn a_successor_ends_this_process() {
+async fn a_snapshot_is_not_over_when_another_process_has_taken_over() {
     let world = World::in_memory();
     let mut worker = world.worker().await;
     world.snapshot(&mut worker, placed(1, 42), vec![frozen(1, 0, 3)]).await;
-    drop(world.worker_of(2).await);
+    world.fake.state.lock().unwrap().is_replaced = true;
     world.fake.freeze(placed(2, 43), vec![frozen(1, 0, 3)]);
-    assert_eq!(worker.take_snapshots().await, Err(Left::Fenced));
-    assert!(world.settings.fatal.reason().is_some());
+    assert_eq!(worker.take_snapshots().await, Err(IndexError::Fenced));
     assert_eq!(world.fake.state.lock().unwrap().done, [1]);
 }

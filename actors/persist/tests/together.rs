@@ -1,9 +1,12 @@
 //! The actor with a real store shard and a real log.
 
-#[cfg(feature = "failpoints")]
-use super::gate::Gate;
 use super::*;
+#[cfg(feature = "failpoints")]
+use crate::index::tests::gate::Gate;
+use crate::index::{Index, IndexConfig};
 use crate::persist::{Persist, PersistConfig};
+use crate::runtime::clock::Clock;
+use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pulse::Pulse;
@@ -46,7 +49,7 @@ impl Node {
         let guardian = Guardian::new(fatal.clone());
         let (shard, wal) = (Guardian::mailbox(&bounds("store")), Guardian::mailbox(&bounds("wal")));
         let persist = Guardian::mailbox(&bounds("persist"));
-        let index = Arc::new(crate::persist::index::load(objects, NODE).await.unwrap());
+        let index = Arc::new(crate::index::log::load(objects, NODE).await.unwrap());
         let files = ShardFiles::of(&index, 0, 1);
         let factory: Factory<Store> = Arc::new(move || {
             let files = files.clone();
@@ -60,7 +63,7 @@ impl Node {
             above_file: index.wal_through(),
             put_by_period: false,
             stores: stores.clone(),
-            persist: persist.clone(),
+            persist: persist.clone().into(),
             snapshot_size: 2,
             gen1_duration_ns: GEN1_NS,
             force_snapshot_bytes: usize::MAX,
@@ -68,13 +71,14 @@ impl Node {
             waiting_bytes_max: 1 << 20,
             held_bytes_max: usize::MAX,
             triggers: None,
+            clock: Clock::default(),
             fatal: fatal.clone(),
             pulse: Pulse::default(),
         };
         let what = Replay {
             objects: objects.clone(),
             node: NODE.to_owned(),
-            catalog: catalog(1, None, &[]),
+            catalog: catalog(1, &[]),
             index,
             shards: 1,
             only_shard: None,
@@ -88,23 +92,39 @@ impl Node {
         });
         guardian.birth(bounds("wal"), wal.clone(), factory).await.unwrap();
 
-        let config = PersistConfig {
+        let config = IndexConfig {
             node: NODE.to_owned(),
             owner,
             objects: objects.clone(),
-            stores,
-            wal: wal.clone(),
-            catalog: Published::new(catalog(1, None, &[])).1,
+            stores: stores.clone(),
+            catalog: Published::new(catalog(1, &[])).1,
             cache: None,
             clock: Clock::default(),
-            triggers: None,
             fatal,
+            object_grace: LONG,
+            cleanup_wait: LONG,
+            retention_check_interval: LONG,
+        };
+        let index = Guardian::mailbox(&bounds("index"));
+        let factory: Factory<Index> = Arc::new(move || {
+            let config = config.clone();
+            async move { Index::open(config).await }.boxed_local()
+        });
+        guardian.birth(bounds("index"), index.clone(), factory).await.unwrap();
+
+        let config = PersistConfig {
+            node: NODE.to_owned(),
+            objects: objects.clone(),
+            stores,
+            wal: wal.clone(),
+            index,
+            catalog: Published::new(catalog(1, &[])).1,
+            cache: None,
+            triggers: None,
             concurrency: 2,
             bytes_max: 1 << 30,
             wal_files_kept: 0,
             wal_delete_delay: Duration::ZERO,
-            object_grace: LONG,
-            retention_check_interval: LONG,
         };
         let factory: Factory<Persist> = Arc::new(move || {
             let config = config.clone();
@@ -197,12 +217,12 @@ async fn settle() {
     tokio::time::sleep(Duration::from_secs(5)).await;
 }
 
-/// The actor dies while a snapshot is under way, and the next life takes it again. True if each row
-/// is there once then, and the shard uses the files that the index names.
+/// The actor dies while a snapshot is under way, and the next life takes it again.
 #[cfg(feature = "failpoints")]
-async fn survives_a_death(canary: Option<&'static str>) -> bool {
+#[actix_rt::test]
+async fn a_snapshot_under_way_is_taken_again_by_the_next_life() {
     // On a simulated machine panics can be planted, and all actors live on this thread.
-    let machine = crate::runtime::simulated::Machine::new(1, canary);
+    let machine = crate::runtime::simulated::Machine::new(1, None);
     let _entered = machine.enter();
     tokio::time::pause();
     let (gate, objects) = Gate::new();
@@ -236,20 +256,9 @@ async fn survives_a_death(canary: Option<&'static str>) -> bool {
     gate.open();
     node.persist.ask_from_edge(FinishSnapshot, soon()).await.unwrap();
 
-    let index = crate::persist::index::load(&objects, NODE).await.unwrap();
+    let index = crate::index::log::load(&objects, NODE).await.unwrap();
     let indexed: BTreeSet<u64> = index.files().map(|file| file.id).collect();
     let used: BTreeSet<u64> = node.view().await.files.iter().map(|file| file.id).collect();
-    node.times().await == expected && used == indexed
-}
-
-#[cfg(feature = "failpoints")]
-#[actix_rt::test]
-async fn a_snapshot_under_way_ends_with_the_life_that_took_it() {
-    assert!(survives_a_death(None).await);
-}
-
-#[cfg(feature = "failpoints")]
-#[actix_rt::test]
-async fn a_snapshot_that_goes_on_after_its_life_would_be_noticed() {
-    assert!(!survives_a_death(Some("work-outlives-actor")).await);
+    assert_eq!(node.times().await, expected, "each row is there once");
+    assert_eq!(used, indexed, "the shard uses the files that the index names");
 }

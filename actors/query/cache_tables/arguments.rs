@@ -1,7 +1,7 @@
 //! Arguments of the table functions that never get to them, because the engine takes a bare name
 //! for a column of no table.
 
-use super::name_of;
+use super::cache::name_of;
 use datafusion::common::{DataFusionError, plan_datafusion_err};
 use datafusion::error::Result;
 use datafusion::sql::parser::Statement;

@@ -1,7 +1,6 @@
 //! Asking a cache, as a step of a physical plan.
 
-use super::look_up;
-use super::table::CacheTable;
+use super::cache::CacheTable;
 use crate::cache_kit::shown;
 use crate::query::plan_kit::{no_children, no_expressions};
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
@@ -120,7 +119,7 @@ impl ExecutionPlan for CacheExec {
                 schema: Arc::clone(&wanted.asked),
                 limit: wanted.limit.filter(|_| wanted.filter.is_none()),
             };
-            let rows = look_up(table.entry.as_deref(), question).await?;
+            let rows = table.look_up(question).await?;
             match &wanted.filter {
                 Some(filter) => filtered(&rows, filter, &table, &wanted),
                 None => Ok(rows),

@@ -1,14 +1,26 @@
 //! The table functions.
 
 use super::arguments::{FIRST, SECOND};
-use super::name_of;
-use super::table::CacheTables;
+use super::cache::{CacheTables, name_of};
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
 use datafusion::common::{ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr;
 use protocols::messages::catalog::CacheKind;
 use std::sync::Arc;
+
+/// The table functions over the caches of one database.
+pub(in super::super) fn functions(
+    tables: &Arc<CacheTables>,
+) -> [(&'static str, Arc<dyn TableFunctionImpl>); 2] {
+    let function = |kind| -> Arc<dyn TableFunctionImpl> {
+        Arc::new(CacheFunction { kind, tables: Arc::clone(tables) })
+    };
+    [
+        (name_of(CacheKind::Last), function(CacheKind::Last)),
+        (name_of(CacheKind::Distinct), function(CacheKind::Distinct)),
+    ]
+}
 
 /// `last_cache('table' [, 'cache'])`, or `distinct_cache` with the same arguments.
 #[derive(Debug)]

@@ -84,7 +84,26 @@ fn key_value(literal: &ScalarValue, kind: &DataType) -> Option<KeyValue> {
     }
 }
 
-/// True for a condition that depends on nothing but the columns of one row.
+/// True for a condition that a key equals a value or one of several, which may not be known yet.
+pub(super) fn finds_key(filter: &Expr, keys: &[Arc<Field>]) -> bool {
+    let is_key = |expr: &Expr| match expr {
+        Expr::Column(column) => keys.iter().any(|key| *key.name() == column.name),
+        _ => false,
+    };
+    let is_value = |expr: &Expr| matches!(expr, Expr::Literal(..) | Expr::Placeholder(_));
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            (is_key(left) && is_value(right)) || (is_value(left) && is_key(right))
+        }
+        Expr::InList(InList { expr, list, negated: false }) => {
+            is_key(expr) && list.iter().all(is_value)
+        }
+        _ => false,
+    }
+}
+
+/// True for a condition that depends on nothing but the columns of one row and on values, which may
+/// not be known yet.
 pub(super) fn is_exact(filter: &Expr) -> bool {
     let depends = |expr: &Expr| {
         matches!(
@@ -93,7 +112,6 @@ pub(super) fn is_exact(filter: &Expr) -> bool {
                 | Expr::InSubquery(_)
                 | Expr::Exists(_)
                 | Expr::OuterReferenceColumn(..)
-                | Expr::Placeholder(_)
         )
     };
     !filter.is_volatile() && !filter.exists(|e| Ok(depends(e))).unwrap_or(true)

@@ -40,6 +40,23 @@ pub(super) fn too_many_queries(max: usize) -> QueryError {
     QueryError { kind: ErrorKind::Overloaded, message }
 }
 
+/// As many queries of the token run as may run at once.
+pub(super) fn token_runs_too_many(max: usize) -> QueryError {
+    let message = format!(
+        "{max} queries of this token are running already (--token-max-queries), try again later"
+    );
+    QueryError { kind: ErrorKind::RateLimited, message }
+}
+
+/// The token's queries have the most of the places that there are.
+pub(super) fn token_has_its_share(running: usize) -> QueryError {
+    let message = format!(
+        "{running} queries of this token are running already, and the other places are kept for \
+         others, try again later"
+    );
+    QueryError { kind: ErrorKind::RateLimited, message }
+}
+
 /// A statement is beyond a limit that no waiting and no option moves, as `text` says.
 pub(super) fn beyond_limit(text: impl Into<String>) -> DataFusionError {
     let message =

@@ -7,8 +7,10 @@ use super::kind::Kind;
 use super::limits::{self, aggregate_of, some_of};
 use super::outline::Outline;
 use super::planner::Planner;
-use super::rows::{BIN, Stage, carried, column, fill_value, instant, results};
 use super::scalar::{self, Typed};
+use super::stage::{
+    BIN, Gathered, Stage, area_of, carried, column, fill_value, group, key, results,
+};
 use super::transformations;
 use super::windows;
 use arrow::datatypes::DataType;
@@ -23,28 +25,10 @@ use protocols::influxql::{Expr, Fill};
 use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
 
-/// A column that comes out of the aggregation.
-pub(super) struct Gathered {
-    /// Its name.
-    pub(super) name: String,
-    /// Its values, of the columns of the aggregation.
-    value: Engine,
-    pub(super) kind: Kind,
-    /// True if no rows means zero.
-    pub(super) is_count: bool,
-    /// True if it came along with a row that was chosen.
-    pub(super) is_brought: bool,
-}
-
 /// What one call needs.
 struct Call {
     aggregates: Vec<Engine>,
     gathered: Vec<Gathered>,
-}
-
-/// The name of the column with the area below the line at each row.
-pub(super) fn area_of(at: usize) -> String {
-    format!("i{at}")
 }
 
 /// The name of the column with the time of the row that was chosen.
@@ -56,19 +40,23 @@ pub(super) fn aggregates(
     mut stage: Stage,
     outline: &Outline,
 ) -> Result<(LogicalPlan, Vec<Kind>)> {
+    if let Some(newest) = outline.end() {
+        stage = limits::ends(stage, outline, newest)?;
+    }
     let is_one = outline.calls.is_one_selector();
     let keeps_time = is_one && outline.frame.windows.is_none();
     let brought: Vec<(Expr, Typed)> = match is_one && outline.calls.plain {
         true => plain_variables(outline, &stage),
         false => Vec::new(),
     };
+    let keys: Vec<Engine> = (0..outline.key_columns()).map(key).collect();
     let (mut aggregates, mut gathered, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     for (at, call) in outline.calls.aggregates.iter().enumerate() {
         if outline.frame.windows.is_some() {
             transformations::add_areas(&mut stage, outline, call, at)?;
         }
         let chooses = keeps_time || !brought.is_empty();
-        let one = one_call(planner, &mut stage, call, at, chooses.then_some(&brought))?;
+        let one = one_call(planner, &mut stage, call, at, &keys, chooses.then_some(&brought))?;
         let kind = one.gathered.first().map_or(Kind::Null, |gathered| gathered.kind);
         calls.push((call.clone(), (column(format!("a{at}")), kind)));
         aggregates.extend(one.aggregates);
@@ -97,30 +85,44 @@ pub(super) fn aggregates(
     let time = match () {
         () if outline.frame.windows.is_some() => column(BIN),
         () if keeps_time => column(CHOSEN_TIME),
-        () => instant(outline.frame.range.first_ns.unwrap_or(0)),
+        () => outline.frame.first(),
     };
     let mut all = vec![time.alias(TIME_COLUMN)];
     all.extend(carried(outline, false));
     all.extend(gathered.iter().map(|one| column(&one.name)));
     plan = LogicalPlanBuilder::from(plan).project(all)?.build()?;
-    if keeps_time && is_percentile(&outline.calls.aggregates) {
-        // There may be no row at that place, and then there is none in the result.
-        plan = LogicalPlanBuilder::from(plan).filter(column("a0").is_not_null())?.build()?;
+    if keeps_time && (outline.end().is_some() || is_percentile(&outline.calls.aggregates)) {
+        // Where no row was chosen there is none in the result.
+        plan = LogicalPlanBuilder::from(plan).filter(column(TIME_COLUMN).is_not_null())?.build()?;
     }
     let variables = brought
         .into_iter()
         .enumerate()
-        .map(|(at, (variable, (_, kind)))| (variable, (column(format!("x{at}")), kind)))
+        .map(|(at, (variable, (_, kind)))| {
+            // What is grouped by is the same in all windows, with rows or without.
+            let value = match outline.tags.iter().position(|tag| is_named(&variable, tag)) {
+                Some(tag) => group(tag),
+                None => column(format!("x{at}")),
+            };
+            (variable, (value, kind))
+        })
         .collect();
     let mut stage = Stage { plan, variables, calls };
     if outline.calls.transforms {
         stage = transformations::transform(stage, outline)?;
+    }
+    if let Some(call) = &outline.calls.forecast {
+        stage = transformations::forecast(stage, outline, call)?;
     }
     finished(planner, stage, outline)
 }
 
 fn is_percentile(calls: &[Expr]) -> bool {
     matches!(calls, [Expr::Call { name, .. }] if name == "percentile")
+}
+
+fn is_named(variable: &Expr, tag: &str) -> bool {
+    matches!(variable, Expr::Variable { name, cast: None } if name == tag)
 }
 
 fn finished(
@@ -133,11 +135,10 @@ fn finished(
     all.extend(carried(outline, false));
     all.extend(columns);
     let mut builder = LogicalPlanBuilder::from(stage.plan).project(all)?;
-    if let (true, Some(windows), Some(first)) =
-        (outline.calls.transforms, &outline.frame.windows, outline.frame.range.first_ns)
+    if outline.calls.transforms
+        && let Some(start) = outline.frame.start()?
     {
-        let start = windows.start(first, outline.frame.zone.as_deref())?;
-        builder = builder.filter(column(TIME_COLUMN).gt_eq(instant(start)))?;
+        builder = builder.filter(column(TIME_COLUMN).gt_eq(start))?;
     }
     let transformed = |at: &usize| transformations::is_within(&outline.items[*at].expr);
     let items: Vec<usize> = (0..outline.items.len()).collect();
@@ -146,8 +147,7 @@ fn finished(
     {
         builder = builder.filter(some)?;
     }
-    let plan = limits::series_limited(planner, builder.build()?, outline)?;
-    Ok((limits::rows_limited(planner, plan, outline, false)?, kinds))
+    Ok((limits::limited(planner, builder.build()?, outline, &[], false)?, kinds))
 }
 
 /// The columns that stand outside of all calls.
@@ -191,12 +191,14 @@ fn with_values(plan: LogicalPlan, outline: &Outline, gathered: &[Gathered]) -> R
     LogicalPlanBuilder::from(plan).project(columns)?.build()
 }
 
-/// Plans one call. A selector may bring other columns of its row along, and then its time.
+/// Plans one call; `keys` order points of one time. A selector may bring other columns of its row
+/// along, and then its time.
 fn one_call(
     planner: &Planner<'_>,
     stage: &mut Stage,
     call: &Expr,
     at: usize,
+    keys: &[Engine],
     brought: Option<&Vec<(Expr, Typed)>>,
 ) -> Result<Call> {
     let Expr::Call { name, args } = call else {
@@ -236,7 +238,13 @@ fn one_call(
         }
         // Sums wrap around, where those of SQL are an error.
         "sum" => Ok(plain(vec![sum(value).alias(raw(""))], column(raw("")), kind)),
-        "median" | "min" | "max" => one(name, value, kind),
+        "min" | "max" => one(name, value, kind),
+        // That of integers is one, too: what lies between two of them is cut off.
+        "median" => {
+            let median = aggregate_of(planner, name, vec![value], false)?;
+            let whole = cast(column(raw("")), kind.arrow());
+            Ok(plain(vec![median.alias(raw(""))], whole, kind))
+        }
         "integral" if stage.plan.schema().has_column_with_unqualified_name(&area_of(at)) => {
             one("sum", column(area_of(at)), Kind::Float)
         }
@@ -262,7 +270,11 @@ fn one_call(
         _ => {
             let collected = Collected::of(name, args.get(1))?;
             let kind = if name == "integral" { Kind::Float } else { kind };
-            let row = collected_call(collected, vec![value, column(TIME_COLUMN)]);
+            let mut values = vec![value, column(TIME_COLUMN)];
+            if name == "integral" {
+                values.extend(keys.iter().cloned());
+            }
+            let row = collected_call(collected, values);
             Ok(plain(vec![row.alias(raw(""))], get_field(column(raw("")), "value"), kind))
         }
     }

@@ -1,10 +1,12 @@
 //! From the rows of each measurement to one result.
 
 use super::kind::Kind;
+use super::outer::Outer;
 use super::outline::{MEASUREMENT, Outline};
-use super::planner::{Outer, Planner, Selected};
+use super::planner::Planner;
 use super::relation::joined;
-use super::rows::{Part, column, group, key, result};
+use super::select::{self, Part, Selected};
+use super::stage::{carried, column, group, result};
 use super::windows::zoned;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::error::Result;
@@ -22,7 +24,7 @@ const GROUP_KEY: &str = "iox::influxql::group_key::metadata";
 
 /// The whole plan of a SELECT statement.
 pub(super) fn select(planner: &Planner<'_>, select: &Select) -> Result<LogicalPlan> {
-    let Selected { outline, parts, kinds } = planner.select(select, &Outer::default())?;
+    let Selected { outline, parts, kinds } = select::select(planner, select, &Outer::default())?;
     let shape = Shape { outline: &outline };
     let plan = match parts.is_empty() {
         true => return shape.named(LogicalPlanBuilder::empty(false).build()?, None),
@@ -33,6 +35,9 @@ pub(super) fn select(planner: &Planner<'_>, select: &Select) -> Result<LogicalPl
 
 /// The name that the measurement of a row has until the end.
 const SOURCE: &str = "m";
+/// The name of the time on the clock of the statement's zone. It is there before rows are sorted:
+/// what is computed afterwards may be on several threads, which keep no order among them.
+const ZONED: &str = "z";
 
 /// The rows of all measurements with their names.
 fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
@@ -40,9 +45,11 @@ fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
     let mut plans = Vec::with_capacity(parts.len());
     for Part { measurement, plan } in parts {
         let mut columns = vec![lit(measurement).alias(SOURCE), column(TIME_COLUMN)];
-        columns.extend((0..outline.tags.len()).map(group));
-        columns.extend((0..outline.keys.len()).map(key));
+        columns.extend(carried(outline, outline.has_keys()));
         columns.extend((0..outline.items.len()).map(result));
+        if let Some(zone) = &outline.frame.zone {
+            columns.push(zoned(column(TIME_COLUMN), zone).alias(ZONED));
+        }
         plans.push(LogicalPlanBuilder::from(plan).project(columns)?.build()?);
     }
     match joined(plans)? {
@@ -63,7 +70,7 @@ impl Shape<'_> {
             order.push(column(SOURCE).sort(true, false));
         }
         order.extend(super::limits::groups_in_order(outline));
-        order.extend(super::limits::in_time(outline, true));
+        order.extend(super::limits::in_time(outline, outline.has_keys()));
         if outline.calls.distinct.is_some() {
             order.push(result(0).sort(true, false));
         }
@@ -81,10 +88,11 @@ impl Shape<'_> {
             Some(_) => column(SOURCE),
             None => lit(""),
         };
-        let time = there(column(TIME_COLUMN), ScalarValue::TimestampNanosecond(None, None));
+        let null = ScalarValue::TimestampNanosecond(None, None);
         let time = match &outline.frame.zone {
-            Some(zone) => zoned(time, zone),
-            None => time,
+            Some(_) if kinds.is_some() => column(ZONED),
+            Some(zone) => zoned(lit(null), zone),
+            None => there(column(TIME_COLUMN), null),
         };
         let mut columns = vec![measurement.alias(MEASUREMENT), time.alias(&outline.time_name)];
         let mut tags = Vec::new();

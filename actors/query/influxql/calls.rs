@@ -1,7 +1,9 @@
 //! What the calls of a SELECT list are, all together.
 
+use super::analysis::{Analysis, is_analysis};
 use super::expand::Item;
-use super::faults::{inconsistent, meaningless, missing};
+use super::faults::{inconsistent, missing};
+use super::forecast;
 use super::scalar::{count_args, is_scalar};
 use datafusion::error::Result;
 use protocols::influxql::{Expr, Literal, format_duration};
@@ -19,6 +21,8 @@ pub(super) enum Class {
     Distinct,
     /// A value for each row, which depends on those before.
     Transformation,
+    /// Values that are to be expected after those of a series.
+    Forecast,
     /// A value for each row.
     Scalar,
 }
@@ -39,29 +43,12 @@ pub(super) fn class(name: &str) -> Result<Class> {
         | "cumulative_sum"
         | "moving_average"
         | "elapsed" => Class::Transformation,
+        name if is_analysis(name) => Class::Transformation,
+        name if forecast::is_forecast(name) => Class::Forecast,
         name if is_scalar(name) || name == "date_part" => Class::Scalar,
         "count_hll" => return Err(missing("count_hll")),
-        name if is_analysis(name) => {
-            return Err(meaningless(format!("Invalid function '{name}'")));
-        }
         name => return Err(inconsistent(format!("unsupported function {name}()"))),
     })
-}
-
-fn is_analysis(name: &str) -> bool {
-    [
-        "exponential_moving_average",
-        "double_exponential_moving_average",
-        "triple_exponential_moving_average",
-        "triple_exponential_derivative",
-        "relative_strength_index",
-        "kaufmans_efficiency_ratio",
-        "kaufmans_adaptive_moving_average",
-        "chande_momentum_oscillator",
-        "holt_winters",
-        "holt_winters_with_fit",
-    ]
-    .contains(&name)
 }
 
 /// What the calls of a SELECT list are, all together.
@@ -75,6 +62,8 @@ pub(super) struct Calls {
     pub(super) several: Option<Expr>,
     /// What `distinct` is called with.
     pub(super) distinct: Option<Expr>,
+    /// A call that forecasts.
+    pub(super) forecast: Option<Expr>,
     /// True if there are transformations.
     pub(super) transforms: bool,
     /// True if a column stands outside of all calls but scalar ones.
@@ -83,6 +72,8 @@ pub(super) struct Calls {
     pub(super) windows_before: i64,
     /// How many calls there are that make one row of many.
     counted: usize,
+    /// How many of these only stand inside of calls that forecast.
+    forecasts: usize,
 }
 
 /// Looks at all columns of the result. `of_windows` says whether there is GROUP BY time.
@@ -98,6 +89,12 @@ pub(super) fn calls(items: &[Item], of_windows: bool) -> Result<Calls> {
         && (calls.counted > 1 || calls.transforms || calls.distinct.is_some())
     {
         let text = format!("selector function {name}() cannot be combined with other functions");
+        return Err(inconsistent(text));
+    }
+    if let Some(Expr::Call { name, .. }) = &calls.forecast
+        && (calls.counted > calls.forecasts || calls.transforms || calls.plain)
+    {
+        let text = format!("{name}() cannot be combined with other functions or fields");
         return Err(inconsistent(text));
     }
     if calls.distinct.is_some() && (items.len() > 1 || calls.counted > 1) {
@@ -165,6 +162,7 @@ impl Calls {
                 }
             }
             Class::Transformation => self.transformation(name, args, of_windows)?,
+            Class::Forecast => self.forecast(call, name, args, of_windows)?,
             Class::Distinct => {
                 count_args(name, args, 1, 1)?;
                 check_column(name, &args[0])?;
@@ -188,6 +186,27 @@ impl Calls {
         Ok(())
     }
 
+    fn forecast(&mut self, call: &Expr, name: &str, args: &[Expr], of_windows: bool) -> Result<()> {
+        forecast::check(name, args)?;
+        let mut inner = Self::default();
+        inner.gather(&args[0], of_windows)?;
+        let is_one = inner.aggregates.len() == 1 && inner.aggregates.first() == args.first();
+        if !is_one || inner.transforms || inner.forecast.is_some() {
+            return Err(inconsistent(format!("must use aggregate function with {name}")));
+        }
+        if !of_windows {
+            return Err(inconsistent(format!("{name} aggregate requires a GROUP BY interval")));
+        }
+        if self.forecast.replace(call.clone()).is_some_and(|other| other != *call) {
+            return Err(inconsistent(format!("{name}() cannot be combined with another forecast")));
+        }
+        self.forecasts += 1;
+        self.counted += inner.counted;
+        self.selectors += inner.selectors;
+        self.aggregates = inner.aggregates;
+        Ok(())
+    }
+
     fn transformation(&mut self, name: &str, args: &[Expr], of_windows: bool) -> Result<()> {
         check_transformation(name, args)?;
         self.transforms = true;
@@ -200,7 +219,7 @@ impl Calls {
         };
         self.windows_before = self.windows_before.max(inner.windows_before.saturating_add(before));
         let gathers = !inner.aggregates.is_empty();
-        if inner.several.is_some() || inner.distinct.is_some() {
+        if inner.several.is_some() || inner.distinct.is_some() || inner.forecast.is_some() {
             let text = format!("{name} cannot be called with several values of a series");
             return Err(inconsistent(text));
         }
@@ -280,6 +299,9 @@ fn check_several(name: &str, args: &[Expr]) -> Result<()> {
 }
 
 fn check_transformation(name: &str, args: &[Expr]) -> Result<()> {
+    if is_analysis(name) {
+        return Analysis::of(name, args).map(drop);
+    }
     let (min, max) = match name {
         "moving_average" => (2, 2),
         "derivative" | "non_negative_derivative" | "elapsed" => (1, 2),

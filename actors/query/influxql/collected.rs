@@ -176,7 +176,7 @@ impl Accumulator for Rows {
             What::Percentile(p) => percentile(value, time, f64::from_bits(p))?,
             What::Mode => mode(value, time)?,
             What::Integral(unit_ns) => {
-                let area = integral(value, time, unit_ns)?;
+                let area = integral(value, &columns[1..], unit_ns)?;
                 let area: ArrayRef = Arc::new(Float64Array::from(vec![area]));
                 let rest = self.fields.iter().skip(1);
                 let rest = rest.map(|field| arrow::array::new_null_array(field.data_type(), 1));
@@ -198,13 +198,14 @@ impl Accumulator for Rows {
     }
 }
 
-/// The places of rows in the order of their values, then of their times.
-fn ordered(value: &ArrayRef, time: &ArrayRef) -> Result<Vec<u64>> {
+/// The places of rows in the order of some columns.
+fn ordered(columns: &[ArrayRef]) -> Result<Vec<u64>> {
     let by = |column: &ArrayRef| SortColumn {
         values: Arc::clone(column),
         options: Some(SortOptions { descending: false, nulls_first: false }),
     };
-    let places = lexsort_to_indices(&[by(value), by(time)], None)?;
+    let columns: Vec<SortColumn> = columns.iter().map(by).collect();
+    let places = lexsort_to_indices(&columns, None)?;
     Ok(places.values().iter().map(|place| u64::from(*place)).collect())
 }
 
@@ -215,21 +216,24 @@ fn percentile(value: &ArrayRef, time: &ArrayRef, p: f64) -> Result<Option<u64>> 
     if place < 1.0 || place > rows as f64 {
         return Ok(None);
     }
-    Ok(ordered(value, time)?.get(place as usize - 1).copied())
+    let order = ordered(&[Arc::clone(value), Arc::clone(time)])?;
+    Ok(order.get(place as usize - 1).copied())
 }
 
 /// A row of the value that is there most often. Of several such values the larger counts, unless it
-/// came up first when the smaller one had come up for the last time: as version 1 has it.
+/// came up first when the smaller one had come up for the last time: as version 1 has it. Of booleans
+/// it is always the larger.
 fn mode(value: &ArrayRef, time: &ArrayRef) -> Result<Option<u64>> {
-    let places = ordered(value, time)?;
+    let places = ordered(&[Arc::clone(value), Arc::clone(time)])?;
     let in_order = take(value, &UInt64Array::from(places.clone()), None)?;
     let times = cast(time, &DataType::Int64)?;
     let times = times.as_primitive::<Int64Type>().values();
     let at = |place: usize| places.get(place).map_or(0, |row| times[*row as usize]);
+    let is_boolean = *value.data_type() == DataType::Boolean;
     let mut best: Option<Range<usize>> = None;
     for run in arrow::compute::partition(&[in_order])?.ranges() {
         let beats = |best: &Range<usize>| match run.len().cmp(&best.len()) {
-            Ordering::Equal => run.len() > 1 && at(run.start) <= at(best.end - 1),
+            Ordering::Equal => is_boolean || (run.len() > 1 && at(run.start) <= at(best.end - 1)),
             longer => longer.is_gt(),
         };
         if best.as_ref().is_none_or(beats) {
@@ -239,17 +243,15 @@ fn mode(value: &ArrayRef, time: &ArrayRef) -> Result<Option<u64>> {
     Ok(best.and_then(|run| places.get(run.start).copied()))
 }
 
-/// The area below the line through the points.
-fn integral(value: &ArrayRef, time: &ArrayRef, unit_ns: i64) -> Result<Option<f64>> {
-    if value.is_empty() {
-        return Ok(None);
-    }
+/// The area below the line through the points, in the order of their times and what follows these.
+fn integral(value: &ArrayRef, order: &[ArrayRef], unit_ns: i64) -> Result<Option<f64>> {
+    let (Some(time), false) = (order.first(), value.is_empty()) else { return Ok(None) };
     let value = cast(value, &DataType::Float64)?;
     let time = cast(time, &DataType::Int64)?;
     let values = value.as_primitive::<Float64Type>().values();
     let times = time.as_primitive::<Int64Type>().values();
-    let mut points: Vec<(i64, f64)> = times.iter().copied().zip(values.iter().copied()).collect();
-    points.sort_by_key(|(time, _)| *time);
+    let point = |place: u64| (times[place as usize], values[place as usize]);
+    let points: Vec<(i64, f64)> = ordered(order)?.into_iter().map(point).collect();
     let area = points.windows(2).map(|pair| {
         let since = (i128::from(pair[1].0) - i128::from(pair[0].0)) as f64 / unit_ns as f64;
         0.5 * (pair[0].1 + pair[1].1) * since

@@ -2,6 +2,7 @@
 
 use super::faults::{in_condition, meaningless};
 use super::kind::Kind;
+use super::placeholders::as_compared;
 use super::relation::{Columns, Relation};
 use super::scalar::{self, Resolve, Typed, cast_to};
 use arrow::datatypes::DataType;
@@ -81,6 +82,9 @@ fn comparison(op: Op, left: &Expr, right: &Expr, names: &mut Names<'_>) -> Resul
         return matches(left, pattern, op == Op::MatchesNot);
     }
     let (left, right) = (scalar::value(left, names)?, scalar::value(right, names)?);
+    let kinds = (left.1, right.1);
+    let left = (as_compared(left.0, kinds.0, kinds.1), kinds.0);
+    let right = (as_compared(right.0, kinds.1, kinds.0), kinds.1);
     Ok(match (left, right) {
         ((tag, Kind::Tag), (text, Kind::String)) => of_tag(op, tag, text),
         ((text, Kind::String), (tag, Kind::Tag)) => of_tag(op, tag, text),
@@ -116,6 +120,8 @@ fn operator(op: Op) -> Option<Operator> {
 fn of_tag(op: Op, tag: Engine, text: Engine) -> Engine {
     let is_empty = match &text {
         Engine::Literal(value, _) => value.try_as_str().flatten().map(str::is_empty),
+        // Only others are left open.
+        Engine::Placeholder(_) => Some(false),
         _ => None,
     };
     match (op, is_empty) {

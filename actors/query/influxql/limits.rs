@@ -3,14 +3,16 @@
 use super::condition::balanced;
 use super::outline::Outline;
 use super::planner::Planner;
-use super::rows::{carried, column, group, key, result};
-use datafusion::common::ScalarValue;
+use super::stage::{Stage, carried, column, group, key, result};
+use crate::query::provider::{Cut, cut_series};
+use datafusion::common::{ScalarValue, internal_datafusion_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::{
     Expr as Engine, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr,
     WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition, lit, when,
 };
+use protocols::influxql::Expr;
 use protocols::schema::TIME_COLUMN;
 
 /// True where one of these columns of the result has a value.
@@ -21,7 +23,7 @@ pub(super) fn some_of(columns: &[usize]) -> Option<Engine> {
 
 /// The order of the rows of a series.
 pub(super) fn in_time(outline: &Outline, with_keys: bool) -> Vec<SortExpr> {
-    let keys = if with_keys { outline.keys.len() } else { 0 };
+    let keys = if with_keys { outline.key_columns() } else { 0 };
     let time = column(TIME_COLUMN).sort(!outline.descending, false);
     std::iter::once(time).chain((0..keys).map(|at| key(at).sort(true, false))).collect()
 }
@@ -50,6 +52,43 @@ pub(super) fn numbered(
     }
 }
 
+/// Limit: more rows of a series than this are not kept in memory while others come.
+const WANTED_MAX: u64 = 100_000;
+
+/// How rows are cut.
+pub(super) enum Way {
+    /// They are not.
+    All,
+    /// None is shown.
+    Nothing,
+    /// By an operator that keeps what is shown.
+    Series,
+    /// By their numbers in their order.
+    Numbers,
+}
+
+/// How the rows of a statement are cut, if `fields` of its columns are cut each on its own.
+pub(super) fn way(outline: &Outline, fields: usize) -> Way {
+    let bounds = outline.bounds;
+    let of_all = outline.tags.is_empty();
+    let skips_all = of_all && bounds.soffset.is_some_and(|skipped| skipped > 0);
+    if bounds.limit == Some(0) || bounds.slimit == Some(0) || skips_all {
+        return Way::Nothing;
+    }
+    let cuts_series = !of_all && (bounds.slimit.is_some() || bounds.soffset.is_some());
+    if bounds.limit.is_none() && bounds.offset.is_none() && !cuts_series {
+        return Way::All;
+    }
+    // Windows in order of time, those of all rows: the newest can be had without the others.
+    let wanted = bounds.limit.map(|limit| limit.saturating_add(bounds.offset.unwrap_or(0)));
+    let is_plain = of_all && fields == 0;
+    let is_few = match wanted {
+        Some(wanted) => wanted <= WANTED_MAX,
+        None => cuts_series && bounds.slimit.is_some(),
+    };
+    if is_few && !is_plain { Way::Series } else { Way::Numbers }
+}
+
 /// Cuts rows whose columns `fields` have values. Several fields are cut each on its own: what is
 /// left of a point is shown.
 pub(super) fn limited(
@@ -57,14 +96,98 @@ pub(super) fn limited(
     plan: LogicalPlan,
     outline: &Outline,
     fields: &[usize],
+    with_keys: bool,
+) -> Result<LogicalPlan> {
+    match way(outline, fields.len()) {
+        Way::All => Ok(plan),
+        Way::Nothing => LogicalPlanBuilder::from(plan).filter(lit(false))?.build(),
+        Way::Series => cut(plan, outline, fields, with_keys),
+        Way::Numbers => {
+            let plan = series_numbered(planner, plan, outline)?;
+            match fields.len() <= 1 {
+                true => rows_numbered(planner, plan, outline, with_keys),
+                false => fields_numbered(planner, plan, outline, fields),
+            }
+        }
+    }
+}
+
+/// Of the rows of each series those with the newest values of the fields that are asked for, or the
+/// oldest: the rest need not be read.
+pub(super) fn ends(stage: Stage, outline: &Outline, newest: bool) -> Result<Stage> {
+    let schema = stage.plan.schema();
+    let place = |name: &str| schema.index_of_column_by_name(None, name);
+    let field = |call: &Expr| {
+        let Expr::Call { args, .. } = call else { return None };
+        let known = stage.variables.iter().find(|(known, _)| args.first() == Some(known));
+        match known {
+            Some((_, (Engine::Column(column), kind))) if kind.is_field() => place(&column.name),
+            _ => None,
+        }
+    };
+    let fields: Option<Vec<usize>> = outline.calls.aggregates.iter().map(field).collect();
+    let series: Option<Vec<usize>> =
+        (0..outline.tags.len()).map(|at| place(&format!("g{at}"))).collect();
+    let keys: Option<Vec<usize>> =
+        (0..outline.key_columns()).map(|at| place(&format!("k{at}"))).collect();
+    let (Some(fields), Some(series), Some(keys), Some(time)) =
+        (fields, series, keys, place(TIME_COLUMN))
+    else {
+        return Ok(stage);
+    };
+    let cut = Cut {
+        series,
+        time,
+        keys,
+        fields,
+        descending: newest,
+        skip: 0,
+        fetch: Some(1),
+        series_skip: 0,
+        series_fetch: None,
+    };
+    Ok(Stage { plan: cut_series(stage.plan, cut)?, ..stage })
+}
+
+fn cut(
+    plan: LogicalPlan,
+    outline: &Outline,
+    fields: &[usize],
+    with_keys: bool,
+) -> Result<LogicalPlan> {
+    let place = |name: String| {
+        let at = plan.schema().index_of_column_by_name(None, &name);
+        at.ok_or_else(|| internal_datafusion_err!("rows without a column {name}"))
+    };
+    let places = |letter: char, count: usize| -> Result<Vec<usize>> {
+        (0..count).map(|at| place(format!("{letter}{at}"))).collect()
+    };
+    let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
+    let bounds = outline.bounds;
+    let cut = Cut {
+        series: places('g', outline.tags.len())?,
+        time: place(TIME_COLUMN.to_owned())?,
+        keys: places('k', if with_keys { outline.key_columns() } else { 0 })?,
+        fields: fields.iter().map(|at| place(format!("c{at}"))).collect::<Result<_>>()?,
+        descending: outline.descending,
+        skip: bounds.offset.map_or(0, rows),
+        fetch: bounds.limit.map(rows),
+        series_skip: bounds.soffset.filter(|_| !outline.tags.is_empty()).map_or(0, rows),
+        series_fetch: bounds.slimit.filter(|_| !outline.tags.is_empty()).map(rows),
+    };
+    cut_series(plan, cut)
+}
+
+/// Cuts each of several fields by running counts of its values.
+fn fields_numbered(
+    planner: &Planner<'_>,
+    plan: LogicalPlan,
+    outline: &Outline,
+    fields: &[usize],
 ) -> Result<LogicalPlan> {
     let bounds = outline.bounds;
-    let plan = series_limited(planner, plan, outline)?;
     if bounds.limit.is_none() && bounds.offset.is_none() {
         return Ok(plan);
-    }
-    if fields.len() <= 1 || bounds.limit == Some(0) {
-        return rows_limited(planner, plan, outline, true);
     }
     let mut counts = Vec::with_capacity(fields.len());
     for at in fields {
@@ -113,8 +236,8 @@ fn within(outline: &Outline, number: Engine) -> Engine {
     }
 }
 
-/// Cuts whole rows of each series.
-pub(super) fn rows_limited(
+/// Cuts whole rows of each series by their numbers.
+fn rows_numbered(
     planner: &Planner<'_>,
     plan: LogicalPlan,
     outline: &Outline,
@@ -126,7 +249,7 @@ pub(super) fn rows_limited(
     }
     let order = in_time(outline, with_keys);
     let builder = LogicalPlanBuilder::from(plan);
-    if outline.tags.is_empty() || bounds.limit == Some(0) {
+    if outline.tags.is_empty() {
         let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let skip = bounds.offset.map_or(0, rows);
         return builder.sort(order)?.limit(skip, bounds.limit.map(rows))?.build();
@@ -143,25 +266,17 @@ fn as_signed(number: Engine) -> Engine {
     datafusion::logical_expr::cast(number, arrow::datatypes::DataType::Int64)
 }
 
-/// Cuts whole series.
-pub(super) fn series_limited(
+/// Cuts whole series by their numbers.
+fn series_numbered(
     planner: &Planner<'_>,
     plan: LogicalPlan,
     outline: &Outline,
 ) -> Result<LogicalPlan> {
     let bounds = outline.bounds;
-    if bounds.slimit.is_none() && bounds.soffset.is_none() {
+    if outline.tags.is_empty() || (bounds.slimit.is_none() && bounds.soffset.is_none()) {
         return Ok(plan);
     }
     let skipped = bounds.soffset.unwrap_or(0);
-    if outline.tags.is_empty() {
-        // All rows are one series.
-        let is_cut = skipped > 0 || bounds.slimit == Some(0);
-        return match is_cut {
-            true => LogicalPlanBuilder::from(plan).filter(lit(false))?.build(),
-            false => Ok(plan),
-        };
-    }
     let columns: Vec<Engine> = plan.schema().columns().into_iter().map(Engine::Column).collect();
     let number = numbered(planner, "dense_rank", Vec::new(), groups_in_order(outline))?;
     let number = number.alias("s");

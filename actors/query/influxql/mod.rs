@@ -6,6 +6,7 @@
 //! engine's follow from them. Lists of names come from the catalog (`show`).
 
 mod aggregates;
+mod analysis;
 mod arithmetic;
 mod assemble;
 mod bind;
@@ -14,23 +15,32 @@ mod collected;
 mod condition;
 mod expand;
 mod faults;
+mod forecast;
 mod kind;
 mod limits;
+mod maths;
+mod outer;
 mod outline;
+mod placeholders;
 mod planner;
 mod relation;
 mod rows;
 mod running;
 mod scalar;
+mod select;
+mod series_key;
 mod several;
 mod show;
+mod simplex;
+mod slots;
+mod stage;
 mod time_range;
 mod transformations;
 mod windows;
 
 use super::functions::local_clock::LocalClock;
 use super::session::Session;
-use super::statement::View;
+use super::view::View;
 use datafusion::common::plan_datafusion_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
@@ -38,6 +48,8 @@ use faults::missing;
 use planner::Planner;
 use protocols::influxql::{Explain, Statement, parse};
 use protocols::messages::query::{Language, Statement as Asked};
+
+pub(super) use slots::{Apart, apart};
 
 /// True for the names of time zones.
 pub fn is_time_zone(name: &str) -> bool {
@@ -60,9 +72,25 @@ pub(super) fn plan(view: &View, session: &Session, asked: &Asked) -> Result<Logi
         catalogs: &view.catalogs,
         visible: &view.visible,
         now_ns: view.now_ns,
+        slots: None,
     };
     let statement = bind::statement(one.statement, &asked.params)?;
     planned(&planner, &statement, asked.language)
+}
+
+/// The plan of a shape, with placeholders for the values of the statement.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) fn plan_apart(view: &View, session: &Session, apart: Apart) -> Result<LogicalPlan> {
+    let planner = Planner {
+        state: session,
+        catalogs: &view.catalogs,
+        visible: &view.visible,
+        now_ns: view.now_ns,
+        slots: Some(apart.slots),
+    };
+    assemble::select(&planner, &apart.select)
 }
 
 fn planned(

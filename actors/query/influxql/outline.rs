@@ -4,10 +4,12 @@ use super::calls::{self, Calls, Class};
 use super::expand::{self, Item, variables};
 use super::faults::{inconsistent, meaningless};
 use super::kind::Kind;
-use super::planner::Outer;
+use super::outer::Outer;
+use super::placeholders::{Instant, instant, instant_of};
 use super::relation::{Columns, Relation};
 use super::time_range::{Clock, TimeRange, Windows, split};
 use datafusion::error::Result;
+use datafusion::logical_expr::Expr as Engine;
 use protocols::influxql::{Bounds, Dimension, Expr, Fill, Literal, Order, Select};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,19 +26,31 @@ pub(super) struct Frame {
     pub(super) windows: Option<Windows>,
     /// The time zone of its times.
     pub(super) zone: Option<Arc<str>>,
+    /// The number of the first of its placeholders, where values are left open.
+    slots: Option<usize>,
 }
 
 impl Frame {
     /// Looks at what a statement says of time.
-    pub(super) fn new(select: &Select, outer: &Outer, now_ns: i64) -> Result<Self> {
+    ///
+    /// `own` is the range of time of a statement without comparisons of time, and the number of the
+    /// first placeholder for what follows from it.
+    pub(super) fn new(
+        select: &Select,
+        outer: &Outer,
+        now_ns: i64,
+        own: Option<(TimeRange, usize)>,
+    ) -> Result<Self> {
+        let slots = own.map(|(_, first)| first);
         let zone: Option<Arc<str>> = match &select.zone {
             Some(zone) => Some(zone.as_str().into()),
             None => outer.zone.clone(),
         };
         let clock = Clock { now_ns, zone: zone.as_deref() };
-        let (condition, own) = match &select.condition {
-            Some(condition) => split(condition, clock)?,
-            None => (None, TimeRange::default()),
+        let (condition, own) = match (&select.condition, own) {
+            (condition, Some((own, _))) => (condition.clone(), own),
+            (Some(condition), None) => split(condition, clock)?,
+            (None, None) => (None, TimeRange::default()),
         };
         let mut range = own.and(outer.range);
         let mut windows = None;
@@ -54,12 +68,46 @@ impl Frame {
             read = range;
             let before = select.fields.iter().map(|field| windows_before(&field.expr)).max();
             if let (Some(first), Some(before @ 1..)) = (range.first_ns, before) {
-                let start = windows.start(first, zone.as_deref())?;
                 let earlier = windows.interval_ns.saturating_mul(before);
-                read.first_ns = Some(start.saturating_sub(earlier));
+                read.first_ns = Some(first.saturating_sub(earlier));
             }
         }
-        Ok(Self { condition, range, read, windows, zone })
+        Ok(Self { condition, range, read, windows, zone, slots })
+    }
+
+    /// The first instant that the statement is about; 1970 without one.
+    pub(super) fn first(&self) -> Engine {
+        match self.range.first_ns {
+            Some(first) => self.instant(Instant::First, first),
+            None => instant(0),
+        }
+    }
+
+    /// The first and the last instant whose rows are read.
+    pub(super) fn reads(&self) -> [Option<Engine>; 2] {
+        let first = self.read.first_ns.map(|ns| self.instant(Instant::ReadFirst, ns));
+        [first, self.read.last_ns.map(|ns| self.instant(Instant::ReadLast, ns))]
+    }
+
+    /// The start of the first window, if there is a first one.
+    ///
+    /// # Errors
+    /// When the time zone is unknown.
+    pub(super) fn start(&self) -> Result<Option<Engine>> {
+        let (Some(windows), Some(first)) = (&self.windows, self.range.first_ns) else {
+            return Ok(None);
+        };
+        let start = windows.start(first, self.zone.as_deref())?;
+        Ok(Some(self.instant(Instant::Start, start)))
+    }
+
+    /// True if the instants are left open.
+    pub(super) fn is_open(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    fn instant(&self, what: Instant, ns: i64) -> Engine {
+        self.slots.map_or_else(|| instant(ns), |first| instant_of(first, what))
     }
 }
 
@@ -133,7 +181,9 @@ impl Outline {
             return Err(inconsistent(text));
         }
         let mut keys: Vec<String> = Vec::new();
-        if !gathers && calls.distinct.is_none() {
+        let takes_order =
+            calls.aggregates.iter().any(is_integral) || end_of(&calls, &frame).is_some();
+        if (!gathers || takes_order) && calls.distinct.is_none() {
             for tag in relations.flat_map(|relation| &relation.tags) {
                 if !tags.contains(tag) && !keys.contains(tag) {
                     keys.push(tag.clone());
@@ -155,6 +205,21 @@ impl Outline {
             bounds: select.bounds,
             frame,
         })
+    }
+
+    /// How many columns rows of one time are ordered by: several tags make one key.
+    pub(super) fn key_columns(&self) -> usize {
+        self.keys.len().min(1)
+    }
+
+    /// True if rows of one time are ordered in the result, too: what was gathered has no such rows.
+    pub(super) fn has_keys(&self) -> bool {
+        self.calls.aggregates.is_empty()
+    }
+
+    /// True if nothing but the newest values of fields is asked for, false if it is the oldest.
+    pub(super) fn end(&self) -> Option<bool> {
+        end_of(&self.calls, &self.frame).map(|name| name == "last")
     }
 
     /// What a column of the sources is.
@@ -183,6 +248,21 @@ impl Outline {
         self.items.iter().for_each(|item| gather(&item.expr, &mut found));
         found
     }
+}
+
+/// The name of the only selector of all calls, if it is one that takes rows from an end of time.
+fn end_of<'a>(calls: &'a Calls, frame: &Frame) -> Option<&'a str> {
+    let mut names = calls.aggregates.iter().map(|call| match call {
+        Expr::Call { name, .. } => name.as_str(),
+        _ => "",
+    });
+    let name = names.next().filter(|name| matches!(*name, "first" | "last"))?;
+    (frame.windows.is_none() && names.all(|other| other == name)).then_some(name)
+}
+
+/// True for the area below the line through the points, for which their order matters.
+fn is_integral(call: &Expr) -> bool {
+    matches!(call, Expr::Call { name, .. } if name == "integral")
 }
 
 fn gather(expr: &Expr, found: &mut Vec<Expr>) {

@@ -1,86 +1,23 @@
 //! The rows of one measurement, as a SELECT statement asks for them.
-//!
-//! What is planned here has columns without names of the user's: `time`, `g0`… that are grouped
-//! by, `k0`… that order rows of one time, and `c0`… that are selected.
 
 use super::aggregates;
 use super::condition::{self, Names};
 use super::kind::Kind;
-use super::limits;
+use super::limits::{self, Way};
 use super::outline::Outline;
 use super::planner::Planner;
 use super::relation::Relation;
-use super::scalar::{self, Resolve, Typed, cast_to};
+use super::scalar::cast_to;
+use super::series_key::series_key;
 use super::several;
-use super::time_range::TimeRange;
+use super::stage::{BIN, Stage, carried, column, fill_value, result, results};
 use super::transformations;
 use super::windows;
-use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr as Engine, LogicalPlan, LogicalPlanBuilder, lit};
-use protocols::influxql::{Cast, Expr, Fill};
+use protocols::influxql::{Expr, Fill};
 use protocols::schema::TIME_COLUMN;
-
-/// The rows of a measurement.
-pub(super) struct Part {
-    pub(super) measurement: String,
-    pub(super) plan: LogicalPlan,
-}
-
-/// A column by the name that it has in a plan.
-pub(super) fn column(name: impl Into<String>) -> Engine {
-    Engine::Column(Column::new_unqualified(name))
-}
-
-/// What is grouped by.
-pub(super) fn group(at: usize) -> Engine {
-    column(format!("g{at}"))
-}
-
-/// What rows of one time are ordered by.
-pub(super) fn key(at: usize) -> Engine {
-    column(format!("k{at}"))
-}
-
-/// What is selected.
-pub(super) fn result(at: usize) -> Engine {
-    column(format!("c{at}"))
-}
-
-/// A window of time.
-pub(super) const BIN: &str = "bin";
-
-/// An instant as a constant.
-pub(super) fn instant(ns: i64) -> Engine {
-    lit(ScalarValue::TimestampNanosecond(Some(ns), None))
-}
-
-/// Rows on their way to the result, and what names and calls are in them.
-pub(super) struct Stage {
-    pub(super) plan: LogicalPlan,
-    pub(super) variables: Vec<(Expr, Typed)>,
-    pub(super) calls: Vec<(Expr, Typed)>,
-}
-
-impl Resolve for Stage {
-    fn time(&self) -> Engine {
-        column(TIME_COLUMN)
-    }
-
-    fn variable(&mut self, name: &str, cast: Option<Cast>) -> Result<Typed> {
-        let variable = Expr::Variable { name: name.to_owned(), cast };
-        let found = self.variables.iter().find(|(known, _)| *known == variable);
-        Ok(found.map_or((Kind::Null.null(), Kind::Null), |(_, typed)| typed.clone()))
-    }
-
-    fn call(&mut self, call: &Expr) -> Result<Typed> {
-        match self.calls.iter().find(|(known, _)| known == call) {
-            Some((_, typed)) => Ok(typed.clone()),
-            None => datafusion::common::internal_err!("{call} was not planned"),
-        }
-    }
-}
 
 /// Plans what `outline` asks for of one measurement; returns the kinds of its columns, too.
 pub(super) fn rows(
@@ -110,8 +47,12 @@ pub(super) fn rows(
 fn base(planner: &Planner<'_>, relation: &Relation, outline: &Outline) -> Result<Stage> {
     let mut builder = LogicalPlanBuilder::from(relation.plan.clone());
     if !relation.is_in_range {
-        for bound in bounds(relation, outline.frame.read) {
-            builder = builder.filter(bound)?;
+        let [first, last] = outline.frame.reads();
+        if let Some(first) = first {
+            builder = builder.filter(relation.time.clone().gt_eq(first))?;
+        }
+        if let Some(last) = last {
+            builder = builder.filter(relation.time.clone().lt_eq(last))?;
         }
     }
     if let Some(condition) = &outline.frame.condition {
@@ -131,9 +72,12 @@ fn base(planner: &Planner<'_>, relation: &Relation, outline: &Outline) -> Result
         };
         columns.push(relation.column(tag, kind).alias(format!("g{at}")));
     }
-    for (at, tag) in outline.keys.iter().enumerate() {
-        columns.push(relation.column(tag, Kind::Tag).alias(format!("k{at}")));
+    let mut keys: Vec<Engine> =
+        outline.keys.iter().map(|tag| relation.column(tag, Kind::Tag)).collect();
+    if keys.len() > outline.key_columns() {
+        keys = vec![series_key(keys)];
     }
+    columns.extend(keys.into_iter().enumerate().map(|(at, key)| key.alias(format!("k{at}"))));
     let mut variables = Vec::new();
     for (at, variable) in outline.variables().into_iter().enumerate() {
         let Expr::Variable { name, cast } = &variable else { continue };
@@ -145,50 +89,6 @@ fn base(planner: &Planner<'_>, relation: &Relation, outline: &Outline) -> Result
     }
     let plan = builder.project(columns)?.build()?;
     Ok(Stage { plan, variables, calls: Vec::new() })
-}
-
-/// The range of time as conditions.
-pub(super) fn bounds(relation: &Relation, range: TimeRange) -> Vec<Engine> {
-    let first = range.first_ns.map(|ns| relation.time.clone().gt_eq(instant(ns)));
-    let last = range.last_ns.map(|ns| relation.time.clone().lt_eq(instant(ns)));
-    first.into_iter().chain(last).collect()
-}
-
-/// Columns that go along: the time, what is grouped by, and what orders rows.
-pub(super) fn carried(outline: &Outline, with_keys: bool) -> Vec<Engine> {
-    let keys = if with_keys { outline.keys.len() } else { 0 };
-    let groups = (0..outline.tags.len()).map(group);
-    groups.chain((0..keys).map(key)).collect()
-}
-
-/// The columns of the result.
-pub(super) fn results(stage: &mut Stage, outline: &Outline) -> Result<(Vec<Engine>, Vec<Kind>)> {
-    let (mut columns, mut kinds) = (Vec::new(), Vec::new());
-    for (at, item) in outline.items.iter().enumerate() {
-        let (value, kind) = scalar::value(&item.expr, stage)?;
-        columns.push(value.alias(format!("c{at}")));
-        kinds.push(kind);
-    }
-    Ok((columns, kinds))
-}
-
-/// A number that `FILL` names, as a value of a kind.
-pub(super) fn fill_value(fill: Fill, kind: Kind) -> Result<Option<ScalarValue>> {
-    let (integer, float) = match fill {
-        Fill::Integer(value) => (value, value as f64),
-        Fill::Float(value) => (value as i64, value),
-        _ => return Ok(None),
-    };
-    Ok(Some(match kind {
-        Kind::Float => ScalarValue::Float64(Some(float)),
-        Kind::Integer => ScalarValue::Int64(Some(integer)),
-        Kind::Unsigned => ScalarValue::UInt64(Some(u64::try_from(integer).unwrap_or(0))),
-        Kind::Tag | Kind::Null => return Ok(None),
-        kind => {
-            let text = format!("no conversion from {integer} to {}", kind.arrow());
-            return Err(super::faults::meaningless(text));
-        }
-    }))
 }
 
 /// A row for each point that has one of the fields.
@@ -204,11 +104,18 @@ fn raw(
     let fields: Vec<usize> =
         (0..outline.items.len()).filter(|at| outline.has_field(&outline.items[*at])).collect();
     let mut builder = LogicalPlanBuilder::from(stage.plan).project(all)?;
-    if let Some(some) = limits::some_of(&fields) {
+    let fills =
+        matches!(outline.fill, Fill::Integer(_) | Fill::Float(_)) && !outline.calls.transforms;
+    // What cuts fields lets go of rows without any of them, but counts their series.
+    let is_done_later = matches!(limits::way(outline, fields.len()), Way::Series)
+        && outline.bounds.slimit.is_none()
+        && outline.bounds.soffset.is_none()
+        && !fills;
+    if !is_done_later && let Some(some) = limits::some_of(&fields) {
         builder = builder.filter(some)?;
     }
     let mut plan = builder.build()?;
-    if matches!(outline.fill, Fill::Integer(_) | Fill::Float(_)) && !outline.calls.transforms {
+    if fills {
         let mut all = vec![column(TIME_COLUMN)];
         all.extend(carried(outline, true));
         for (at, kind) in kinds.iter().enumerate() {
@@ -220,6 +127,6 @@ fn raw(
         }
         plan = LogicalPlanBuilder::from(plan).project(all)?.build()?;
     }
-    let plan = limits::limited(planner, plan, outline, &fields)?;
+    let plan = limits::limited(planner, plan, outline, &fields, true)?;
     Ok((plan, kinds))
 }

@@ -1,5 +1,6 @@
 //! Window functions that go along the points of a series, one after the other.
 
+use super::analysis::Analysis;
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, UInt64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, UInt64Type};
@@ -27,6 +28,8 @@ pub(super) enum Step {
     CumulativeSum,
     /// The mean of so many points.
     MovingAverage(usize),
+    /// What traders make of it.
+    Analysis(Analysis),
     /// The time since the point before, in units; zero for the first.
     Elapsed { unit_ns: i64, counts_nulls: bool },
     /// The area below the line through the points, of each point what lies in its window next to
@@ -54,6 +57,7 @@ impl WindowUDFImpl for Running {
             Step::Derivative { .. } => "influxql_derivative",
             Step::CumulativeSum => "influxql_cumulative_sum",
             Step::MovingAverage(_) => "influxql_moving_average",
+            Step::Analysis(_) => "influxql_analysis",
             Step::Elapsed { .. } => "influxql_elapsed",
             Step::Area { .. } => "influxql_area",
         }
@@ -68,9 +72,10 @@ impl WindowUDFImpl for Running {
             return plan_err!("{} requires a value and a time", self.name());
         };
         let kind = match self.step {
-            Step::Derivative { .. } | Step::MovingAverage(_) | Step::Area { .. } => {
-                DataType::Float64
-            }
+            Step::Derivative { .. }
+            | Step::MovingAverage(_)
+            | Step::Analysis(_)
+            | Step::Area { .. } => DataType::Float64,
             Step::Elapsed { .. } => DataType::Int64,
             Step::Difference { .. } | Step::CumulativeSum => match value.data_type() {
                 kind @ (DataType::Int64 | DataType::UInt64) => kind.clone(),
@@ -120,6 +125,10 @@ impl PartitionEvaluator for Evaluator {
                     (!(non_negative && slope < 0.0)).then_some(slope)
                 });
                 Ok(Arc::new(slopes.collect::<Float64Array>()))
+            }
+            Step::Analysis(analysis) => {
+                let values = floats(value)?;
+                Ok(Arc::new(analysis.along(values.iter()).collect::<Float64Array>()))
             }
             Step::MovingAverage(count) => Ok(moving_average(&floats(value)?, count)),
             Step::Difference { non_negative } => differences(value, non_negative),

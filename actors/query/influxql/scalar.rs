@@ -3,25 +3,21 @@
 use super::arithmetic::{Operation, computed};
 use super::faults::{in_projection, inconsistent, meaningless};
 use super::kind::Kind;
+use super::maths::{self, OF_ONE, OF_TWO};
+use super::placeholders::value_of;
 use super::relation::converted;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::functions::datetime::expr_fn::date_part;
-use datafusion::functions::math::expr_fn as math;
+use datafusion::functions::math::expr_fn::{abs, ceil, floor, round};
 use datafusion::logical_expr::{Expr as Engine, Operator, binary_expr, cast, lit};
 use protocols::influxql::{Cast, Expr, Literal, Op};
 
 /// A value of a row with its kind.
 pub(super) type Typed = (Engine, Kind);
 
-/// Functions of one number whose result is a float.
-const OF_ONE: [&str; 13] = [
-    "acos", "asin", "atan", "cos", "exp", "ln", "log10", "log2", "sin", "sqrt", "tan", "cosh",
-    "sinh",
-];
 /// Functions of one number whose result is of its kind.
 const KEEP_KIND: [&str; 4] = ["abs", "ceil", "floor", "round"];
-const OF_TWO: [&str; 3] = ["atan2", "log", "pow"];
 
 /// True for functions of single values.
 pub(super) fn is_scalar(name: &str) -> bool {
@@ -52,10 +48,12 @@ pub(super) fn value(expr: &Expr, names: &mut dyn Resolve) -> Result<Typed> {
         Expr::Call { name, args } if is_scalar(name) => scalar_call(name, args, names),
         Expr::Call { name, args } if name == "date_part" => part(args, names),
         Expr::Call { .. } | Expr::Distinct(_) => names.call(expr),
-        Expr::Bind(name) => Err(meaningless(format!(
-            "Bind parameter '${name}' was referenced in the InfluxQL statement but its value is \
-             undefined."
-        ))),
+        Expr::Bind(name) => value_of(name).ok_or_else(|| {
+            meaningless(format!(
+                "Bind parameter '${name}' was referenced in the InfluxQL statement but its value \
+                 is undefined."
+            ))
+        }),
         Expr::Wildcard(_) | Expr::Logical { .. } => {
             Err(in_projection(format!("unsupported expression: {expr}")))
         }
@@ -208,35 +206,17 @@ fn scalar_call(name: &str, args: &[Expr], names: &mut dyn Resolve) -> Result<Typ
         return Ok((kept(name, first, kind), kind));
     }
     let float = |(value, kind): Typed| same_kind((value, kind), Kind::Float);
-    let x = float(values[0].clone());
-    let result = match name {
-        "acos" => math::acos(x),
-        "asin" => math::asin(x),
-        "atan" => math::atan(x),
-        "cos" => math::cos(x),
-        "cosh" => math::cosh(x),
-        "exp" => math::exp(x),
-        "ln" => math::ln(x),
-        "log10" => math::log10(x),
-        "log2" => math::log2(x),
-        "sin" => math::sin(x),
-        "sinh" => math::sinh(x),
-        "sqrt" => math::sqrt(x),
-        "tan" => math::tan(x),
-        "atan2" => math::atan2(x, float(values[1].clone())),
-        "log" => math::log(float(values[1].clone()), x),
-        _ => math::power(x, float(values[1].clone())),
-    };
-    Ok((result, Kind::Float))
+    let args = values.into_iter().map(float).collect();
+    Ok((maths::called(name, args), Kind::Float))
 }
 
 fn kept(name: &str, value: Engine, kind: Kind) -> Engine {
     match (name, kind) {
         ("abs", Kind::Unsigned) => value,
-        ("abs", _) => math::abs(value),
-        ("ceil", Kind::Float) => math::ceil(value),
-        ("floor", Kind::Float) => math::floor(value),
-        ("round", Kind::Float) => math::round(vec![value]),
+        ("abs", _) => abs(value),
+        ("ceil", Kind::Float) => ceil(value),
+        ("floor", Kind::Float) => floor(value),
+        ("round", Kind::Float) => round(vec![value]),
         // Integers have nothing to round.
         _ => value,
     }

@@ -4,8 +4,8 @@ use super::kind::Kind;
 use super::limits::{self, numbered};
 use super::outline::Outline;
 use super::planner::Planner;
-use super::rows::{BIN, Stage, carried, column, group, instant, key, results};
 use super::scalar::{self, Typed};
+use super::stage::{BIN, Stage, carried, column, group, key, results};
 use datafusion::common::internal_err;
 use datafusion::error::Result;
 use datafusion::functions::math::expr_fn::random;
@@ -37,7 +37,7 @@ pub(super) fn several(
             "top" => value.clone().sort(false, false),
             _ => value.clone().sort(true, false),
         };
-        let keys = (0..outline.keys.len()).map(|at| key(at).sort(true, false));
+        let keys = (0..outline.key_columns()).map(|at| key(at).sort(true, false));
         let time = column(TIME_COLUMN).sort(true, false);
         [first, time].into_iter().chain(keys).collect()
     };
@@ -63,8 +63,7 @@ pub(super) fn several(
     all.extend(carried(outline, true));
     all.extend(columns);
     let plan = LogicalPlanBuilder::from(stage.plan).project(all)?.build()?;
-    let plan = limits::series_limited(planner, plan, outline)?;
-    Ok((limits::rows_limited(planner, plan, outline, true)?, kinds))
+    Ok((limits::limited(planner, plan, outline, &[], true)?, kinds))
 }
 
 fn up_to(number: &str, limit: i64) -> Engine {
@@ -96,12 +95,11 @@ pub(super) fn distinct(
     let (columns, kinds) = results(&mut stage, outline)?;
     let time = match outline.frame.windows {
         Some(_) => column(BIN),
-        None => instant(outline.frame.range.first_ns.unwrap_or(0)),
+        None => outline.frame.first(),
     };
     let mut all = vec![time.alias(TIME_COLUMN)];
     all.extend(carried(outline, false));
     all.extend(columns);
     let plan = LogicalPlanBuilder::from(stage.plan).project(all)?.build()?;
-    let plan = limits::series_limited(planner, plan, outline)?;
-    Ok((limits::rows_limited(planner, plan, outline, false)?, kinds))
+    Ok((limits::limited(planner, plan, outline, &[], false)?, kinds))
 }

@@ -1,11 +1,10 @@
 //! `GROUP BY time(…)`: which window a row is in, and windows without rows.
 
-use super::aggregates::Gathered;
 use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
 use super::planner::Planner;
-use super::rows::{BIN, fill_value};
+use super::stage::{BIN, Gathered, fill_value};
 use super::time_range::{TimeRange, Windows};
 use crate::query::functions::gapfill::{Filling, FillsOf, fill};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -65,16 +64,25 @@ pub(super) fn filled(
         first_ns: outline.frame.read.first_ns,
         last_ns: outline.frame.read.last_ns.unwrap_or(i64::MAX),
         columns,
+        open: match outline.frame.is_open() {
+            true => outline.frame.reads().into_iter().flatten().collect(),
+            false => Vec::new(),
+        },
     };
     fill(plan, filling)
 }
 
 /// Limit: windows of a series that are shown whether there are rows in them or not.
-const WINDOWS_MAX: i128 = 10_000_000;
+pub(super) const WINDOWS_MAX: i128 = 10_000_000;
+
+/// How many windows a range of time has, if it has two ends.
+pub(super) fn count_of(interval_ns: i64, range: TimeRange) -> Option<i128> {
+    let (first, last) = (i128::from(range.first_ns?), i128::from(range.last_ns?));
+    Some((last - first) / i128::from(interval_ns.max(1)))
+}
 
 fn check_count(interval_ns: i64, range: TimeRange) -> Result<()> {
-    let (Some(first), Some(last)) = (range.first_ns, range.last_ns) else { return Ok(()) };
-    let count = (i128::from(last) - i128::from(first)) / i128::from(interval_ns.max(1));
+    let Some(count) = count_of(interval_ns, range) else { return Ok(()) };
     match count > WINDOWS_MAX {
         false => Ok(()),
         true => Err(meaningless(format!(

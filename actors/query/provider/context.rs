@@ -20,7 +20,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::prelude::SessionConfig;
 use protocols::ids::TableId;
 use protocols::messages::rank;
-use protocols::messages::store::{ChunkView, KeepSorted, SortedRows, TableView, ViewTable};
+use protocols::messages::store::{ChunkView, KeepSorted, Pin, SortedRows, TableView, ViewTable};
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::ParquetFile;
 use std::collections::HashMap;
@@ -74,6 +74,8 @@ pub(super) struct View {
     /// Where a sorted form was handed back, it has taken the place of the rows it was made from.
     chunks: HashMap<u64, Publisher<ChunkView>>,
     pub(super) files: Vec<Arc<ParquetFile>>,
+    /// Keeps the objects of the files.
+    _pin: Option<Arc<Pin>>,
 }
 
 /// The rows of one scan that are in memory.
@@ -159,11 +161,11 @@ impl Seen {
 
 impl View {
     fn new(table: TableId, times: TimeRange, seen: TableView) -> Self {
-        let TableView { chunks, files } = seen;
+        let TableView { chunks, files, pin } = seen;
         let order = chunks.iter().map(|chunk| chunk.chunk_id).collect();
         let published = |chunk: ChunkView| (chunk.chunk_id, Published::new(Arc::new(chunk)).0);
         let chunks = chunks.into_iter().map(published).collect();
-        Self { table, times, order, chunks, files }
+        Self { table, times, order, chunks, files, _pin: pin }
     }
 
     /// A chunk by its number, with what is known by now.

@@ -3,7 +3,7 @@
 //! It reads the segments of a description in order of time, the newest first unless somebody above
 //! wants the oldest: of those that cannot matter any more to a query none is opened.
 
-use super::coalesce::{is_cheap, join_short};
+use super::coalesce::join_short;
 use super::counts::Counts;
 use super::decoder::Sparing;
 use super::groups::Groups;
@@ -127,6 +127,11 @@ impl ScanExec {
         let parts = parts(&self.scan.segments, 1, 1);
         let properties = Arc::new(properties(&self.scan, &parts, 1));
         Self { properties, parts, is_for_first: true, ..self }
+    }
+
+    /// The same for somebody who needs the rows at one end of time, the newest or the oldest.
+    pub(super) fn for_end(self, newest: bool) -> Self {
+        Self { oldest_first: !newest, ..self.for_newest() }
     }
 
     /// Between what the times of all rows lie.
@@ -280,7 +285,7 @@ impl ExecutionPlan for ScanExec {
             ahead: None,
         };
         let mut batches = stream::try_unfold(reading, Reading::next).boxed();
-        if wants_all && is_cheap(&self.scan.schema) {
+        if wants_all && !self.scan.schema.fields().is_empty() {
             batches = join_short(batches, self.schema(), batch_rows).boxed();
         }
         let timed = stream::poll_fn(move |cx| {

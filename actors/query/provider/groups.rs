@@ -66,6 +66,17 @@ impl Groups {
         }
     }
 
+    /// The same for groups of which each is told by its tags, as columns of so many rows.
+    pub(super) fn meet_all(&self, tags: Vec<ArrayRef>, rows: usize) -> Result<()> {
+        let tags = match tags.is_empty() {
+            true => vec![new_null_array(&DataType::Boolean, rows)],
+            false => tags,
+        };
+        let names = self.converter.convert_columns(&tags)?;
+        self.meet(names.iter().map(|name| name.data()));
+        Ok(())
+    }
+
     /// True if no row of an older segment is of a group that was not met.
     pub(super) async fn cover(&self, older: &Segment, from: &Opener) -> Result<bool> {
         let has_met_any = !self.met().groups.is_empty();

@@ -7,8 +7,9 @@
 //! (`open`) is to sort what nobody has sorted before and hand that back to the shard, to pick
 //! series and spans of time by search, to merge key by key what shares its time with other rows,
 //! and to lay all else side by side. A query for the newest rows reads through an operator of its
-//! own (`newest`), which tells the scan meanwhile of which series it needs no older row, and one for
-//! the newest bins of time (`bins`) has it read the newest rows first.
+//! own (`newest`), which tells the scan meanwhile of which series it needs no older row, and so
+//! does one for so many rows of each series (`series`); one for the newest bins of time (`bins`)
+//! has it read the newest rows first.
 
 mod bins;
 mod coalesce;
@@ -31,6 +32,7 @@ mod relevance;
 mod scan;
 mod segment;
 mod selection;
+mod series;
 mod short;
 mod sorting;
 mod table;
@@ -44,6 +46,7 @@ pub(super) use counts::FILES_OPENED;
 pub use files::Files;
 pub use key_sets::KeySets;
 pub(super) use newest::ReadNewest;
+pub(super) use series::{Cut, SeriesPlanner, cut_series, is_cut_series};
 pub use table::StoredTable;
 
 use datafusion::datasource::DefaultTableSource;

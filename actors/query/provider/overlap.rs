@@ -44,13 +44,13 @@ pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divide
         return Ok(Divided { alone, merged: Vec::new() });
     }
     let inputs = selected(inputs, selection)?;
-    let mut shared = shared_times(inputs.iter().map(Selected::times).collect());
+    let mut shared = shared_times(wholes(inputs.iter()));
     let mut merged = within(&inputs, &shared)?;
     let has_rows = merged.iter().any(|piece| matches!(piece, Piece::Rows(..)));
     if merged.len() < 2 || !has_rows {
         // The times overlap, but the rows do not, unless some are in files.
         let files = inputs.iter().filter(|input| matches!(input, Selected::File(..)));
-        shared = shared_times(files.map(Selected::times).collect());
+        shared = shared_times(wholes(files));
         merged = within(&inputs, &shared)?;
     }
     let apart = gaps(&shared);
@@ -114,6 +114,25 @@ impl Run {
             .fold(TimeRange::NONE, |range, t| range.to(TimeRange { min_ns: *t, max_ns: *t }));
         Ok(())
     }
+}
+
+/// What the times of the inputs lie between, those of the parts of one chunk or window together: such
+/// parts have no key in common. `inputs` are in the order of their precedence.
+fn wholes<'a>(inputs: impl Iterator<Item = &'a Selected>) -> Vec<TimeRange> {
+    let mut ranges: Vec<(TimeRange, Option<&ParquetFile>)> = Vec::new();
+    for input in inputs {
+        let file = match input {
+            Selected::File(file, _) => Some(file.as_ref()),
+            Selected::Run(_) => None,
+        };
+        match (ranges.last_mut(), file) {
+            (Some((times, Some(before))), Some(file)) if before.is_part_with(file) => {
+                *times = times.to(input.times());
+            }
+            _ => ranges.push((input.times(), file)),
+        }
+    }
+    ranges.into_iter().map(|(times, _)| times).collect()
 }
 
 /// What has to be read for the rows in `ranges`: of a file all of it.
@@ -203,6 +222,8 @@ fn gaps(ranges: &[TimeRange]) -> Vec<TimeRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocols::ids::{DbId, TableId};
+    use protocols::snapshot::{Compacted, Keys, Stamps};
 
     fn range((min_ns, max_ns): (i64, i64)) -> TimeRange {
         TimeRange { min_ns, max_ns }
@@ -220,6 +241,37 @@ mod tests {
             assert_eq!(covers(&shared), usize::from(covers(&all) > 1), "{t}");
             assert_eq!(covers(&gaps), usize::from(covers(&shared) == 0), "{t}");
         }
+    }
+
+    /// A part of a compacted window.
+    fn part(id: u64, nonce: u64, times: (i64, i64)) -> Selected {
+        let file = ParquetFile {
+            id,
+            db: DbId(1),
+            table: TableId(1),
+            chunk_time_ns: 0,
+            wal_file: 0,
+            part: id as u32,
+            size_bytes: 1,
+            row_count: 1,
+            min_time_ns: times.0,
+            max_time_ns: times.1,
+            crc32: 0,
+            order: Stamps { lo: 1, hi: 2 },
+            keys: Keys::default(),
+            compacted: Some(Compacted { generation: 5, nonce }),
+        };
+        Selected::File(Arc::new(file), range(times))
+    }
+
+    #[test]
+    fn parts_of_one_window_share_no_time_with_each_other() {
+        let parts = [part(1, 7, (0, 20)), part(2, 7, (5, 30)), part(3, 7, (0, 25))];
+        assert_eq!(wholes(parts.iter()), [range((0, 30))]);
+        let with_another = [part(1, 7, (0, 20)), part(2, 7, (5, 30)), part(3, 8, (0, 25))];
+        let ranges = wholes(with_another.iter());
+        assert_eq!(ranges, [range((0, 30)), range((0, 25))]);
+        assert_eq!(shared_times(ranges), [range((0, 25))]);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 use super::filters::{ScanFilter, classify};
 use super::times::TimeRange;
 use datafusion::arrow::array::{
-    Array, AsArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+    Array, AsArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
+    new_null_array,
 };
 use datafusion::arrow::compute::{take, take_record_batch};
 use datafusion::arrow::datatypes::{Int32Type, Schema, SchemaRef, TimestampNanosecondType};
@@ -161,6 +162,7 @@ impl Selection {
 #[derive(Clone, Debug)]
 struct OneOf {
     tag: String,
+    /// In order, each once.
     values: Vec<String>,
 }
 
@@ -178,22 +180,43 @@ impl OneOf {
             Expr::Literal(value, _) => Some(value.try_as_str()??.to_owned()),
             _ => None,
         };
-        let values: Vec<String> = values.iter().map(text).collect::<Option<_>>()?;
+        let mut values: Vec<String> = values.iter().map(text).collect::<Option<_>>()?;
+        values.sort_unstable();
+        values.dedup();
         (values.len() <= VALUES_MAX).then(|| Self { tag: tag.name.clone(), values })
     }
 
     /// The numbers of the series with such a value. `None` if the column is of another kind.
     fn series(&self, sorted: &SortedRows) -> Option<Vec<usize>> {
         let tags = sorted.rows.column_by_name(&self.tag)?.as_dictionary_opt::<Int32Type>()?;
+        let (keys, texts) = (tags.keys(), tags.values().as_string_opt::<i32>()?);
+        if sorted.key.first().is_some_and(|first| **first == *self.tag) {
+            return Some(self.first_of_key(&sorted.series_starts, keys, texts));
+        }
         let is_one = |text: Option<&str>| text.is_some_and(|t| self.values.iter().any(|v| v == t));
-        let wanted: Vec<bool> = tags.values().as_string_opt::<i32>()?.iter().map(is_one).collect();
+        let wanted: Vec<bool> = texts.iter().map(is_one).collect();
         if !wanted.contains(&true) {
             return Some(Vec::new());
         }
-        let keys = tags.keys();
         let is_wanted = |row: usize| keys.is_valid(row) && wanted[keys.value(row) as usize];
         let series = sorted.series_starts.iter().enumerate();
         Some(series.filter(|(_, start)| is_wanted(**start as usize)).map(|(i, _)| i).collect())
+    }
+
+    /// The same where series are in the order of this tag, those without it first.
+    fn first_of_key(&self, starts: &[u32], keys: &Int32Array, texts: &StringArray) -> Vec<usize> {
+        let text = |start: u32| {
+            let row = start as usize;
+            keys.is_valid(row).then(|| texts.value(keys.value(row) as usize))
+        };
+        let mut found = Vec::with_capacity(self.values.len());
+        for value in &self.values {
+            let value = Some(value.as_str());
+            let from = starts.partition_point(|start| text(*start) < value);
+            let equal = starts[from..].partition_point(|start| text(*start) == value);
+            found.extend(from..from + equal);
+        }
+        found
     }
 }
 

@@ -5,7 +5,6 @@
 //! come at all; and a column of tags has the texts of all series, which somebody who joins batches
 //! would look through.
 
-use super::coalesce::is_cheap;
 use super::selection::{ROWS_PER_SLICE_MIN, project};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch};
 use datafusion::arrow::array::{DictionaryArray, RecordBatchOptions};
@@ -66,6 +65,12 @@ impl Quick {
         }
         Ok(wanted)
     }
+}
+
+/// True if the columns are numbers, times and the like, of which a slice costs next to nothing.
+fn is_cheap(schema: &Schema) -> bool {
+    let fields = schema.fields();
+    !fields.is_empty() && fields.iter().all(|field| field.data_type().is_primitive())
 }
 
 /// True for comparisons of columns with literals, all of which have to hold or some.

@@ -2,7 +2,8 @@
 //!
 //! Most of the time that a short query takes goes into its planning, and dashboards send the same
 //! statements again and again, with other values. So the values that a statement compares with are
-//! taken out of its text (`text`), `now()` and placeholders among them; what is left is its shape. The optimized plan of a shape is kept
+//! taken out of its text (`text`), `now()` and placeholders among them; what is left is its shape.
+//! InfluxQL has a reader of its own (`influxql::slots`). The optimized plan of a shape is kept
 //! (`template`), and a statement of the same shape puts its own values in.
 //!
 //! A value becomes a literal of the type that it is compared with, where that is what the engine
@@ -24,11 +25,12 @@ use datafusion::logical_expr::LogicalPlan;
 use moka::sync::Cache;
 use protocols::ids::DbId;
 use protocols::schema::DatabaseSchema;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use template::Template;
-use text::{Shape, shape};
 
-pub(super) use text::Given;
+pub(super) use text::{Given, Shape, shape};
+pub(super) use value::Value;
 
 /// What is known of a shape.
 #[derive(Clone, Debug)]
@@ -58,24 +60,29 @@ impl Shapes {
     }
 
     /// The optimized plan of a statement over what `catalogs` shows, if its shape is known or to be
-    /// known from now on. `planning` makes the plan of a text; its placeholders may be open.
+    /// known from now on. `planning` makes the plan of a shape; its placeholders may be open.
     pub(super) async fn plan(
         &self,
         catalogs: &Catalogs,
         state: &SessionState,
-        text: &str,
-        given: Given<'_>,
+        shape: Shape,
+        unused: Unused,
         planning: impl AsyncFnOnce(String) -> Result<LogicalPlan>,
-    ) -> Option<LogicalPlan> {
-        let Shape { text, values } = shape(text, given)?;
+    ) -> Option<Planned> {
+        let Shape { text, values } = shape;
         let db = catalogs.db();
         let key = (db.id, text);
         let template = match self.0.get(&key) {
             Some(Known::Planned(template)) if is(template.db(), db) => template,
             Some(Known::Unusable(schema)) if is(&schema, db) => return None,
             Some(_) => {
-                let plan = planning(key.1.clone()).await.and_then(|plan| state.optimize(&plan));
-                match plan.and_then(|plan| Template::new(db, plan, &values)) {
+                let template = planning(key.1.clone()).await.and_then(|plan| {
+                    let metadata = plan.schema().metadata().clone();
+                    let plan = state.optimize(&plan)?;
+                    let template = Template::new(db, plan, &values, unused)?;
+                    Ok(template.map(|template| template.with_metadata(metadata)))
+                });
+                match template {
                     Ok(Some(template)) => {
                         let template = Arc::new(template);
                         self.0.insert(key, Known::Planned(Arc::clone(&template)));
@@ -92,8 +99,25 @@ impl Shapes {
                 return None;
             }
         };
-        template.bind(state, &values).ok().flatten()
+        let plan = template.bind(state, &values).ok().flatten()?;
+        Some(Planned { plan, metadata: template.metadata().clone() })
     }
+}
+
+/// A plan with the values of its statement.
+pub(super) struct Planned {
+    pub(super) plan: LogicalPlan,
+    /// What is said of the result beside its columns.
+    pub(super) metadata: HashMap<String, String>,
+}
+
+/// Values that the plan of a shape does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unused {
+    /// Such a plan cannot be used again.
+    Refused,
+    /// They do not matter.
+    Allowed,
 }
 
 /// True if this is the same state of the same database.

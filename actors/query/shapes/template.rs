@@ -1,8 +1,11 @@
 //! The optimized plan of a shape, and what becomes of it with values.
 
+use super::Unused;
 use super::text::Shape;
 use super::value::Value;
-use crate::query::provider;
+use crate::query::cache_tables;
+use crate::query::functions::gapfill::is_gap_fill;
+use crate::query::provider::{self, is_cut_series};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -28,8 +31,11 @@ pub(super) struct Template {
     db: Weak<DatabaseSchema>,
     /// Optimized; its placeholders have types.
     plan: LogicalPlan,
-    /// The type of each placeholder by its name, in the order of the values.
-    placeholders: Vec<(String, DataType)>,
+    /// The type of each placeholder by its name, in the order of the values. None is of one that the
+    /// plan does not have.
+    placeholders: Vec<(String, Option<DataType>)>,
+    /// What is said of the result beside its columns.
+    metadata: HashMap<String, String>,
 }
 
 impl Template {
@@ -42,13 +48,19 @@ impl Template {
         db: &Arc<DatabaseSchema>,
         plan: LogicalPlan,
         values: &[Value],
+        unused: Unused,
     ) -> Result<Option<Self>> {
         let mut types: HashMap<String, Option<DataType>> = HashMap::new();
         let (mut is_usable, mut constants_bytes) = (true, 0);
         plan.apply_with_subqueries(|node| {
             is_usable &= match node {
-                LogicalPlan::TableScan(scan) => provider::is_stored(&scan.source),
-                LogicalPlan::Extension(_) | LogicalPlan::Subquery(_) => false,
+                LogicalPlan::TableScan(scan) => {
+                    provider::is_stored(&scan.source) || cache_tables::is_cache(&scan.source)
+                }
+                LogicalPlan::Extension(step) => {
+                    is_cut_series(step.node.as_ref()) || is_gap_fill(step.node.as_ref())
+                }
+                LogicalPlan::Subquery(_) => false,
                 _ => true,
             };
             node.apply_expressions(|expr| {
@@ -69,13 +81,29 @@ impl Template {
         })?;
         let placeholders = values.iter().enumerate().map(|(number, value)| {
             let name = Shape::placeholder(number, value);
-            let data_type = types.remove(&name)??;
-            value.fits(&data_type).then_some((name, data_type))
+            let data_type = match types.remove(&name) {
+                Some(data_type) => data_type?,
+                None if unused == Unused::Allowed => return Some((name, None)),
+                None => return None,
+            };
+            value.fits(&data_type).then_some((name, Some(data_type)))
         });
         let placeholders: Option<Vec<_>> = placeholders.collect();
         let db = Arc::downgrade(db);
         is_usable &= constants_bytes <= CONSTANTS_BYTES_MAX;
-        Ok(placeholders.filter(|_| is_usable).map(|placeholders| Self { db, plan, placeholders }))
+        let metadata = HashMap::new();
+        let new = |placeholders| Self { db, plan, placeholders, metadata };
+        Ok(placeholders.filter(|_| is_usable).map(new))
+    }
+
+    /// The same with what is said of the result.
+    pub(super) fn with_metadata(self, metadata: HashMap<String, String>) -> Self {
+        Self { metadata, ..self }
+    }
+
+    /// What is said of the result beside its columns.
+    pub(super) fn metadata(&self) -> &HashMap<String, String> {
+        &self.metadata
     }
 
     /// The database as it was when the plan was made.
@@ -85,7 +113,7 @@ impl Template {
 
     /// About how much memory it takes.
     pub(super) fn size_bytes(&self) -> usize {
-        PLAN_BYTES + self.placeholders.len() * size_of::<(String, DataType)>()
+        PLAN_BYTES + self.placeholders.len() * size_of::<(String, Option<DataType>)>()
     }
 
     /// The plan with values in the places of the placeholders. `None` if a value does not fit.
@@ -101,7 +129,8 @@ impl Template {
             .placeholders
             .iter()
             .zip(values)
-            .map(|((name, data_type), value)| Some((name.as_str(), value.in_type(data_type)?)));
+            .filter_map(|((name, data_type), value)| Some((name, data_type.as_ref()?, value)))
+            .map(|(name, data_type, value)| Some((name.as_str(), value.in_type(data_type)?)));
         let Some(values) = typed.collect::<Option<HashMap<_, _>>>() else { return Ok(None) };
         let bound = self.plan.clone().transform_up(|node| {
             let schema = match &node {
@@ -154,6 +183,7 @@ fn is_simple(expr: &Expr) -> bool {
         Expr::Between(between) => {
             is_leaf(&between.expr) && is_leaf(&between.low) && is_leaf(&between.high)
         }
-        _ => false,
+        Expr::Alias(alias) => is_simple(&alias.expr),
+        expr => is_leaf(expr),
     }
 }

@@ -15,11 +15,8 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// More values than this are not taken out.
 const VALUES_MAX: usize = 256;
 
-/// What begins the names of the placeholders of a shape.
-const PLACEHOLDER: &str = "$_v";
-
 /// A statement apart: its text with placeholders, and their values.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(in crate::query) struct Shape {
     /// The statement with a placeholder in the place of each value. The kind of the value is part
     /// of the placeholder's name: statements that compare with values of other kinds are planned
@@ -30,9 +27,12 @@ pub(in crate::query) struct Shape {
 }
 
 impl Shape {
+    /// What begins the names of the placeholders of a shape.
+    pub(in crate::query) const PLACEHOLDER: &str = "$_v";
+
     /// The placeholder that stands for a value.
     pub(in crate::query) fn placeholder(number: usize, value: &Value) -> String {
-        format!("{PLACEHOLDER}{number}{}", value.kind_letter())
+        format!("{}{number}{}", Self::PLACEHOLDER, value.kind_letter())
     }
 }
 

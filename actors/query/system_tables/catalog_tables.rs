@@ -176,7 +176,16 @@ fn tables(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
 }
 
 fn generation_durations(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
-    let seconds = (source.visible.gen1_duration_ns() / NANOS_PER_SECOND).unsigned_abs();
-    let level = UInt8Array::from(vec![1]);
-    batch(schema, vec![Arc::new(level), Arc::new(UInt64Array::from(vec![seconds]))])
+    let first = [source.visible.gen1_duration_ns()];
+    let widths = match source.server.generations_ns.as_slice() {
+        [] => first.as_slice(),
+        all => all,
+    };
+    let levels = (1..).zip(widths).map(|(level, _)| level);
+    let seconds = widths.iter().map(|width| (width / NANOS_PER_SECOND).unsigned_abs());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt8Array::from_iter_values(levels)),
+        Arc::new(UInt64Array::from_iter_values(seconds)),
+    ];
+    batch(schema, columns)
 }

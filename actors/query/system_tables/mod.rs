@@ -1,7 +1,9 @@
 //! The schema `system`: what the server knows about itself, as tables.
 
+mod audit;
 mod caches;
 mod catalog_tables;
+mod compactions;
 mod parquet_files;
 mod plugins;
 mod queries;
@@ -12,7 +14,9 @@ use super::config::ServerFacts;
 use super::errors;
 use super::log::LogEntry;
 use super::provider::ScanContext;
-use crate::cache_kit::CacheDirectory;
+use crate::audit::Audit;
+use crate::cache_directory::CacheDirectory;
+use crate::runtime::mailbox::Mailbox;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -41,6 +45,7 @@ struct Source {
     server: Arc<ServerFacts>,
     caches: Option<CacheDirectory>,
     plugins: Option<PluginTables>,
+    audit: Option<Mailbox<Audit>>,
 }
 
 /// A system table: its columns and how its rows are made.
@@ -63,9 +68,11 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 17] = [
+const TABLES: [SystemTable; 20] = [
     server::ACTORS,
+    audit::AUDIT,
     caches::CACHE_STATES,
+    compactions::COMPACTION_EVENTS,
     catalog_tables::DATABASES,
     caches::DISTINCT_CACHES,
     catalog_tables::GENERATION_DURATIONS,
@@ -76,6 +83,7 @@ const TABLES: [SystemTable; 17] = [
     plugins::PLUGIN_FILES,
     plugins::PROCESSING_ENGINE_LOGS,
     plugins::PROCESSING_ENGINE_PLUGINS,
+    plugins::PROCESSING_ENGINE_RUNS,
     plugins::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
     plugins::PROCESSING_ENGINE_TRIGGERS,
     queries::QUERIES,
@@ -83,14 +91,31 @@ const TABLES: [SystemTable; 17] = [
     tokens::TOKENS,
 ];
 
+/// The names of all of them, those included that are in no list.
+pub fn system_table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.into_iter().map(|table| table.name)
+}
+
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 3] =
-    [caches::CACHE_STATES.name, server::ACTORS.name, plugins::PROCESSING_ENGINE_PLUGINS.name];
+const UNLISTED: [&str; 6] = [
+    caches::CACHE_STATES.name,
+    compactions::COMPACTION_EVENTS.name,
+    server::ACTORS.name,
+    audit::AUDIT.name,
+    plugins::PROCESSING_ENGINE_PLUGINS.name,
+    plugins::PROCESSING_ENGINE_RUNS.name,
+];
 
 /// Tables that only admins may read: they are about the server, not about a database.
-const ADMINISTRATIVE: [&str; 4] =
-    [server::ACTORS.name, server::NODES.name, plugins::PLUGIN_FILES.name, tokens::TOKENS.name];
+const ADMINISTRATIVE: [&str; 6] = [
+    server::ACTORS.name,
+    audit::AUDIT.name,
+    compactions::COMPACTION_EVENTS.name,
+    server::NODES.name,
+    plugins::PLUGIN_FILES.name,
+    tokens::TOKENS.name,
+];
 
 /// The schema provider of the system tables of one database.
 #[derive(Debug)]
@@ -105,8 +130,8 @@ impl SystemTables {
         context: ScanContext,
         server: Arc<ServerFacts>,
     ) -> Self {
-        let (caches, plugins) = (None, None);
-        Self(Arc::new(Source { visible, db, log, context, server, caches, plugins }))
+        let (caches, plugins, audit) = (None, None, None);
+        Self(Arc::new(Source { visible, db, log, context, server, caches, plugins, audit }))
     }
 
     /// The same with what the caches say of themselves.
@@ -125,8 +150,16 @@ impl SystemTables {
         self
     }
 
+    /// The same with what was done and refused.
+    pub(super) fn with_audit(mut self, audit: Option<Mailbox<Audit>>) -> Self {
+        if let Some(source) = Arc::get_mut(&mut self.0) {
+            source.audit = audit;
+        }
+        self
+    }
+
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 17] = TABLES;
+        static ALL: [SystemTable; 20] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }

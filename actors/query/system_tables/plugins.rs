@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use protocols::messages::plugins::{ListPluginFiles, PluginFile, PluginLogEntry, ReadPluginLog};
+use protocols::messages::plugins::{
+    ListPluginFiles, PluginFile, PluginLogEntry, PluginRun, ReadPluginLog, ReadPluginRuns,
+};
 use protocols::messages::rank;
 use protocols::plugins::{PluginRef, PluginText};
 use protocols::schema::INTERNAL_DB;
@@ -77,10 +79,8 @@ fn logs(source: Arc<Source>, schema: SchemaRef) -> BoxFuture<'static, Result<Rec
         let entries: Vec<Arc<PluginLogEntry>> = match &source.plugins {
             None => Vec::new(),
             Some(plugins) => {
-                let is_internal = source.db.name.as_ref() == INTERNAL_DB;
-                let database = (!is_internal).then(|| Arc::clone(&source.db.name));
                 let deadline = Instant::now() + ANSWER_TIME;
-                let ask = ReadPluginLog { database };
+                let ask = ReadPluginLog { database: of_database(&source) };
                 let read = plugins.log.ask::<{ rank::QUERY }, _>(ask, deadline).await;
                 read.map_err(|error| unanswered(&error))?
             }
@@ -99,6 +99,65 @@ fn logs(source: Arc<Source>, schema: SchemaRef) -> BoxFuture<'static, Result<Rec
         Ok(RecordBatch::try_new(schema, columns)?)
     }
     .boxed()
+}
+
+/// How the last runs of each trigger went: those of the database, or all of them in the built-in one.
+pub(super) const PROCESSING_ENGINE_RUNS: SystemTable = SystemTable {
+    name: "processing_engine_runs",
+    internal: false,
+    schema: || {
+        schema([
+            text("database"),
+            text("trigger_name"),
+            signed("run_number"),
+            signed("attempt"),
+            time("start_time"),
+            signed("duration_ns"),
+            signed("rows_in"),
+            signed("lines_out"),
+            text("outcome"),
+            Field::new("error", DataType::Utf8, true),
+        ])
+    },
+    rows: Rows::Asked(runs),
+};
+
+fn runs(source: Arc<Source>, schema: SchemaRef) -> BoxFuture<'static, Result<RecordBatch>> {
+    async move {
+        let runs: Vec<Arc<PluginRun>> = match &source.plugins {
+            None => Vec::new(),
+            Some(plugins) => {
+                let ask = ReadPluginRuns { database: of_database(&source) };
+                let deadline = Instant::now() + ANSWER_TIME;
+                let read = plugins.log.ask::<{ rank::QUERY }, _>(ask, deadline).await;
+                read.map_err(|error| unanswered(&error))?
+            }
+        };
+        let numbers = |number: fn(&PluginRun) -> u64| -> ArrayRef {
+            let numbers = runs.iter().map(|run| i64::try_from(number(run)).unwrap_or(i64::MAX));
+            Arc::new(Int64Array::from_iter_values(numbers))
+        };
+        let outcome = |run: &Arc<PluginRun>| if run.error.is_none() { "success" } else { "error" };
+        let columns: Vec<ArrayRef> = vec![
+            texts(runs.iter().map(|run| &run.database)),
+            texts(runs.iter().map(|run| &run.trigger)),
+            numbers(|run| run.number),
+            numbers(|run| u64::from(run.attempt) + 1),
+            Arc::new(TimestampNanosecondArray::from_iter_values(runs.iter().map(|r| r.started_ns))),
+            numbers(|run| u64::try_from(run.duration.as_nanos()).unwrap_or(u64::MAX)),
+            numbers(|run| run.rows_in),
+            numbers(|run| run.lines_out),
+            texts(runs.iter().map(outcome)),
+            Arc::new(StringArray::from_iter(runs.iter().map(|run| run.error.as_deref()))),
+        ];
+        Ok(RecordBatch::try_new(schema, columns)?)
+    }
+    .boxed()
+}
+
+/// The database that is asked, unless it is the built-in one, which shows those of all.
+fn of_database(source: &Source) -> Option<Arc<str>> {
+    (source.db.name.as_ref() != INTERNAL_DB).then(|| Arc::clone(&source.db.name))
 }
 
 /// Plugins with names of their own.

@@ -4,7 +4,7 @@ use super::{Fixture, GEN1_NS};
 use protocols::error::ErrorKind;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::store::EndSnapshot;
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,14 +23,23 @@ fn file(id: u64, chunk: i64, row_count: u64) -> Arc<ParquetFile> {
         min_time_ns: begin + 1,
         max_time_ns: begin + 9,
         crc32: 0,
+        order: Stamps::at(id as i64),
+        keys: Default::default(),
+        compacted: None,
     })
 }
 
 #[actix_rt::test]
 async fn files_are_listed_and_counted_without_being_read() {
     let server = Fixture::new().await;
-    let mark = SnapshotMark { number: 1, end_time_ns: GEN1_NS, wal_through: 1, forced: false };
-    let snapshot = PlacedMark { mark, sequence: 1 };
+    let mark = SnapshotMark {
+        number: 1,
+        end_time_ns: GEN1_NS,
+        wal_through: 1,
+        forced: false,
+        ..Default::default()
+    };
+    let snapshot = PlacedMark { mark, sequence: 1, stamp: 1 };
     // The objects do not exist: whatever reads them fails.
     let end = EndSnapshot { snapshot, files: vec![file(1, 0, 5), file(2, 1, 6)] };
     let deadline = Instant::now() + Duration::from_secs(300);

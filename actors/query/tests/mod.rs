@@ -12,13 +12,14 @@ mod runs;
 mod shapes;
 mod statements;
 
-use super::{Query, QueryConfig, QueryRuntime, ServerFacts};
+use super::{Query, QueryConfig, QueryOptions, QueryRuntime, ServerFacts, Telling};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
-use crate::runtime::objects::Objects;
 use crate::runtime::published::{Published, Publisher};
+use crate::storage::objects::Objects;
 use crate::store::{ShardFiles, Store, StoreShards};
 use arrow::array::{DictionaryArray, Float64Array, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{Int32Type, Schema};
@@ -26,7 +27,7 @@ use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::query::{
-    Delivery, ParamValue, QueryError, QueryResult, RunStatement, Statement,
+    Delivery, Language, ParamValue, QueryError, QueryResult, RunStatement, Statement,
 };
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::principal::Principal;
@@ -109,10 +110,7 @@ impl Fixture {
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());
         let store = Guardian::mailbox::<Store>(&actor_config("store"));
-        let empty = Arc::new(|| {
-            let store = Store::new(0, GEN1_NS, vec![], ShardFiles::default());
-            Box::pin(async move { Ok(store) }) as _
-        });
+        let empty = Lives::of(|| Ok(Store::new(0, GEN1_NS, vec![], ShardFiles::default())));
         guardian.birth(actor_config("store"), store.clone(), empty).await.unwrap();
         let server = Arc::new(ServerFacts { roster: guardian.roster(), ..ServerFacts::default() });
         let config = QueryConfig {
@@ -121,27 +119,29 @@ impl Fixture {
             node: "n".to_owned(),
             objects: Objects::memory(),
             cache: None,
-            query_file_limit: None,
             write_window: None,
             clock: Clock::System,
-            threads: 2,
-            memory_pool_bytes,
-            query_memory_bytes: memory_pool_bytes,
-            spill: None,
-            timeout,
-            idle_timeout: Duration::from_secs(60),
-            settings: vec![("datafusion.execution.batch_size".into(), "1000".into())],
-            max_concurrent,
-            log_entries_max: 100,
+            options: QueryOptions {
+                threads: 2,
+                memory_pool_bytes,
+                query_memory_bytes: memory_pool_bytes,
+                spill: None,
+                file_limit: None,
+                timeout,
+                idle_timeout: Duration::from_secs(60),
+                settings: vec![("datafusion.execution.batch_size".into(), "1000".into())],
+                max_concurrent,
+                token_queries_max: None,
+                redacts: false,
+                log_entries_max: 100,
+            },
+            telling: Telling::default(),
             server,
         };
         let runtime = QueryRuntime::new(2).unwrap();
         let query = Guardian::mailbox(&actor_config("query"));
-        let factory = Arc::new(move || {
-            let actor = Query::new(config.clone(), runtime.clone());
-            Box::pin(async move { actor }) as _
-        });
-        guardian.birth(actor_config("query"), query.clone(), factory).await.unwrap();
+        let lives = Lives::of(move || Query::new(config.clone(), runtime.clone()));
+        guardian.birth(actor_config("query"), query.clone(), lives).await.unwrap();
         Self { query, store, _publisher: publisher }
     }
 
@@ -168,7 +168,8 @@ impl Fixture {
             max_time_ns: times.max().unwrap(),
             size_bytes: 1000,
         };
-        let group = ApplyRows { sequence, batches: vec![batch], mark: None };
+        let group =
+            ApplyRows { sequence, stamp: sequence as i64, batches: vec![batch], mark: None };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.store.ask_from_edge(group, deadline).await.unwrap();
     }
@@ -179,7 +180,18 @@ impl Fixture {
         text: &str,
         params: &[(&str, ParamValue)],
     ) -> Result<QueryResult, QueryError> {
+        self.start_in(Language::Sql, db, text, params).await
+    }
+
+    async fn start_in(
+        &self,
+        language: Language,
+        db: &str,
+        text: &str,
+        params: &[(&str, ParamValue)],
+    ) -> Result<QueryResult, QueryError> {
         let statement = Statement {
+            language,
             db: db.into(),
             text: text.into(),
             params: params.iter().map(|(n, v)| ((*n).into(), v.clone())).collect(),

@@ -5,7 +5,7 @@
 use super::*;
 use arrow::array::AsArray;
 use protocols::messages::store::EndSnapshot;
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -91,10 +91,19 @@ impl Fixture {
                 min_time_ns: chunk * GEN1_NS,
                 max_time_ns: chunk * GEN1_NS + 540 * SECOND_NS,
                 crc32: 0,
+                order: Stamps::at(1),
+                keys: Default::default(),
+                compacted: None,
             })
         };
-        let mark = SnapshotMark { number: 1, end_time_ns: 0, wal_through: 1, forced: false };
-        let snapshot = PlacedMark { mark, sequence: 1 };
+        let mark = SnapshotMark {
+            number: 1,
+            end_time_ns: 0,
+            wal_through: 1,
+            forced: false,
+            ..Default::default()
+        };
+        let snapshot = PlacedMark { mark, sequence: 1, stamp: 1 };
         let end = EndSnapshot { snapshot, files: chunks.map(file).collect() };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.store.ask_from_edge(end, deadline).await.unwrap();

@@ -2,7 +2,8 @@
 
 use super::Fixture;
 use arrow::util::pretty::pretty_format_batches;
-use protocols::messages::query::ParamValue;
+use futures::TryStreamExt;
+use protocols::messages::query::{Language, ParamValue};
 
 /// The rows of a statement as text, or its error.
 async fn answer(server: &Fixture, text: &str) -> String {
@@ -95,4 +96,99 @@ async fn shared_plans_answer_as_plans_of_their_own() {
     // Rows that came after the plan was made are in the next answer.
     server.write(2, &[("attic", Some(1.0), 7_000_000)]).await;
     check(&server, "SELECT room, temp, time FROM home WHERE room = 'attic' ORDER BY time ").await;
+}
+
+/// The rows of a statement in InfluxQL as text, or its error.
+async fn answer_in_influxql(server: &Fixture, text: &str, params: &[(&str, ParamValue)]) -> String {
+    let result = match server.start_in(Language::InfluxQl, "home", text, params).await {
+        Ok(result) => {
+            let metadata = format!("{:?}", result.schema.metadata());
+            let batches = result.batches.try_collect::<Vec<_>>().await;
+            batches.map(|batches| (metadata, batches))
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok((metadata, batches)) => {
+            format!("{metadata}\n{}", pretty_format_batches(&batches).unwrap())
+        }
+        Err(error) => format!("{:?}: {}", error.kind, error.message),
+    }
+}
+
+/// A long comment leaves a statement without a shape.
+async fn check_in_influxql(server: &Fixture, text: &str, params: &[(&str, ParamValue)]) {
+    let long = format!("{text} -- {}", "alone ".repeat(4_000));
+    let alone = answer_in_influxql(server, &long, params).await;
+    assert_eq!(answer_in_influxql(server, text, params).await, alone, "{text}");
+}
+
+#[actix_rt::test]
+async fn shared_plans_of_influxql_answer_as_plans_of_their_own() {
+    let server = Fixture::new().await;
+    let rooms = ["attic", "it's", "kitchen", "Kitchen"];
+    let rows: Vec<_> = (0..200_i64)
+        .map(|n| (rooms[n as usize % 4], (n % 7 != 0).then_some(n as f64 / 2.0 - 20.0), n * 30))
+        .collect();
+    server.write(1, &rows).await;
+    let shapes = [
+        "SELECT room, temp FROM home WHERE room = {text}",
+        "SELECT temp FROM home WHERE room != {text} AND temp > {number} GROUP BY * LIMIT 2",
+        "SELECT count(temp), min(temp) FROM home WHERE (room = {text} OR room = 'attic') AND temp \
+         <= {number}",
+        "SELECT mean(temp) FROM home WHERE time >= {time} AND time < {time} GROUP BY time(10m), room",
+        "SELECT mean(temp) FROM home WHERE time >= {time} AND time < {time} GROUP BY time(7m, 1m) \
+         fill(previous)",
+        "SELECT max(temp), hum FROM home WHERE {time} < time AND room = {text}",
+        "SELECT sum(temp) FROM home WHERE time > {time} GROUP BY room",
+        "SELECT count(temp) FROM home WHERE time > now() - {hours}h GROUP BY time(1000h)",
+        "SELECT temp FROM home WHERE time > {time} OR temp > {number} ORDER BY time DESC LIMIT 3",
+        "SELECT distinct(temp) FROM home WHERE time >= {time} AND temp < {number}",
+        "SELECT difference(mean(temp)) FROM home WHERE time >= {time} AND time <= {time} GROUP BY \
+         time(5m) fill(linear)",
+        "SELECT mean(x) FROM (SELECT max(temp) AS x FROM home WHERE temp < {number} GROUP BY room) \
+         WHERE time > {time} GROUP BY room",
+        "SELECT co FROM home WHERE co > {number}",
+        "SELECT temp FROM home WHERE room > {text} OR nope = {text} OR temp = {text}",
+        "SELECT temp FROM home WHERE note = {text} OR room =~ /tt/ AND {number} < temp",
+        "SELECT top(temp, 2) FROM home WHERE time <= {time} AND temp + 1 > {number}",
+        "SELECT nope(temp) FROM home WHERE temp > {number}",
+        "SELECT mean(temp) FROM home WHERE time > {time} AND time < {time} + {minutes}m GROUP \
+         BY time(1h) tz('Asia/Kolkata')",
+    ];
+    let texts = ["'attic'", "'it\\'s'", "''", "'nowhere'", "'kitchen'"];
+    let numbers = ["1", "-3", "2.5", "0", "9007199254740993", "18446744073709551615", "20"];
+    let times = ["'1970-01-01T00:10:00Z'", "0", "'1970-01-01 01:00:00'", "'garbage'", "1800s"];
+    for shape in shapes {
+        for turn in 0..12 {
+            let mut text = shape.to_owned();
+            let mut step = turn;
+            for (hole, values) in [
+                ("{text}", texts.as_slice()),
+                ("{number}", &numbers),
+                ("{time}", &times),
+                ("{hours}", &["1", "2", "876000"]),
+                ("{minutes}", &["90", "200", "100000"]),
+            ] {
+                while text.contains(hole) {
+                    text = text.replacen(hole, values[step % values.len()], 1);
+                    step += 3;
+                }
+            }
+            check_in_influxql(&server, &text, &[]).await;
+        }
+    }
+    let text = "SELECT count(temp) FROM home WHERE room = $room AND temp > $temp";
+    for n in 0..9_i32 {
+        let temp = match n % 3 {
+            0 => ParamValue::UInteger(u64::from(n.unsigned_abs())),
+            1 => ParamValue::Integer(-i64::from(n)),
+            _ => ParamValue::Float(f64::from(n) / 2.0),
+        };
+        let room = ParamValue::String(["attic", "it's"][n as usize % 2].to_owned());
+        check_in_influxql(&server, text, &[("room", room), ("temp", temp)]).await;
+    }
+    // Rows that came after the plan was made are in the next answer.
+    server.write(2, &[("attic", Some(1.0), 7_000_000)]).await;
+    check_in_influxql(&server, "SELECT room, temp FROM home WHERE room = 'attic'", &[]).await;
 }

@@ -2,9 +2,9 @@
 
 use super::Driver;
 use crate::simulation::changes::{delete, set_retention};
-use crate::simulation::disk::Call;
 use crate::simulation::objects::Weather;
 use crate::simulation::workload::{DATABASES, TABLES};
+use crate::storage::simulated_disk::Call;
 use rand::RngExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -109,7 +109,8 @@ impl Driver {
 
     /// Plants something at a fail point: an error, or the end of the machine.
     pub(super) fn fail_point(&self) {
-        const ERRORS: [&str; 7] = [
+        // Those of the compaction come last: seeds without one know nothing of them.
+        const ERRORS: [&str; 9] = [
             "wal-put",
             "wal-put-ambiguous",
             "catalog-after-put",
@@ -117,8 +118,10 @@ impl Driver {
             "index-base-mid",
             "snap-parquet-put",
             "snap-manifest-put",
+            "compact-put",
+            "compact-manifest-put",
         ];
-        const POINTS: [&str; 8] = [
+        const POINTS: [&str; 11] = [
             "wal-before-put",
             "wal-after-put",
             "wal-before-ack",
@@ -127,16 +130,23 @@ impl Driver {
             "snap-after-all-parquet",
             "snap-after-manifest",
             "snap-mid-wal-delete",
+            "compact-after-first-file",
+            "compact-before-publish",
+            "compact-after-publish",
         ];
+        let (errors, points) = match self.world.config.compaction {
+            Some(_) => (ERRORS.as_slice(), POINTS.as_slice()),
+            None => (&ERRORS[..7], &POINTS[..8]),
+        };
         self.world.trouble();
         let hit = self.world.random().random_range(1..4);
         let mut faults = self.world.machine.faults.borrow_mut();
         if self.world.random().random_bool(0.4) {
-            let name = ERRORS[self.world.random().random_range(0..ERRORS.len())];
+            let name = errors[self.world.random().random_range(0..errors.len())];
             faults.plant_error(name, hit);
             self.world.log(format_args!("error at {name}, hit {hit}"));
         } else {
-            let name = POINTS[self.world.random().random_range(0..POINTS.len())];
+            let name = points[self.world.random().random_range(0..points.len())];
             faults.plant_stop(name, hit);
             let power_loss = self.world.random().random_bool(0.6);
             self.world.stop_is_power_loss.set(power_loss);
@@ -145,7 +155,8 @@ impl Driver {
     }
 
     pub(super) fn panic(&self) {
-        const HANDLERS: [&str; 14] = [
+        // Those of the compaction come last, likewise.
+        const HANDLERS: [&str; 22] = [
             "wal:AppendRows",
             "wal:PeriodDue",
             "wal:TakeSnapshot",
@@ -157,12 +168,24 @@ impl Driver {
             "store-0:SwapChunk",
             "store-0:EndSnapshot",
             "persist:SnapshotDue",
+            "index:AppendSnapshot",
+            "index:FindSnapshot",
+            "index:SweepFiles",
             "catalog:EnsureSchema",
             "ingest-0:WriteLines",
             "parquet-cache:Insert",
+            "compact:CompactionDue",
+            "index:ListFiles",
+            "index:AppendCompaction",
+            "index:SweepOrphans",
+            "store-0:SwapFiles",
         ];
+        let handlers = match self.world.config.compaction {
+            Some(_) => HANDLERS.as_slice(),
+            None => &HANDLERS[..17],
+        };
         self.world.trouble();
-        let name = HANDLERS[self.world.random().random_range(0..HANDLERS.len())];
+        let name = handlers[self.world.random().random_range(0..handlers.len())];
         let hit = self.world.random().random_range(1..6);
         self.world.log(format_args!("panic in {name} at hit {hit}"));
         self.world.machine.faults.borrow_mut().plant_panic(name, hit);

@@ -11,7 +11,7 @@ use protocols::columns::{ColumnData, StoredColumn, StoredRows};
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{ApplyRows, ChunkView, TableBatch, TableView, ViewTable};
 use protocols::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema};
-use protocols::snapshot::{ParquetFile, SnapshotMark};
+use protocols::snapshot::{ParquetFile, SnapshotMark, Stamps};
 use std::sync::Arc;
 
 const GEN1: i64 = 600;
@@ -56,11 +56,11 @@ fn empty() -> Store {
 }
 
 fn group(sequence: u64, batch: TableBatch) -> ApplyRows {
-    ApplyRows { sequence, batches: vec![batch], mark: None }
+    ApplyRows { sequence, stamp: sequence as i64, batches: vec![batch], mark: None }
 }
 
 fn mark(number: u64, end_time_ns: i64) -> SnapshotMark {
-    SnapshotMark { number, end_time_ns, wal_through: 0, forced: false }
+    SnapshotMark { number, end_time_ns, wal_through: 0, forced: false, durable_stamp: 0 }
 }
 
 /// A file of table 1 with rows all over its chunk.
@@ -77,6 +77,9 @@ pub(super) fn file(id: u64, chunk_time_ns: i64, long_ns: i64) -> Arc<ParquetFile
         min_time_ns: chunk_time_ns,
         max_time_ns: chunk_time_ns + long_ns - 1,
         crc32: 0,
+        order: Stamps::at(id as i64),
+        keys: Default::default(),
+        compacted: None,
     })
 }
 

@@ -6,7 +6,7 @@ use crate::store::{ShardFiles, Store};
 use proptest::prelude::*;
 use protocols::ids::TableId;
 use protocols::messages::store::{ApplyRows, ChunkView, EndSnapshot, RemoveFiles, SwapChunk};
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ struct World {
     log: Vec<ApplyRows>,
     /// Chunk time of each row; its place in the list is its value.
     rows: Vec<i64>,
+    /// Stamp of the group of each row.
+    stamps: Vec<i64>,
     removed: BTreeSet<i64>,
     index: ShardFiles,
     contents: BTreeMap<u64, Vec<i64>>,
@@ -84,6 +86,7 @@ impl World {
             store: super::empty(),
             log: Vec::new(),
             rows: Vec::new(),
+            stamps: Vec::new(),
             removed: BTreeSet::new(),
             index: ShardFiles::default(),
             contents: BTreeMap::new(),
@@ -97,10 +100,11 @@ impl World {
         let first = self.rows.len() as i64;
         let rows: Vec<_> = times.iter().copied().zip(first..).collect();
         self.rows.extend(times.iter().map(|time| time.div_euclid(GEN1) * GEN1));
+        self.stamps.resize(self.rows.len(), sequence as i64);
         let group = ApplyRows { mark, ..group(sequence, batch(&rows)) };
         self.log.push(group.clone());
         self.store.apply(group);
-        PlacedMark { mark: mark.unwrap_or(super::mark(0, 0)), sequence }
+        PlacedMark { mark: mark.unwrap_or(super::mark(0, 0)), sequence, stamp: sequence as i64 }
     }
 
     fn durable_number(&self) -> u64 {
@@ -143,10 +147,12 @@ impl World {
     fn write_file(&mut self, chunk: &ChunkView) -> Arc<ParquetFile> {
         let Some(running) = &mut self.running else { panic!("a snapshot runs") };
         let next_id = self.contents.len() as u64 + 1;
-        let written = running
-            .files
-            .entry(chunk.chunk_time_ns)
-            .or_insert_with(|| file(next_id, chunk.chunk_time_ns, GEN1));
+        let new = || {
+            let file = file(next_id, chunk.chunk_time_ns, GEN1);
+            Arc::new(ParquetFile { order: chunk.order, ..file.as_ref().clone() })
+        };
+        let written = running.files.entry(chunk.chunk_time_ns).or_insert_with(new);
+        assert_eq!(written.order, chunk.order, "a repeated snapshot is of the same writes");
         let contents = self.contents.entry(written.id).or_insert_with(|| values(chunk));
         assert_eq!(*contents, values(chunk), "a repeated snapshot has the same rows");
         Arc::clone(written)
@@ -234,6 +240,12 @@ impl World {
         self.store.remove_files(RemoveFiles { files: vec![(TABLE, file.id)] });
     }
 
+    /// The stretch of writes that rows come from.
+    fn order_of(&self, values: &[i64]) -> Stamps {
+        let stamps = values.iter().map(|value| Stamps::at(self.stamps[*value as usize]));
+        stamps.reduce(Stamps::to).unwrap()
+    }
+
     fn check(&mut self) {
         let mut expected: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (value, chunk_time_ns) in self.rows.iter().enumerate() {
@@ -243,7 +255,12 @@ impl World {
         }
         let (chunks, files) = shown(&mut self.store);
         let mut found: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
-        for file in everything(&mut self.store).files {
+        let seen = everything(&mut self.store);
+        for chunk in &seen.chunks {
+            assert_eq!(chunk.order, self.order_of(&values(chunk)));
+        }
+        for file in seen.files {
+            assert_eq!(file.order, self.order_of(&self.contents[&file.id]));
             found.entry(file.chunk_time_ns).or_default().extend(&self.contents[&file.id]);
         }
         for (chunk_time_ns, values) in &chunks {

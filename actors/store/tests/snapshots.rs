@@ -20,7 +20,10 @@ fn swap(snapshot: u64, chunk_time_ns: i64, files: Vec<Arc<ParquetFile>>) -> Swap
 }
 
 fn end(number: u64, end_time_ns: i64, sequence: u64, files: Vec<Arc<ParquetFile>>) -> EndSnapshot {
-    EndSnapshot { snapshot: PlacedMark { mark: mark(number, end_time_ns), sequence }, files }
+    EndSnapshot {
+        snapshot: PlacedMark { mark: mark(number, end_time_ns), sequence, stamp: sequence as i64 },
+        files,
+    }
 }
 
 /// A shard whose chunks 0 and 600 are frozen and whose chunk 1200 is not.
@@ -139,7 +142,7 @@ fn a_repeated_group_does_not_freeze_what_came_after_it() {
 
 #[test]
 fn a_rebuilt_shard_drops_at_a_durable_mark_and_freezes_at_the_next() {
-    let placed = PlacedMark { mark: mark(1, 1200), sequence: 2 };
+    let placed = PlacedMark { mark: mark(1, 1200), sequence: 2, stamp: 2 };
     let files = vec![file(1, 0, GEN1), file(2, 600, GEN1)];
     let known = ShardFiles { files, snapshots: vec![placed] };
     let mut store = Store::new(0, GEN1, vec![], known.clone());

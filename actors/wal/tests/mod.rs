@@ -1,17 +1,21 @@
 //! The log with a real store behind it, over memory, over a directory, and over logs that fail.
 
+mod answers;
 mod bounds;
 mod snapshots;
+mod stamps;
 mod unread;
 
 use super::log::{Group, Log, LogError};
 use super::replay::{Replay, replay, table_batch};
 use super::{Owner, Wal, WalConfig};
+use crate::persist::Persist;
+use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::{AskError, Mailbox};
-use crate::runtime::objects::Objects;
 use crate::runtime::pulse::Pulse;
+use crate::storage::objects::Objects;
 use crate::store::{ShardFiles, Store, StoreShards};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampNanosecondType;
@@ -114,6 +118,7 @@ struct Setup {
     messages_max: usize,
     /// Bytes that may wait for the log.
     waiting_bytes_max: usize,
+    clock: Clock,
 }
 
 impl Default for Setup {
@@ -128,6 +133,7 @@ impl Default for Setup {
             shard_is_away: false,
             messages_max: 1000,
             waiting_bytes_max: 1 << 20,
+            clock: Clock::Fixed(Arc::default()),
         }
     }
 }
@@ -158,7 +164,7 @@ impl Node {
             above_file: index.wal_through(),
             put_by_period: setup.put_by_period,
             stores: StoreShards::new(vec![shard.clone()]),
-            persist: Guardian::mailbox(&bounds("persist")),
+            persist: Guardian::mailbox::<Persist>(&bounds("persist")).into(),
             snapshot_size: setup.snapshot_size,
             gen1_duration_ns: gen1,
             force_snapshot_bytes: setup.force_snapshot_bytes,
@@ -166,6 +172,7 @@ impl Node {
             waiting_bytes_max: setup.waiting_bytes_max,
             held_bytes_max: setup.held_bytes_max,
             triggers: None,
+            clock: setup.clock.clone(),
             fatal: fatal.clone(),
             pulse: Pulse::default(),
         };
@@ -177,7 +184,7 @@ impl Node {
             async move {
                 let log = log.lock().unwrap().take();
                 match log {
-                    Some(log) => Ok(Wal::with_log(config, log, 0)),
+                    Some(log) => Ok(Wal::with_log(config, log, (0, i64::MIN))),
                     None => Wal::open(config, async || Ok(what.clone())).await,
                 }
             }
@@ -466,6 +473,35 @@ fn draining_finishes_what_waits_and_refuses_the_rest() {
         assert_eq!(node.wal.ask_from_edge(Drain, soon()).await.unwrap(), Ok(()));
         assert_eq!(node.rows().await, 1);
         assert_eq!(node.write(2).await, Err(WalError::Shutdown));
+    });
+}
+
+/// The first write of a period would wait for a file to be made.
+#[test]
+fn the_file_of_the_next_period_is_there_before_its_first_write() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let (objects, _) = directory_with_files(dir.path(), 0).await;
+        let node = Node::start(&objects, None).await;
+        let files = || std::fs::read_dir(dir.path().join(protocols::paths::wal_dir("n"))).unwrap();
+        let begun = files().count();
+        for time in 1..=3 {
+            node.write(time).await.unwrap();
+            node.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+            let give_up = soon();
+            while files().count() < begun + time as usize {
+                assert!(Instant::now() < give_up, "no file is made after period {time}");
+                tokio::task::yield_now().await;
+            }
+        }
+        // None is made for a period without writes.
+        for _ in 0..3 {
+            node.wal.ask_from_edge(PeriodDue, soon()).await.unwrap();
+        }
+        assert_eq!(node.wal.ask_from_edge(Drain, soon()).await.unwrap(), Ok(()));
+        assert_eq!(files().count(), begun + 3);
+        let again = Node::start(&objects, None).await;
+        assert_eq!(again.times().await, (1..=3).collect());
     });
 }
 

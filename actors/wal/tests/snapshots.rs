@@ -65,7 +65,14 @@ fn a_snapshot_takes_full_chunks_and_leaves_the_newest() {
             let begun = node.begun().await;
             // An object of its own takes the log over, a file is written to as well.
             let wal_through = if objects.directory.is_some() { 5 } else { 6 };
-            let mark = SnapshotMark { number: 1, end_time_ns: GEN1, wal_through, forced: false };
+            let mark = SnapshotMark {
+                number: 1,
+                end_time_ns: GEN1,
+                wal_through,
+                forced: false,
+                // The clock of the test stands still at 0: so many groups came before.
+                durable_stamp: 4,
+            };
             assert_eq!(begun.mark, mark);
             assert_eq!(node.frozen_chunks(1).await, [0]);
             assert_eq!(node.rows().await, 6);
@@ -175,6 +182,8 @@ fn a_rebuilt_log_gives_no_number_of_a_removed_file_again() {
             let end = EndSnapshot { snapshot: begun, files: vec![] };
             node.shard.ask_from_edge(end, soon()).await.unwrap();
             node.wal.ask_from_edge(SnapshotDone { number: 1 }, soon()).await.unwrap();
+            // No file is being made any more.
+            assert_eq!(node.wal.ask_from_edge(Drain, soon()).await.unwrap(), Ok(()));
             let list = async || super::super::log::list(objects.store.as_ref(), "n").await.unwrap();
             for file in list().await {
                 let path = protocols::paths::wal_file("n", file);

@@ -1,7 +1,7 @@
 //! The catalog's files: no bytes make the readers panic, and what is read is written back as it
 //! was.
 //!
-//! `cargo +nightly fuzz run catalog_log`, from the folder of the crate `protocols`.
+//! `deploy/fuzz 600 catalog_log` (ten minutes).
 
 #![no_main]
 

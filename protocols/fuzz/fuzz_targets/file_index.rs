@@ -1,7 +1,7 @@
 //! The files of the index: no bytes make the readers panic, and what is read is written back as it
 //! was.
 //!
-//! `cargo +nightly fuzz run file_index`, from the folder of the crate `protocols`.
+//! `deploy/fuzz 600 file_index` (ten minutes).
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! Tickets, Flight SQL commands and handles of prepared statements: no bytes make the readers
 //! panic, and what is read is the same after it was written and read again.
 //!
-//! `cargo +nightly fuzz run flight`, from the folder of the crate `protocols`.
+//! `deploy/fuzz 600 flight` (ten minutes).
 
 #![no_main]
 

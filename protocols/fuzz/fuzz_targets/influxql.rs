@@ -1,7 +1,7 @@
 //! InfluxQL: no text makes the reader panic, and what is read is the same after it was written and
 //! read again.
 //!
-//! `cargo +nightly fuzz run influxql`, from the folder of the crate `protocols`.
+//! `deploy/fuzz 600 influxql` (ten minutes).
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! Line protocol: nothing panics, every column has a value a row, and a refused line leaves
 //! nothing behind.
 //!
-//! `cargo +nightly fuzz run line_protocol`, from the folder of the crate `protocols`.
+//! `deploy/fuzz 600 line_protocol` (ten minutes).
 
 #![no_main]
 

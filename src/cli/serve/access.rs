@@ -1,7 +1,9 @@
 //! Options about who may do what.
 
+use super::positive;
 use crate::cli::paths::path;
 use crate::edge::origins::Origins;
+use crate::sizes::parse_bytes;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use protocols::access::rights::SystemResource;
@@ -59,7 +61,7 @@ pub struct AccessArgs {
     pub admin_token_recovery_tcp_listener_file_path: Option<PathBuf>,
 
     /// Further names of this server: until there is a token, requests that call it otherwise are
-    /// refused
+    /// refused; with --without-auth only if some are listed
     #[arg(
         long,
         value_name = "NAMES",
@@ -69,8 +71,8 @@ pub struct AccessArgs {
     )]
     pub allowed_hosts: Vec<String>,
 
-    /// Origins whose pages may read answers, such as `https://dash.example.org`; `*` is any
-    /// [default: none, with --without-auth any]
+    /// Origins whose pages may ask from a browser and read the answers, such as
+    /// `https://dash.example.org`; `*` is any [default: none]
     #[arg(
         long,
         value_name = "ORIGINS",
@@ -79,17 +81,28 @@ pub struct AccessArgs {
         hide_short_help = true
     )]
     pub cors_allowed_origins: Vec<String>,
+
+    /// Requests of one token that may be under way at once; more are refused [default: no limit]
+    #[arg(long, value_name = "N", env = "INFLUXDB3_TOKEN_MAX_REQUESTS", value_parser = positive, hide_short_help = true)]
+    pub token_max_requests: Option<usize>,
+
+    /// Queries of one token that may run at once; more are refused [default: no limit]
+    #[arg(long, value_name = "N", env = "INFLUXDB3_TOKEN_MAX_QUERIES", value_parser = positive, hide_short_help = true)]
+    pub token_max_queries: Option<usize>,
+
+    /// Line protocol that one token may write in a second, decompressed [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "INFLUXDB3_TOKEN_WRITE_BYTES_PER_SECOND", value_parser = parse_bytes, hide_short_help = true)]
+    pub token_write_bytes_per_second: Option<usize>,
 }
 
 impl AccessArgs {
-    /// Pages that may read answers, if anything is said about them.
+    /// Pages of other servers that may ask and read answers.
     ///
     /// # Errors
     /// When something is no origin.
-    pub fn origins(&self) -> anyhow::Result<Option<Origins>> {
+    pub fn origins(&self) -> anyhow::Result<Origins> {
         let origins = Origins::parse(&self.cors_allowed_origins);
-        let origins = origins.map_err(|e| anyhow::anyhow!("--cors-allowed-origins: {e}"))?;
-        Ok(Some(origins).filter(|origins| *origins != Origins::None))
+        origins.map_err(|e| anyhow::anyhow!("--cors-allowed-origins: {e}"))
     }
 }
 

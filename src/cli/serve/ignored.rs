@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 type Ignored = (&'static str, Option<&'static str>);
 
 /// Options of `serve`.
-const OPTIONS: [Ignored; 32] = [
+const OPTIONS: [Ignored; 33] = [
     // The list of Parquet files is held in memory whole, and rewritten before it grows long.
     ("gen1-lookback-duration", Some("INFLUXDB3_GEN1_LOOKBACK_DURATION")),
     ("checkpoint-interval", Some("INFLUXDB3_CHECKPOINT_INTERVAL")),
@@ -62,6 +62,8 @@ const OPTIONS: [Ignored; 32] = [
     ),
     ("serve-invocation-method", Some("INFLUXDB3_SERVE_INVOCATION_METHOD")),
     ("test-mode", None),
+    // There is no file index.
+    ("compacted-data-skip-file-index", Some("INFLUXDB3_ENTERPRISE_COMPACTED_DATA_SKIP_FILE_INDEX")),
     // Nothing has to be licensed.
     ("license-email", Some("INFLUXDB3_LICENSE_EMAIL")),
     ("license-file", Some("INFLUXDB3_LICENSE_FILE")),

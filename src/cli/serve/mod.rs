@@ -1,6 +1,8 @@
 //! Options of `influxdb3 serve`.
 
 pub mod access;
+pub mod audit;
+pub mod compaction;
 pub mod ignored;
 pub mod object_store;
 pub mod plugins;
@@ -8,14 +10,16 @@ pub mod query;
 pub mod storage;
 
 use self::access::AccessArgs;
+use self::audit::AuditArgs;
+use self::compaction::CompactionArgs;
 use self::ignored::IgnoredArgs;
 use self::object_store::ObjectStoreArgs;
 use self::plugins::PluginArgs;
 use self::query::{CacheArgs, ParquetCacheArgs, QueryArgs};
 use self::storage::StorageArgs;
 use crate::cli::paths::path;
-use crate::config::sizes::parse_body_bytes;
-use crate::port::tls::TlsVersion;
+use crate::port::tls::{ClientAuth, ClientPrincipal, TlsVersion};
+use crate::sizes::parse_body_bytes;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 use protocols::durations::parse_duration;
@@ -103,6 +107,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub access: AccessArgs,
 
+    /// What is told of who has done what.
+    #[command(flatten)]
+    pub audit: AuditArgs,
+
     /// Where data is kept.
     #[command(flatten)]
     pub object_store: ObjectStoreArgs,
@@ -110,6 +118,10 @@ pub struct ServeArgs {
     /// WAL, snapshots, deletion and limits.
     #[command(flatten)]
     pub storage: StorageArgs,
+
+    /// How files become fewer.
+    #[command(flatten)]
+    pub compaction: CompactionArgs,
 
     /// Options of the query engine.
     #[command(flatten)]
@@ -181,6 +193,39 @@ pub struct TlsArgs {
         hide_short_help = true
     )]
     pub tls_minimum_version: TlsVersion,
+
+    /// PEM file with the authorities whose clients are trusted: clients show a certificate of
+    /// theirs
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "INFLUXDB3_TLS_CLIENT_CA",
+        value_parser = path(),
+        hide_short_help = true
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Whether a client without a certificate gets a connection [default: required]
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        value_enum,
+        env = "INFLUXDB3_TLS_CLIENT_AUTH",
+        requires = "tls_client_ca",
+        hide_short_help = true
+    )]
+    pub tls_client_auth: Option<ClientAuth>,
+
+    /// Whom a certificate makes of a client that brings no token [default: none]
+    #[arg(
+        long,
+        value_name = "WHOM",
+        value_enum,
+        env = "INFLUXDB3_TLS_CLIENT_PRINCIPAL",
+        requires = "tls_client_ca",
+        hide_short_help = true
+    )]
+    pub tls_client_principal: Option<ClientPrincipal>,
 }
 
 /// The log.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::positive;
 use crate::cli::paths::path;
-use crate::config::sizes::parse_bytes;
+use crate::sizes::parse_bytes;
 
 /// Where a server keeps its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

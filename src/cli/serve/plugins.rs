@@ -2,7 +2,7 @@
 
 use super::positive;
 use crate::cli::paths::path;
-use crate::config::sizes::MemorySize;
+use crate::sizes::MemorySize;
 use actors::packages::PackageManager;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};

@@ -1,6 +1,6 @@
 //! Options of `influxdb3 serve` about queries and what they keep in memory.
 
-use crate::config::sizes::MemorySize;
+use crate::sizes::MemorySize;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use protocols::durations::parse_duration;
@@ -53,6 +53,10 @@ pub struct QueryArgs {
     /// Queries that may run at once; more are refused
     #[arg(long, value_name = "N", env = "INFLUXDB3_MAX_CONCURRENT_QUERIES", default_value_t = 1000, value_parser = positive, hide_short_help = true)]
     pub max_concurrent_queries: usize,
+
+    /// Show statements without their literals, in `system.queries`, in the log and in the audit log
+    #[arg(long, env = "INFLUXDB3_QUERY_LOG_REDACT", value_parser = BoolishValueParser::new(), action = ArgAction::SetTrue, hide_short_help = true)]
+    pub query_log_redact: bool,
 
     /// Rows kept in `system.queries`
     #[arg(

@@ -1,6 +1,6 @@
 //! Options of `influxdb3 serve` about the WAL, snapshots, deletion and limits.
 
-use crate::config::sizes::{Gen1Duration, MemorySize};
+use crate::sizes::{Gen1Duration, MemorySize};
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use protocols::durations::parse_duration;

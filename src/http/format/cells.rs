@@ -171,7 +171,8 @@ fn digits(place: &mut [u8], number: i64) {
 }
 
 /// Year, month and day of the so many-eth day after 1970-01-01, for years between 0 and 9999.
-/// Counted in eras of 400 years that begin with March, so that leap days come last.
+/// Counted in eras of 400 years that begin with March, so that leap days come last. By hand, because
+/// an answer may have millions of instants: a library's calendar would be asked for each part.
 fn date(day: i64) -> (i64, i64, i64) {
     let shifted = day + 719_468; // days from 0000-03-01 to 1970-01-01
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));

@@ -1,9 +1,10 @@
 //! Requests that triggers answer.
 
 use crate::edge::state::ServerState;
+use crate::http::absent::not_found;
 use crate::http::access::Who;
 use crate::http::body;
-use crate::http::failure::{Failure, not_found};
+use crate::http::failure::Failure;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{AUTHORIZATION, COOKIE};
 use actix_web::{HttpRequest, HttpResponse, web};

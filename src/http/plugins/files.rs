@@ -2,6 +2,7 @@
 
 use super::deadline;
 use crate::edge::state::ServerState;
+use crate::http::access::Who;
 use crate::http::databases::read_body;
 use crate::http::failure::Failure;
 use actix_web::http::StatusCode;
@@ -12,6 +13,7 @@ use protocols::http::plugins::{
 };
 use protocols::messages::plugins::{InstallPackages, ReplacePluginDirectory, SavePluginFile};
 use protocols::plugins::{PluginRef, PluginText};
+use protocols::redact::without_credentials;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,31 +57,36 @@ fn path_of_trigger(state: &ServerState, name: &str) -> Result<String, Failure> {
 
 pub(in crate::http) async fn upload(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_directory(&state)?;
     let PluginFileBody { plugin_name, content } = read_body(&state, &req, payload).await?;
-    let save = SavePluginFile { path: plugin_name, replaces: false, content };
+    let save = SavePluginFile { path: plugin_name.clone(), replaces: false, content };
     state.plugins.files.ask_from_edge(save, deadline()).await??;
+    state.audit_done((&who.0, who.1), "upload_plugin", plugin_name);
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(in crate::http) async fn replace(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_directory(&state)?;
     let PluginFileBody { plugin_name, content } = read_body(&state, &req, payload).await?;
     let path = path_of_trigger(&state, &plugin_name)?;
-    let save = SavePluginFile { path, replaces: true, content };
+    let save = SavePluginFile { path: path.clone(), replaces: true, content };
     state.plugins.files.ask_from_edge(save, deadline()).await??;
+    state.audit_done((&who.0, who.1), "replace_plugin", path);
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(in crate::http) async fn replace_directory(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
@@ -87,34 +94,45 @@ pub(in crate::http) async fn replace_directory(
     let PluginDirectoryBody { plugin_name, files } = read_body(&state, &req, payload).await?;
     let path = path_of_trigger(&state, &plugin_name)?;
     let files = files.into_iter().map(|file| (file.relative_path, file.content)).collect();
-    let replace = ReplacePluginDirectory { path, files };
+    let replace = ReplacePluginDirectory { path: path.clone(), files };
     state.plugins.files.ask_from_edge(replace, deadline()).await??;
+    state.audit_done((&who.0, who.1), "replace_plugin", path);
     Ok(HttpResponse::Ok().finish())
 }
 
 pub(in crate::http) async fn install_packages(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let InstallPackagesBody { packages } = read_body(&state, &req, payload).await?;
-    install(&state, InstallPackages::Named(packages)).await
+    let named = packages.join(" ");
+    install(&state, who, named, InstallPackages::Named(packages)).await
 }
 
 pub(in crate::http) async fn install_requirements(
     state: web::Data<ServerState>,
+    who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     let body: InstallRequirementsBody = read_body(&state, &req, payload).await?;
-    install(&state, InstallPackages::Requirements(body.requirements_location)).await
+    let named = body.requirements_location.clone();
+    install(&state, who, named, InstallPackages::Requirements(body.requirements_location)).await
 }
 
-async fn install(state: &ServerState, install: InstallPackages) -> Result<HttpResponse, Failure> {
+async fn install(
+    state: &ServerState,
+    who: Who,
+    named: String,
+    install: InstallPackages,
+) -> Result<HttpResponse, Failure> {
     if state.plugin_settings.directory_only {
         return Err(Failure::text(StatusCode::FORBIDDEN, DIRECTORY_ONLY));
     }
     let deadline = Instant::now() + INSTALL_TIME;
     state.plugins.packages.ask_from_edge(install, deadline).await??;
+    state.audit_done((&who.0, who.1), "install_packages", without_credentials(&named));
     Ok(HttpResponse::Ok().finish())
 }

@@ -1,15 +1,19 @@
 //! Runs of plugins that write nothing.
 
+use super::files::DIRECTORY_ONLY;
 use super::{expect_engine, wrapped};
 use crate::edge::state::ServerState;
 use crate::http::databases::read_body;
 use crate::http::failure::Failure;
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, SecondsFormat};
 use protocols::http::plugins::{
     TestAnswer, TestRequestBody, TestResponse, TestScheduleBody, TestWritesBody,
 };
-use protocols::messages::plugins::{TestEvent, TestPlugin, TestReport};
+use protocols::limits::PLUGIN_CODE_BYTES_MAX;
+use protocols::messages::plugins::{TestEvent, TestPlugin, TestReport, TestedPlugin};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,7 +28,7 @@ pub(in crate::http) async fn writes(
     expect_engine(&state)?;
     let body: TestWritesBody = read_body(&state, &req, payload).await?;
     let test = TestPlugin {
-        path: body.filename,
+        plugin: plugin(&state, body.filename, body.code)?,
         database: body.database,
         event: TestEvent::Lines(body.input_lp),
         arguments: body.input_arguments.unwrap_or_default(),
@@ -41,7 +45,7 @@ pub(in crate::http) async fn schedule(
     expect_engine(&state)?;
     let body: TestScheduleBody = read_body(&state, &req, payload).await?;
     let test = TestPlugin {
-        path: body.filename,
+        plugin: plugin(&state, body.filename, body.code)?,
         database: body.database,
         event: TestEvent::Schedule(body.schedule.unwrap_or_default()),
         arguments: body.input_arguments.unwrap_or_default(),
@@ -59,7 +63,7 @@ pub(in crate::http) async fn request(
     let body: TestRequestBody = read_body(&state, &req, payload).await?;
     let headers = body.headers.into_iter().map(|(name, value)| (name.to_lowercase(), value));
     let test = TestPlugin {
-        path: body.filename,
+        plugin: plugin(&state, body.filename, body.code)?,
         database: body.database,
         event: TestEvent::Request {
             query: body.query_params,
@@ -70,6 +74,23 @@ pub(in crate::http) async fn request(
         cache: body.cache_name,
     };
     run(&state, test).await
+}
+
+/// The plugin that is meant. The text of one is refused where none may come over HTTP.
+fn plugin(
+    state: &ServerState,
+    path: String,
+    code: Option<Arc<str>>,
+) -> Result<TestedPlugin, Failure> {
+    let Some(code) = code else { return Ok(TestedPlugin::Path(path)) };
+    if state.plugin_settings.directory_only {
+        return Err(Failure::text(StatusCode::FORBIDDEN, DIRECTORY_ONLY));
+    }
+    if code.len() > PLUGIN_CODE_BYTES_MAX {
+        let text = format!("invalid request: a plugin has at most {PLUGIN_CODE_BYTES_MAX} bytes");
+        return Err(Failure::bad_request(text));
+    }
+    Ok(TestedPlugin::Code(code))
 }
 
 async fn run(state: &ServerState, test: TestPlugin) -> Result<HttpResponse, Failure> {

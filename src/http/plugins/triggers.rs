@@ -20,7 +20,7 @@ use protocols::messages::catalog::{
 };
 use protocols::messages::plugins::{CheckHost, PluginError, ReadPlugin, SyncTriggers};
 use protocols::plugins::{
-    ErrorBehavior, PluginDef, PluginRef, PluginText, TriggerKind, TriggerSpec,
+    ErrorBehavior, Isolation, PluginDef, PluginRef, PluginText, TriggerKind, TriggerSpec,
 };
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
@@ -35,8 +35,8 @@ where
     Catalog: Receive<By<M>>,
 {
     let deadline = deadline();
-    let Who(principal) = who;
-    state.catalog.ask_from_edge(By { principal, change }, deadline).await??;
+    let Who(principal, origin) = who;
+    state.catalog.ask_from_edge(By { principal, origin, change }, deadline).await??;
     if let Err(error) = state.plugins.triggers.ask_from_edge(SyncTriggers, deadline).await {
         // The change is durable, and the ticker has it looked at again.
         tracing::warn!(%error, "the triggers that run are not those of the catalog yet");
@@ -130,6 +130,12 @@ pub(in crate::http) async fn create_trigger(
             Failure::bad_request(format!("invalid request: unknown error behavior '{name}'"))
         })?,
     };
+    let isolation = match &body.trigger_settings.isolation {
+        None => Isolation::default(),
+        Some(name) => Isolation::named(name).ok_or_else(|| {
+            Failure::bad_request(format!("invalid request: unknown isolation '{name}'"))
+        })?,
+    };
     let plugin = match (body.plugin_filename, body.plugin_name) {
         (Some(path), None) => {
             check_file(&state, &path).await.map_err(|error| wrapped(CREATING, error))?;
@@ -154,6 +160,7 @@ pub(in crate::http) async fn create_trigger(
         arguments: body.trigger_arguments.unwrap_or_default(),
         run_async: body.trigger_settings.run_async,
         error_behavior,
+        isolation,
         disabled: body.disabled,
     };
     change(&state, who, wanted).await

@@ -228,6 +228,10 @@ impl Answer {
                             rows: 0,
                         });
                     }
+                    // To be tried again as it is, if nothing of it is done.
+                    Err(error) if error.kind == ErrorKind::RateLimited && statement == 0 => {
+                        return Err(Cut::Query(error));
+                    }
                     Err(error) => self.fail(statement, &told(&error)),
                 }
             }

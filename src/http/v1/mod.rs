@@ -16,7 +16,6 @@ use protocols::access::rights::Right;
 use protocols::influxql::Statement;
 use protocols::messages::query::{Language, Statement as Asked};
 use protocols::principal::{Action, Denied, Principal};
-use protocols::trace_id::TraceId;
 use request::Request;
 
 /// Parameters in the query string.
@@ -57,7 +56,7 @@ async fn run(
     let (pending, fault) = match influxql::parse(&request.q) {
         Ok(statements) => {
             let visible = state.visible(&principal);
-            let trace_id = TraceId::from_headers(|name| req.headers().get(name)?.to_str().ok());
+            let origin = access::origin(req);
             let (db, rp) = (request.db.as_deref(), request.rp.as_deref());
             let pending = statements.into_iter().map(|parsed| {
                 let db = database(&parsed.statement, db, rp, &visible)?;
@@ -65,7 +64,7 @@ async fn run(
                     for (right, db) in changes::rights(&parsed.statement, &db) {
                         denied = denied.take().or(visible.authorize(Action::In(right, &db)).err());
                     }
-                    let who = Who(principal.clone());
+                    let who = Who(principal.clone(), origin.clone());
                     let work = Work::Change(Box::new(parsed.statement), who);
                     return Ok(Pending { db, work });
                 }
@@ -76,7 +75,7 @@ async fn run(
                     params: request.params.0.clone(),
                     db: db.clone(),
                     principal: principal.clone(),
-                    trace_id: trace_id.clone(),
+                    origin: origin.clone(),
                 };
                 Ok(Pending { db, work: Work::Ask(Box::new(asked)) })
             });

@@ -124,6 +124,12 @@ fn askers(server: &Server, operator: &crate::support::client::Client) -> Vec<Ask
         base64::engine::general_purpose::STANDARD.encode(format!("me:{reader}"))
     };
     assert_eq!(server.client.get("/ping").status, 401);
+    let body = json!({ "token_name": "expired", "expiry_secs": 0 });
+    let expired = super::created(&operator.json("POST", super::NAMED, &body));
+    let deleted = limited(operator, "deleted", &["db:*:read"]);
+    assert_eq!(operator.delete("/api/v3/configure/token?token_name=deleted").status, 200);
+    let admin = super::created(&operator.json("POST", super::NAMED, &json!({"token_name": "n"})));
+    let bearer = |text: &str| Some(format!("Bearer {text}"));
     vec![
         asker("none", None, Code::Unauthenticated),
         asker("malformed", Some("Foo x".to_owned()), Code::Unauthenticated),
@@ -131,8 +137,14 @@ fn askers(server: &Server, operator: &crate::support::client::Client) -> Vec<Ask
         asker("empty", Some("Bearer ".to_owned()), Code::Unauthenticated),
         holder("reader of two", &["db:two:read"], Code::PermissionDenied),
         holder("writer", &["db:one:write,create,delete"], Code::PermissionDenied),
+        holder("creator", &["db:one:create"], Code::PermissionDenied),
+        holder("deleter", &["db:one:delete"], Code::PermissionDenied),
+        holder("watcher", &["system:*:read"], Code::PermissionDenied),
         holder("reader", &["db:one:read"], Code::Ok),
         holder("reader of all", &["db:*:read"], Code::Ok),
+        asker("admin", bearer(&admin), Code::Ok),
+        asker("expired", bearer(&expired), Code::Unauthenticated),
+        asker("deleted", bearer(&deleted), Code::Unauthenticated),
         asker("by Token", Some(format!("Token {reader}")), Code::Ok),
         asker("by Basic", Some(format!("Basic {basic}")), Code::Ok),
     ]
@@ -146,7 +158,7 @@ fn each_call_and_command_lets_in_whoever_may_read() {
     let askers = askers(&server, &operator);
     RUNTIME.block_on(async {
         let mut client = client(&server).await;
-        let whole = Asker { name: "whole", header: askers[6].header.clone(), code: Code::Ok };
+        let whole = askers.iter().find(|asker| asker.name == "reader").expect("there is one");
         let handle = prepare(&mut client, whole.header.as_deref(), "one").await.expect("a handle");
         for asker in &askers {
             let (name, header) = (asker.name, asker.header.as_deref());
@@ -285,4 +297,35 @@ fn the_health_of_grpc_needs_the_right_to_it() {
     assert_eq!(call(&server, bearer("watcher", &["system:health:read"])), None);
     let (exempt, _) = server_with_operator(&setup().with(&["--disable-authz", "health"]));
     assert_eq!(call(&exempt, None), None);
+}
+
+/// Whoever watches the health of the server is told no more once their token is gone.
+#[test]
+fn watching_ends_with_the_token() {
+    let (server, operator) = server_with_operator(&setup());
+    let watch = |token: &str| {
+        let http = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build();
+        let url = format!("{}/grpc.health.v1.Health/Watch", server.client.base());
+        let call = http.expect("a client").post(url).header("te", "trailers");
+        let call = call.header("authorization", format!("Bearer {token}"));
+        call.header("content-type", "application/grpc").body(vec![0; 5]).send()
+    };
+    let [gone, kept] =
+        ["gone", "kept"].map(|name| limited(&operator, name, &["system:health:read"]));
+    RUNTIME.block_on(async {
+        let (mut gone, mut kept) =
+            (watch(&gone).await.expect("an answer"), watch(&kept).await.expect("an answer"));
+        for watcher in [&mut gone, &mut kept] {
+            assert!(watcher.chunk().await.expect("open").is_some(), "the state of now");
+        }
+        let deleted = "/api/v3/configure/token?token_name=gone";
+        let operator = operator.clone();
+        let deleted = tokio::task::spawn_blocking(move || operator.delete(deleted).status);
+        assert_eq!(deleted.await.expect("an answer"), 200);
+        assert_eq!(gone.chunk().await.expect("an orderly end"), None);
+        // The other one hears of the end of the server, as it should.
+        server.signal("TERM");
+        let last = kept.chunk().await.expect("an orderly end");
+        assert_eq!(last.as_deref(), Some(&[0, 0, 0, 0, 2, 8, 2][..]));
+    });
 }

@@ -1,7 +1,7 @@
 //! What somebody sees of databases, tables and queries: only what is theirs.
 
 use super::{client_with, server_with_operator, setup};
-use crate::support::client::with_query;
+use crate::support::client::{Client, with_query};
 use serde_json::json;
 
 #[test]
@@ -73,6 +73,31 @@ fn what_exists_is_not_told() {
         assert!(answer.text().contains("[[\"1970-01-01T00:00:00.000000001Z\",1]]"), "{policy}");
         let select = format!("SELECT f FROM mine.{policy}.m");
         assert_eq!(reader.get(&with_query("/query", &[("q", &select)])).status, 403, "{policy}");
+    }
+}
+
+#[test]
+fn statements_about_several_databases_need_the_right_to_each() {
+    let (_server, operator) = server_with_operator(&setup());
+    operator.must_write("mine", "m f=1 1");
+    operator.must_write("theirs", "m f=\"hidden\" 1");
+    let one = client_with(&operator, "one", &["db:mine:read"]);
+    let both = client_with(&operator, "both", &["db:mine,theirs:read"]);
+    let statements = "SELECT f FROM mine..m; SELECT f FROM theirs..m";
+    let ask = |client: &Client| client.get(&with_query("/query", &[("q", statements)]));
+    let refused = ask(&one);
+    assert_eq!(refused.status, 403);
+    assert!(!refused.text().contains("hidden"), "{}", refused.text());
+    assert!(refused.text().contains("it lacks db:theirs:read"), "{}", refused.text());
+    let answer = ask(&both);
+    assert!(answer.status == 200 && answer.text().contains("hidden"), "{}", answer.text());
+    for name in ["theirs.iox.m", "theirs.public.m", "theirs.m", "\"theirs\".\"iox\".\"m\""] {
+        for sql in [format!("SELECT f FROM {name}"), format!("SELECT a.f FROM m AS a, {name} AS b")]
+        {
+            let answer = one.sql("mine", &sql);
+            assert!((400..500).contains(&answer.status), "{sql}: {}", answer.text());
+            assert!(!answer.text().contains("hidden"), "{sql}: {}", answer.text());
+        }
     }
 }
 

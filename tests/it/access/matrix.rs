@@ -76,6 +76,8 @@ const TABLE: &[Row] = &[
         One("create"),
     ),
     ("DELETE", "/api/v3/configure/distinct_cache", "db=one&table=m&name=x", "", One("delete")),
+    ("POST", "/api/v3/configure/compact", "", r#"{"db":"one"}"#, Admin),
+    ("GET", "/api/v3/configure/compact", "run=0", "", Admin),
     ("POST", "/api/v3/configure/token/admin", "", "", Nothing),
     ("POST", "/api/v3/configure/token/named_admin", "", r#"{"token_name":"_admin"}"#, Admin),
     (
@@ -137,9 +139,17 @@ const TABLE: &[Row] = &[
     ("GET", "/nosuch", "", "", Token),
     ("PUT", "/write", "db=one", "", Token),
     ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.tokens", "", Admin),
+    ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.audit", "", Admin),
     ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.nodes", "", Admin),
     ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.plugin_files", "", Admin),
     ("GET", "/api/v3/query_sql", "db=_internal&q=SELECT+*+FROM+system.actors", "", Admin),
+    (
+        "GET",
+        "/api/v3/query_sql",
+        "db=_internal&q=SELECT+*+FROM+system.compaction_events",
+        "",
+        Admin,
+    ),
 ];
 
 /// Those that are tested apart: one takes the very token by which everybody else is asked for, the
@@ -153,14 +163,15 @@ const APART: &[(&str, &str)] = &[
 ];
 
 /// Somebody who asks.
-struct Asker {
-    name: &'static str,
-    client: Client,
+pub(super) struct Asker {
+    pub(super) name: &'static str,
+    pub(super) client: Client,
     /// Status of whoever is not let in.
-    refused: Option<u16>,
-    rights: &'static [&'static str],
+    pub(super) refused: Option<u16>,
+    /// With the database `one`.
+    pub(super) rights: &'static [&'static str],
     system: bool,
-    admin: bool,
+    pub(super) admin: bool,
 }
 
 impl Asker {
@@ -174,7 +185,7 @@ impl Asker {
     }
 }
 
-fn askers(operator: &Client) -> Vec<Asker> {
+pub(super) fn askers(operator: &Client) -> Vec<Asker> {
     let asker = |name, client, refused, rights, system, admin| Asker {
         name,
         client,

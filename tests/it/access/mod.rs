@@ -1,10 +1,18 @@
 //! Tokens: who is let in, and who may do what.
 
+mod audit;
+mod browsers;
+mod certificates;
 mod commands;
+mod files;
 mod flight;
+mod hostile;
+mod limits;
 mod lists;
 mod matrix;
+mod operators;
 mod sessions;
+mod statements;
 mod tokens;
 
 use crate::support::client::Client;

@@ -6,6 +6,7 @@ use crate::support::client::Client;
 use crate::support::eventually;
 use crate::support::server::Setup;
 use serde_json::json;
+use std::sync::Mutex;
 
 fn is_let_in(client: &Client) -> bool {
     match client.get("/ping").status {
@@ -163,6 +164,111 @@ fn tokens_survive_a_kill() {
     assert_eq!(server.client.post(ADMIN, "").status, 409);
 }
 
+/// A token that was made, and perhaps deleted.
+struct Made {
+    name: String,
+    text: String,
+    /// Nobody has asked for its end.
+    is_kept: bool,
+    /// Its end was answered.
+    is_deleted: bool,
+}
+
+/// Makes tokens and deletes every other one, until nobody answers.
+fn make_tokens(operator: &Client, prefix: &str, made: &Mutex<Vec<Made>>) {
+    let json = [("content-type", "application/json")];
+    for number in 0.. {
+        let name = format!("{prefix}-{number}");
+        let body = json!({ "token_name": name }).to_string().into_bytes();
+        let Ok(answer) = operator.try_send("POST", NAMED, &json, body) else { return };
+        let text = created(&answer);
+        let is_kept = number % 2 == 0;
+        let delete = format!("/api/v3/configure/token?token_name={name}");
+        let is_deleted = !is_kept
+            && operator
+                .try_send("DELETE", &delete, &[], Vec::new())
+                .is_ok_and(|answer| answer.status == 200);
+        made.lock().expect("no panic").push(Made { name, text, is_kept, is_deleted });
+    }
+}
+
+/// Whatever moment it is: what was answered is so, and what works is listed.
+#[test]
+fn a_kill_while_tokens_are_made_and_deleted_leaves_nothing_half_done() {
+    let setup = Setup::disk().without("--without-auth");
+    let mut server = setup.start();
+    let token = created(&server.client.post(ADMIN, ""));
+    for round in 0..3 {
+        let operator = server.client.with_token(&token);
+        let made = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for maker in 0..4 {
+                let (operator, made) = (&operator, &made);
+                scope.spawn(move || make_tokens(operator, &format!("t{round}-{maker}"), made));
+            }
+            eventually("some are made", || {
+                (made.lock().expect("no panic").len() >= 10 + 7 * round).then_some(())
+            });
+            server.kill();
+        });
+        server = setup.start();
+        let operator = server.client.with_token(&token);
+        let listed = operator.rows("_internal", "SELECT name FROM system.tokens").to_string();
+        for (number, made) in (1..).zip(made.into_inner().expect("no panic")) {
+            let Made { name, text, is_kept, is_deleted } = made;
+            // Whoever tries one token after the other from one address has to wait.
+            let works = is_let_in(&server.client.with_token(&text).with_source(number));
+            assert_eq!(works, listed.contains(&format!("\"{name}\"")), "{name}");
+            assert!(works || !is_kept, "{name} was made");
+            assert!(!works || !is_deleted, "{name} was deleted");
+        }
+    }
+}
+
+/// As many as a server of many customers has; `RESULTS.md` has what ten times as many take.
+#[test]
+fn one_is_found_among_very_many() {
+    const COUNT: usize = 10_000;
+    let text = |number: usize| format!("apiv3_{number:0>86}");
+    let tokens: Vec<_> = (0..COUNT)
+        .map(|number| {
+            let db = ["one", "two"][number % 2];
+            let permissions = [format!("db:{db}:read")];
+            json!({"name": format!("t{number}"), "token": text(number), "permissions": permissions})
+        })
+        .collect();
+    let base = Setup::disk().without("--without-auth");
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, content: &serde_json::Value| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content.to_string()).expect("written");
+        path.display().to_string()
+    };
+    let operator = "apiv3_operator";
+    let admin = file("admin.json", &json!({"token": operator, "name": "_admin"}));
+    let more = file("more.json", &json!(tokens));
+    let files = ["--admin-token-file", &admin, "--permission-tokens-file", &more];
+    let mut server = base.clone().with(&files).start();
+    let with = |server: &crate::support::server::Server, text: &str| server.client.with_token(text);
+    with(&server, operator).must_write("one", "m f=1 1");
+    with(&server, operator).must_write("two", "m f=1 1");
+    let unwanted = "/api/v3/configure/token?token_name=t4711";
+    assert_eq!(with(&server, operator).delete(unwanted).status, 200);
+    for _ in 0..2 {
+        let count = "SELECT count(*) FROM system.tokens";
+        assert_eq!(with(&server, operator).value("_internal", count), COUNT);
+        for number in [0, 1, COUNT / 2, COUNT - 1] {
+            let user = with(&server, &text(number));
+            let status = ["one", "two"].map(|db| user.sql(db, "SELECT f FROM m").status);
+            assert_eq!(status, if number % 2 == 0 { [200, 403] } else { [403, 200] }, "{number}");
+        }
+        assert!(!is_let_in(&with(&server, &text(COUNT))));
+        assert!(!is_let_in(&with(&server, &text(4711))), "it was deleted");
+        server.kill();
+        server = base.start();
+    }
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
@@ -258,5 +364,5 @@ fn attempts_are_counted() {
         assert_eq!(server.client.with_token("apiv3_wrong").get("/ping").status, 401);
     }
     let counted = operator.metric("influxdb3_authentication_failures_total", &[]);
-    assert_eq!(counted, Some(12.0));
+    assert_eq!(counted, Some(12.0), "whoever has a token is served at the same address");
 }

@@ -1,6 +1,7 @@
 //! Client libraries as their users have them, unmodified. `deploy/test` installs them beside the
 //! binary under test. What each one does stands in its script; a script that is content says so.
 
+use crate::influxdb1::peer::program;
 use crate::support::server::{BINARY, Server, Setup};
 use crate::tls::Identity;
 use serde_json::json;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where the libraries are installed.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     let target = Path::new(BINARY).ancestors().nth(2).expect("target/debug/influxdb3");
     let folder = target.join("clients");
     assert!(folder.join("versions").exists(), "no clients in {folder:?}: run deploy/test once");
@@ -38,13 +39,19 @@ fn python(name: &str, arguments: &[&str]) {
 
 #[track_caller]
 fn node(name: &str, arguments: &[&str]) {
-    // Modules are looked for beside the script, so it is run from where they are.
-    let folder = folder().join("npm");
-    let copy = folder.join(name);
+    let (command, _copy) = node_command(name);
+    passes(command, arguments);
+}
+
+/// What runs a script, and the directory that the script is in meanwhile.
+fn node_command(name: &str) -> (Command, tempfile::TempDir) {
+    // Modules are looked for beside the script and above it, so it is run below where they are.
+    let copies = tempfile::tempdir_in(folder().join("npm")).expect("a directory");
+    let copy = copies.path().join(name);
     std::fs::copy(script(name), &copy).expect("copied");
     let mut command = Command::new("node");
-    command.arg(copy).current_dir(folder);
-    passes(command, arguments);
+    command.arg(copy).current_dir(copies.path());
+    (command, copies)
 }
 
 fn address(server: &Server) -> &str {
@@ -107,6 +114,18 @@ fn the_javascript_library_for_v1_writes_and_queries() {
     assert_eq!(rows, json!([{"room": "Bath", "temp": 20.5}]));
 }
 
+#[test]
+fn the_command_line_of_version_1_imports_and_queries() {
+    let Some(influx) = program("influx", "influxdb-client") else { return };
+    let server = Setup::memory().start();
+    let (host, port) = host_and_port(&server);
+    let folder = tempfile::tempdir().expect("a directory");
+    let (influx, folder) = (influx.display().to_string(), folder.path().display().to_string());
+    python("influx.py", &[&influx, host, port, &folder]);
+    assert_eq!(server.client.count("kept", "cpu"), 2);
+    assert_eq!(server.client.count("shell", "home"), 1);
+}
+
 /// A server that has its tokens from files: the text of one that may read, write and create.
 fn with_tokens(setup: Setup) -> (Server, String, tempfile::TempDir) {
     let directory = tempfile::tempdir().expect("a directory");
@@ -147,4 +166,17 @@ fn the_javascript_libraries_bring_tokens() {
     let (server, token, _directory) = with_tokens(Setup::memory());
     let (host, port) = host_and_port(&server);
     node("tokens.mjs", &[host, port, &token]);
+}
+
+#[test]
+fn the_javascript_libraries_bring_tokens_over_tls() {
+    let identity = Identity::new();
+    let (server, token, _directory) = with_tokens(identity.setup());
+    let (_, port) = host_and_port(&server);
+    let certificate = identity.certificate_file();
+    let (mut command, _copy) = node_command("tokens.mjs");
+    // Its library for gRPC looks for the certificates that it trusts by a name of its own.
+    command.env("NODE_EXTRA_CA_CERTS", &certificate);
+    command.env("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", &certificate);
+    passes(command, &["localhost", port, &token, certificate.to_str().expect("UTF-8")]);
 }

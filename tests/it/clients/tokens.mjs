@@ -1,12 +1,15 @@
-// Writes and queries with a token, by the libraries for v3 and v1: `tokens.mjs HOST PORT TOKEN`.
-// The token may read, write and create any database.
+// Writes and queries with a token, by the libraries for v3 and v1:
+// `tokens.mjs HOST PORT TOKEN [CERTIFICATE]`. The token may read, write and create any database.
+// With a certificate the connections are encrypted; what trusts it is set in the environment.
 
 import assert from 'node:assert/strict'
 import {InfluxDBClient} from '@influxdata/influxdb3-client'
 import {InfluxDB} from 'influx'
 
-const [host, port, token] = process.argv.slice(2)
-const v3 = (token) => new InfluxDBClient({host: `http://${host}:${port}`, token, database: 'js'})
+const [host, port, token, certificate] = process.argv.slice(2)
+const protocol = certificate ? 'https' : 'http'
+const url = `${protocol}://${host}:${port}`
+const v3 = (token) => new InfluxDBClient({host: url, token, database: 'js'})
 
 const client = v3(token)
 await client.write('home,room=Bath temp=20.5 1')
@@ -22,8 +25,10 @@ await assert.rejects(async () => {
 }, /nauthenticated/i)
 await stranger.close()
 
-const v1 = (password) =>
-  new InfluxDB({host, port: Number(port), username: 'anybody', password, database: 'v1js'})
+const v1 = (password) => {
+  const where = {host, port: Number(port), protocol, database: 'v1js'}
+  return new InfluxDB({...where, username: 'anybody', password})
+}
 await v1(token).writePoints([{measurement: 'home', fields: {temp: 2}, timestamp: new Date(1000)}])
 const [row] = await v1(token).query('SELECT temp FROM home')
 assert.equal(row.temp, 2)

@@ -1,8 +1,11 @@
 //! InfluxQL over `/api/v3/query_influxql` and `/query`.
 
 mod aggregates;
+mod grafana;
+mod limits;
 mod select;
 mod show;
+mod technical;
 mod transformations;
 mod version1;
 mod windows;

@@ -1,6 +1,8 @@
 //! `GROUP BY time(…)` and what windows without rows show.
 
 use super::check;
+use crate::support::client::with_query;
+use crate::support::server::Server;
 
 #[test]
 fn windows() {
@@ -182,4 +184,27 @@ fn time_zone() {
             "error in InfluxQL statement: parsing error: unable to find timezone at pos 33",
         ),
     ]);
+}
+
+/// Far more windows than a batch has rows: nothing that is done to these at once on several threads
+/// may change their order.
+#[test]
+fn many_windows_stay_in_order() {
+    let server = Server::memory();
+    server.client.must_write("d", "m f=1 3600000000000000\nm f=2 363596400000000000");
+    for end in ["", " tz('Asia/Kolkata')", " ORDER BY time DESC tz('Asia/Kolkata')"] {
+        let q = format!(
+            "SELECT mean(f) FROM m WHERE time >= 1000h AND time < 101000h GROUP BY time(1h){end}"
+        );
+        let path = with_query("/query", &[("db", "d"), ("epoch", "h"), ("q", &q)]);
+        let answer = server.client.get(&path).json();
+        let rows = answer["results"][0]["series"][0]["values"].as_array().expect("rows").clone();
+        let mut hours: Vec<i64> = rows.iter().filter_map(|row| row[0].as_i64()).collect();
+        if end.contains("DESC") {
+            hours.reverse();
+        }
+        // A zone of half hours has one window more.
+        assert!(hours.len() >= 100_000, "{q}: {} windows", hours.len());
+        assert!(hours.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{q}: out of order");
+    }
 }

@@ -58,13 +58,13 @@ fn the_server_stops_while_plugins_run() {
 
 #[test]
 fn a_run_past_its_time_is_ended_even_if_it_cannot_be_interrupted() {
-    let plugins = Plugins::with(&["--plugin-timeout", "300ms"]);
+    let plugins = Plugins::with(&["--plugin-timeout", "2s"]);
     let text = "def process_request(l, q, h, b, a=None):\n    while True: pass\n";
     plugins.plugin("loops.py", text);
     plugins.trigger("t", "loops.py", "request:p", &json!({}));
     let answer = plugins.client().get("/api/v3/engine/p");
     let expected =
-        r#"{"error":"Python function call failed: the run took longer than 300ms and was ended"}"#;
+        r#"{"error":"Python function call failed: the run took longer than 2s and was ended"}"#;
     assert_eq!((answer.status, answer.text().as_str()), (500, expected));
     // One that never gives the interpreter to anybody else.
     let text = "def process_request(l, q, h, b, a=None): return str(sum(iter(int, 1)))\n";
@@ -72,7 +72,10 @@ fn a_run_past_its_time_is_ended_even_if_it_cannot_be_interrupted() {
     let answer = plugins.client().get("/api/v3/engine/p");
     assert_eq!((answer.status, answer.text().as_str()), (500, expected));
     plugins.plugin("loops.py", "def process_request(l, q, h, b, a=None): return 'ok'\n");
-    assert_eq!(plugins.client().get("/api/v3/engine/p").text(), "ok");
+    // The process is started anew meanwhile, which takes its time on a busy machine.
+    eventually("the next run succeeds", || {
+        (plugins.client().get("/api/v3/engine/p").text() == "ok").then_some(())
+    });
     assert!(plugins.server.log().contains("plugin host ended"), "{}", plugins.server.log());
 }
 

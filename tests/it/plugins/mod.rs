@@ -1,9 +1,14 @@
 //! Plugins in Python: a server with a plugin directory, and what its triggers do.
 
 mod access;
+mod additions;
 mod admin;
 mod containment;
 mod files;
+mod library;
+mod local;
+#[cfg(target_os = "linux")]
+mod processes;
 mod requests;
 mod test_runs;
 mod writes;
@@ -44,6 +49,12 @@ impl Plugins {
 
     fn start() -> Self {
         Self::with(&[])
+    }
+
+    /// With the environment of the client libraries, which has pyarrow and pandas.
+    fn with_libraries() -> Self {
+        let environment = crate::clients::folder().join("python").display().to_string();
+        Self::with(&["--virtual-env-location", &environment])
     }
 
     fn client(&self) -> &Client {

@@ -17,7 +17,7 @@ impl Plugins {
     }
 
     /// What a plugin whose function has this body says.
-    fn tells(&self, body: &str, lines: &str, more: &Value) -> Vec<String> {
+    pub(super) fn tells(&self, body: &str, lines: &str, more: &Value) -> Vec<String> {
         let text = format!(
             "def process_writes(influxdb3_local, table_batches, args=None):\n    {}\n",
             body.replace('\n', "\n    ")

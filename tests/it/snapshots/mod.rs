@@ -34,6 +34,7 @@
 //! | 27 | a damaged WAL file | `wal_damage` |
 //! | 28 | the orderly end | `outage::row_28_…`, `durability::signals_…`, `durability::writes_under_way_…` |
 
+mod compaction;
 mod crash;
 mod damage;
 mod deletion;
@@ -43,3 +44,4 @@ mod parquet;
 mod rules;
 mod stage;
 mod twins;
+mod upgrade;

@@ -1,7 +1,7 @@
 //! Stores that fail for a while, and the orderly end in the middle of a snapshot.
 
 use super::model::{DB, Model, Progress};
-use super::stage::{files, objects, planted, small};
+use super::stage::{failing, files, objects, planted, release, small};
 use crate::support::client::with_query;
 use crate::support::eventually;
 use crate::support::server::{BINARY, NODE, Server, Setup};
@@ -20,10 +20,8 @@ fn prefilled() -> (Setup, Model) {
 /// The first write fails for good, after which the store works again.
 fn failing_for_ten_seconds(point: &str) {
     let (setup, mut model) = prefilled();
-    // More often than it is tried in ten seconds, but not for much longer. No snapshot falls due
-    // meanwhile: its mark would fail in the place of the write.
-    let failing = planted(&setup, &format!("{point}=error(120)"));
-    let rarely = failing.without("--wal-snapshot-size").without("4");
+    // No snapshot falls due meanwhile: its mark would fail in the place of the write.
+    let rarely = failing(&setup, point).without("--wal-snapshot-size").without("4");
     let server = rarely.with(&["--wal-snapshot-size", "1000"]).start();
     let client = server.client.clone();
     let path = with_query("/api/v3/write_lp", &[("db", DB), ("precision", "ns")]);
@@ -35,6 +33,7 @@ fn failing_for_ten_seconds(point: &str) {
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     assert!(refused.text().contains("error writing wal file: "), "{}", refused.text());
     assert_eq!(server.client.count(DB, "m"), 0, "nobody sees what was not stored");
+    release(&setup);
     model.steps(&server.client, 1);
     model.check(&server.client);
     let whole_or_nothing = |server: &Server| {

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots/read_parquet.py");
 
 /// What pyarrow, DuckDB and pandas find in files.
-fn read_elsewhere(paths: &[PathBuf]) -> Value {
+pub(super) fn read_elsewhere(paths: &[PathBuf]) -> Value {
     // `deploy/test` installs these programs beside the binary under test.
     let target = Path::new(BINARY).ancestors().nth(2).expect("target/debug/influxdb3");
     let python = target.join("emulators/python/bin/python");

@@ -52,14 +52,15 @@ fn log_files_are_numbered_and_none_is_made_without_rows_or_written_over() {
     for second in 1..=3 {
         write(&server.client, &at_minute(0, second));
     }
-    let names = ["00000000001.wal", "00000000002.wal", "00000000003.wal"];
-    assert_eq!(objects(&server.setup, "wal"), names);
+    // The last one waits for the next row.
+    let names = ["00000000001.wal", "00000000002.wal", "00000000003.wal", "00000000004.wal"];
+    eventually("the next file", || (objects(&server.setup, "wal") == names).then_some(()));
     let handled = || server.client.metric("actor_messages_total", &["actor=\"wal\""]);
     let enough = handled().map(|n| n + 2.0);
     eventually("two periods end without a row", || (handled() >= enough).then_some(()));
     assert_eq!(objects(&server.setup, "wal"), names);
 
-    let foreign = object(&server.setup, "wal", "00000000004.wal");
+    let foreign = object(&server.setup, "wal", "00000000005.wal");
     fs::write(&foreign, "not ours").expect("a file");
     let answer = server.client.write(DB, &at_minute(0, 4));
     let text = "another process has written to the WAL ahead of this one";

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Periods of 50 ms, a snapshot after six of them at the earliest and after twelve at the latest,
-/// and nothing is kept that a snapshot has made unnecessary.
+/// and nothing is kept that a snapshot has made unnecessary. Files stay as snapshots write them.
 pub(super) const SMALL: &[&str] = &[
     "--wal-flush-interval",
     "50ms",
@@ -23,6 +23,8 @@ pub(super) const SMALL: &[&str] = &[
     "1m",
     "--num-io-threads",
     "2",
+    "--compaction",
+    "off",
 ];
 
 /// A server on the local disk with these options.
@@ -44,9 +46,17 @@ pub(super) fn planted(setup: &Setup, points: &str) -> Setup {
 
 /// The same, stopping at `point` until [`release`] is called.
 pub(super) fn paused(setup: &Setup, point: &str) -> Setup {
+    until_released(setup, &format!("{point}=pause"))
+}
+
+/// The same, failing at `point` until [`release`] is called.
+pub(super) fn failing(setup: &Setup, point: &str) -> Setup {
+    until_released(setup, &format!("{point}=fail"))
+}
+
+fn until_released(setup: &Setup, points: &str) -> Setup {
     let file = release_file(setup);
-    planted(setup, &format!("{point}=pause"))
-        .with_variable("INFLUXDB3_FAILPOINT_RELEASE", &file.display().to_string())
+    planted(setup, points).with_variable("INFLUXDB3_FAILPOINT_RELEASE", &file.display().to_string())
 }
 
 fn release_file(setup: &Setup) -> PathBuf {

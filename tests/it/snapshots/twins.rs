@@ -6,9 +6,12 @@ use crate::support::eventually;
 use crate::support::server::{NODE, Setup};
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Exit code of a process that was fenced.
 const EXIT_FENCED: i32 = 70;
+/// How long a snapshot is waited for that may not come.
+const SNAPSHOT_TIME_MAX: Duration = Duration::from_millis(250);
 
 /// One process stands still at `point`; a second one takes over, goes on and takes snapshots; then
 /// the first wakes up.
@@ -112,9 +115,19 @@ fn row_14_a_long_history_is_whole_after_each_restart() {
         let sent = client.try_send("POST", "/api/v3/write_lp?db=d&precision=ns", &[], line.into());
         sent.is_ok_and(|answer| answer.status == 204)
     };
+    let manifests = || objects(&setup, "snapshots").len();
+    // On a busy machine many writes would share a snapshot.
+    let await_snapshot = |before: usize| {
+        let until = Instant::now() + SNAPSHOT_TIME_MAX;
+        while manifests() <= before && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
     eventually("a base of the index is written", || {
+        let before = manifests();
         let done = !write(&server.client, rows);
         rows += u64::from(!done);
+        await_snapshot(before);
         done.then_some(())
     });
     assert!(!server.wait().success());
@@ -130,10 +143,11 @@ fn row_14_a_long_history_is_whole_after_each_restart() {
     let segments =
         || objects(&setup, "index/v1").iter().filter(|n| n.ends_with(".segment")).count();
     let many = segments();
-    let manifests = || objects(&setup, "snapshots").len();
     eventually("two more bases, and what they replace is removed", || {
+        let before = manifests();
         assert!(write(&server.client, rows));
         rows += 1;
+        await_snapshot(before);
         let bases = objects(&setup, "index/v1").iter().filter(|n| n.ends_with(".base")).count();
         (bases == 2 && segments() < many && manifests() > 200).then_some(())
     });

@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod command;
+mod limit;
 pub(crate) mod server;
 
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::client::Client;
 use super::eventually;
+use super::limit::Limit;
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_influxdb3");
@@ -129,6 +130,7 @@ impl Setup {
             log_file,
             listener_file,
             client: Client::new("127.0.0.1:0"),
+            _limit: Limit::begin(),
         }
     }
 }
@@ -153,6 +155,7 @@ pub(crate) struct Server {
     process: Child,
     log_file: PathBuf,
     listener_file: PathBuf,
+    _limit: Limit,
 }
 
 impl Server {

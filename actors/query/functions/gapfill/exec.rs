@@ -1,6 +1,6 @@
 //! The step that fills gaps, in the physical plan.
 
-use super::node::{ColumnRole, Layout};
+use super::layout::{ColumnRole, Layout};
 use super::stream::GapFillStream;
 use crate::query::plan_kit::{new_children, no_expressions};
 use arrow::compute::SortOptions;

@@ -10,7 +10,9 @@
 mod bins;
 mod exec;
 mod fill;
+mod layout;
 mod node;
+mod planner;
 mod range;
 mod rule;
 mod series;
@@ -19,14 +21,16 @@ mod stubs;
 #[cfg(test)]
 mod tests;
 
-pub(in super::super) use node::Planner;
+pub(in super::super) use node::is_gap_fill;
+pub(in super::super) use planner::GapFillPlanner;
 pub(in super::super) use rule::HandleGapFill;
 
 use bins::BinRange;
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Extension, LogicalPlan, ScalarUDF};
-use node::{ColumnRole, GapFill, Layout};
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, ScalarUDF};
+use layout::{ColumnRole, Layout};
+use node::GapFill;
 use std::sync::Arc;
 use stubs::{BinStub, FillKind, FillStub};
 
@@ -44,6 +48,8 @@ pub(in super::super) struct Filling {
     pub(in super::super) last_ns: i64,
     /// What each column is.
     pub(in super::super) columns: Vec<FillsOf>,
+    /// What the first instant, if there is one, and the last are where these are not known yet.
+    pub(in super::super) open: Vec<Expr>,
 }
 
 /// What a column is, and what it becomes where rows are added.
@@ -66,7 +72,7 @@ pub(in super::super) enum FillsOf {
 /// # Errors
 /// When not every column is told of.
 pub(in super::super) fn fill(input: LogicalPlan, filling: Filling) -> Result<LogicalPlan> {
-    let Filling { stride_ns, origin_ns, zone, first_ns, last_ns, columns } = filling;
+    let Filling { stride_ns, origin_ns, zone, first_ns, last_ns, columns, open } = filling;
     let roles = columns.into_iter().map(|column| match column {
         FillsOf::Bin => ColumnRole::Bin,
         FillsOf::Series => ColumnRole::Series,
@@ -78,7 +84,7 @@ pub(in super::super) fn fill(input: LogicalPlan, filling: Filling) -> Result<Log
     let first_ns = first_ns.unwrap_or(last_ns);
     let bins = BinRange { stride_ns, origin_ns, zone, first_ns, last_ns };
     let layout = Layout { bins, roles: roles.collect(), from_first_row };
-    let node = Arc::new(GapFill::try_new(input, layout)?);
+    let node = Arc::new(GapFill::try_new(input, layout)?.with_open(open));
     Ok(LogicalPlan::Extension(Extension { node }))
 }
 

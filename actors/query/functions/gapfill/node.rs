@@ -1,47 +1,16 @@
 //! The step that fills gaps, in the logical plan.
 
-use super::bins::BinRange;
-use super::exec::GapFillExec;
+use super::layout::{ColumnRole, Layout};
 use super::stubs::FillKind;
 use arrow::datatypes::Field;
-use async_trait::async_trait;
-use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, ScalarValue, internal_err};
 use datafusion::error::Result;
-use datafusion::execution::context::QueryPlanner;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
-
-/// What happens to a column when rows are added.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum ColumnRole {
-    /// The bin.
-    Bin,
-    /// Part of what tells one series from another.
-    Series,
-    /// An aggregate that is this value in added rows.
-    Value(ScalarValue),
-    /// An aggregate whose missing values are found from those of other rows.
-    Filled(FillKind),
-}
-
-/// The bins of the result and what its columns are.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Layout {
-    /// The bins that every series has.
-    pub(super) bins: BinRange,
-    /// What each column is.
-    pub(super) roles: Vec<ColumnRole>,
-    /// True if the bins of a series begin with its first row, whatever the range is.
-    pub(super) from_first_row: bool,
-}
 
 /// Adds the missing bins to an aggregate by bin and series.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -49,9 +18,42 @@ pub(super) struct GapFill {
     input: LogicalPlan,
     schema: DFSchemaRef,
     layout: Arc<Layout>,
+    /// The instants between which bins are, where these are not known before the plan is.
+    open: Vec<Expr>,
+}
+
+/// True for a step that fills gaps.
+pub(in super::super::super) fn is_gap_fill(node: &dyn UserDefinedLogicalNode) -> bool {
+    node.as_any().is::<GapFill>()
 }
 
 impl GapFill {
+    /// The same with instants that are told later: the first one, if the bins of a series do not
+    /// begin with its first row, and the last.
+    pub(super) fn with_open(self, open: Vec<Expr>) -> Self {
+        Self { open, ..self }
+    }
+
+    /// What the columns and bins are, now that all instants are known.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(super) fn known_layout(&self) -> Result<Arc<Layout>> {
+        let ns = self.open.iter().map(|instant| match instant {
+            Expr::Literal(ScalarValue::TimestampNanosecond(Some(ns), _), _) => Ok(*ns),
+            other => internal_err!("gaps cannot be filled up to {other}"),
+        });
+        let ns = ns.collect::<Result<Vec<i64>>>()?;
+        let (first_ns, last_ns) = match ns.as_slice() {
+            [] => return Ok(Arc::clone(&self.layout)),
+            [last] => (*last, *last),
+            [first, .., last] => (*first, *last),
+        };
+        let mut layout = Layout::clone(&self.layout);
+        (layout.bins.first_ns, layout.bins.last_ns) = (first_ns, last_ns);
+        Ok(Arc::new(layout))
+    }
+
     /// Fills `input`, whose columns are as `layout` says.
     pub(super) fn try_new(input: LogicalPlan, layout: Layout) -> Result<Self> {
         let fields = input.schema().iter().zip(&layout.roles).map(|((table, field), role)| {
@@ -66,7 +68,8 @@ impl GapFill {
         if schema.fields().len() != input.schema().fields().len() {
             return internal_err!("gap filling has to know all columns of its input");
         }
-        Ok(Self { input, schema: Arc::new(schema), layout: Arc::new(layout) })
+        let (schema, layout) = (Arc::new(schema), Arc::new(layout));
+        Ok(Self { input, schema, layout, open: Vec::new() })
     }
 
     /// The same with missing values of some aggregates found in a certain way, and with columns
@@ -123,81 +126,20 @@ impl UserDefinedLogicalNodeCore for GapFill {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![]
+        self.open.clone()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GapFill: {}", self.layout)
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(&self, open: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
         let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else {
             return internal_err!("gap filling has exactly one input");
         };
         // The engine tries whether columns added to the input come out too. They do not, and it
         // takes them back when it sees that the result is as before.
         let (schema, layout) = (Arc::clone(&self.schema), Arc::clone(&self.layout));
-        Ok(Self { input, schema, layout })
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let BinRange { stride_ns, first_ns, last_ns, .. } = &self.bins;
-        write!(f, "stride_ns={stride_ns}, range_ns=[{first_ns}, {last_ns}], columns=[")?;
-        for (at, role) in self.roles.iter().enumerate() {
-            let separator = if at == 0 { "" } else { ", " };
-            match role {
-                ColumnRole::Bin => write!(f, "{separator}bin")?,
-                ColumnRole::Series => write!(f, "{separator}series")?,
-                ColumnRole::Value(value) => write!(f, "{separator}{value}")?,
-                ColumnRole::Filled(FillKind::Previous) => write!(f, "{separator}locf")?,
-                ColumnRole::Filled(FillKind::Linear) => write!(f, "{separator}interpolate")?,
-            }
-        }
-        write!(f, "]")
-    }
-}
-
-/// The engine's planner, which also knows how gaps are filled.
-#[derive(Debug)]
-pub(in super::super::super) struct Planner;
-
-#[async_trait]
-impl QueryPlanner for Planner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(GapFillPlanner)])
-            .create_physical_plan(plan, session)
-            .await
-    }
-}
-
-/// Makes the physical step of the logical one.
-struct GapFillPlanner;
-
-#[async_trait]
-impl ExtensionPlanner for GapFillPlanner {
-    async fn plan_extension(
-        &self,
-        _: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _: &[&LogicalPlan],
-        inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-        let (Some(node), [input]) = (node.as_any().downcast_ref::<GapFill>(), inputs) else {
-            return Ok(None);
-        };
-        if input.schema().fields().len() != node.layout.roles.len() {
-            return internal_err!("gap filling has to know all columns of its input");
-        }
-        let schema = Arc::clone(node.schema.inner());
-        let exec = GapFillExec::try_new(Arc::clone(input), schema, Arc::clone(&node.layout))?;
-        Ok(Some(Arc::new(exec)))
+        Ok(Self { input, schema, layout, open })
     }
 }

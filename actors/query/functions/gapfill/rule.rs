@@ -1,7 +1,8 @@
 //! Turns a query that names the functions of gap filling into one that fills gaps.
 
 use super::bins::BinRange;
-use super::node::{ColumnRole, GapFill, Layout};
+use super::layout::{ColumnRole, Layout};
+use super::node::GapFill;
 use super::range::{instants_of, time_range};
 use super::stubs::{BinStub, FillKind, FillStub};
 use arrow::datatypes::DataType;

@@ -2,7 +2,7 @@
 
 use super::bins::Bins;
 use super::fill::{AddedRows, ColumnFill};
-use super::node::{ColumnRole, Layout};
+use super::layout::{ColumnRole, Layout};
 use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampNanosecondArray, UInt64Array,
 };

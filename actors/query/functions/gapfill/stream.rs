@@ -1,7 +1,7 @@
 //! From groups ordered by series and bin to filled series, in batches.
 
 use super::bins::Bins;
-use super::node::{ColumnRole, Layout};
+use super::layout::{ColumnRole, Layout};
 use super::series::{Series, instants};
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::{BatchCoalescer, concat_batches};

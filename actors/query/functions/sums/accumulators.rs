@@ -1,6 +1,5 @@
 //! Sums while they are made.
 
-use super::Outcome;
 use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, Decimal128Array, Int64Array,
     PrimitiveArray, UInt64Array,
@@ -12,6 +11,15 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use hashbrown::HashMap;
 use std::sync::Arc;
+
+/// What becomes of a sum.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    /// It is divided by the number of values.
+    pub(super) is_mean: bool,
+    /// The type of the result.
+    pub(super) kind: DataType,
+}
 
 /// The type of a sum that is not done.
 pub(super) const SUM_TYPE: DataType = DataType::Decimal128(38, 0);

@@ -6,7 +6,7 @@
 
 mod accumulators;
 
-use accumulators::{Distinct, Groups, Total};
+use accumulators::{Distinct, Groups, Outcome, Total};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result;
 use datafusion::functions_aggregate::average::Avg;
@@ -31,13 +31,6 @@ pub(super) fn all() -> [Arc<AggregateUDF>; 2] {
 struct Wide {
     inner: AggregateUDF,
     is_mean: bool,
-}
-
-/// What becomes of a sum.
-#[derive(Clone, Debug)]
-struct Outcome {
-    is_mean: bool,
-    kind: DataType,
 }
 
 impl Wide {

@@ -9,9 +9,10 @@ use super::faults::meaningless;
 use super::kind::Kind;
 use super::limits::numbered;
 use super::outline::MEASUREMENT;
+use super::placeholders::instant;
 use super::planner::Planner;
 use super::relation::{Relation, joined, unified};
-use super::rows::{bounds, column};
+use super::stage::column;
 use super::time_range::{Clock, TimeRange, split};
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -149,6 +150,13 @@ fn tables(planner: &Planner<'_>, from: &[Source]) -> Result<Vec<Arc<TableSchema>
         }
     }
     Ok(all.into_iter().filter(|table| named.contains(table.name.as_ref())).cloned().collect())
+}
+
+/// The range of time as conditions.
+fn bounds(relation: &Relation, range: TimeRange) -> Vec<Engine> {
+    let first = range.first_ns.map(|ns| relation.time.clone().gt_eq(instant(ns)));
+    let last = range.last_ns.map(|ns| relation.time.clone().lt_eq(instant(ns)));
+    first.into_iter().chain(last).collect()
 }
 
 /// What is shown of so many.

@@ -7,7 +7,7 @@ use crate::query::influxql::kind::Kind;
 use crate::query::influxql::limits::aggregate_of;
 use crate::query::influxql::outline::MEASUREMENT;
 use crate::query::influxql::planner::Planner;
-use crate::query::influxql::rows::column;
+use crate::query::influxql::stage::column;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::DataType;
 use datafusion::error::Result;

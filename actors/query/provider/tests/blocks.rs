@@ -3,7 +3,7 @@
 use super::super::counts::Counts;
 use super::super::reader::FileAccess;
 use super::*;
-use crate::persist::encode_rows;
+use crate::file_writer::encode as encode_rows;
 use bytes::Bytes;
 use datafusion::arrow::array::StringArray;
 use datafusion::datasource::listing::PartitionedFile;
@@ -50,6 +50,9 @@ impl Object {
             min_time_ns: 0,
             max_time_ns: 6_999,
             crc32,
+            order: Stamps::at(1),
+            keys: Default::default(),
+            compacted: None,
         };
         let path = paths::parquet_file("n", &file);
         let objects = Arc::new(CountingStore::default());

@@ -2,9 +2,10 @@
 
 use super::files::many_files;
 use super::*;
-use crate::parquet_cache::{DECODES_MAX, ParquetCacheConfig};
-use crate::runtime::objects::Objects;
+use crate::parquet_cache::{DECODES_MAX, ParquetCacheConfig, ParquetCacheOptions};
+use crate::runtime::lives::Lives;
 use crate::runtime::pools::Pool;
+use crate::storage::objects::Objects;
 use futures::TryStreamExt;
 use object_store::ObjectStore;
 use protocols::messages::parquet_cache::{Insert, LookUpRows, WantedFile};
@@ -21,19 +22,19 @@ pub(super) async fn start_cache(world: &mut World) -> Mailbox<ParquetCache> {
     };
     let cache = ParquetCacheConfig {
         objects: Objects::memory(),
-        bytes_max: 64 << 20,
-        prune_fraction: 0.1,
-        query_path_duration: Duration::ZERO,
+        options: ParquetCacheOptions {
+            bytes_max: 64 << 20,
+            prune_fraction: 0.1,
+            prune_interval: Duration::from_secs(1),
+            query_path_duration: Duration::ZERO,
+        },
         clock: Clock::System,
         pool: Pool::background("decode", 1, DECODES_MAX).unwrap(),
     };
     let mailbox = Guardian::mailbox::<ParquetCache>(&config);
-    let factory = move || {
-        let cache = cache.clone();
-        Box::pin(async move { Ok(ParquetCache::new(cache)) }) as _
-    };
+    let lives = Lives::of(move || Ok(ParquetCache::new(cache.clone())));
     let guardian = Guardian::new(Fatal::default());
-    guardian.birth(config, mailbox.clone(), Arc::new(factory)).await.expect("starts");
+    guardian.birth(config, mailbox.clone(), lives).await.expect("starts");
     world.cache = Some(mailbox.clone());
     mailbox
 }

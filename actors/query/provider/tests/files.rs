@@ -18,6 +18,8 @@ enum Step {
     Begin(i64, usize),
     /// The snapshot that runs ends.
     End,
+    /// At most so many of the oldest files become one.
+    Merge(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -25,8 +27,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => rows(0..60).prop_map(Step::Write),
         2 => (0..64_i64, 0..4_usize).prop_map(|(end, chunks)| Step::Begin(end, chunks)),
         1 => Just(Step::End),
+        2 => (2..6_usize).prop_map(Step::Merge),
     ];
-    prop::collection::vec(step, 1..10)
+    prop::collection::vec(step, 1..14)
 }
 
 proptest! {
@@ -63,7 +66,10 @@ proptest! {
                         world.swap(placed, chunks, columns).await;
                         running = Some(placed);
                     }
-                    Step::End | Step::Begin(..) => {
+                    Step::Merge(files) if running.is_none() => {
+                        world.merge_oldest(files).await;
+                    }
+                    Step::End | Step::Begin(..) | Step::Merge(_) => {
                         if let Some(placed) = running.take() {
                             world.swap(placed, usize::MAX, columns).await;
                             world.end(placed, vec![]).await;

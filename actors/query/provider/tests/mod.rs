@@ -5,6 +5,7 @@ mod buffer;
 mod decoded;
 mod deferred;
 mod files;
+mod merged;
 mod newest;
 mod store;
 
@@ -14,6 +15,7 @@ use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
+use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::store::{ShardFiles, Store, StoreShards};
@@ -40,7 +42,7 @@ use protocols::paths;
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_type,
 };
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark};
+use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -153,11 +155,9 @@ impl World {
             vital: false,
         };
         let store = Guardian::mailbox::<Store>(&config);
-        let empty = || Store::new(0, GEN1_NS, vec![], ShardFiles::default());
-        Guardian::new(Fatal::default())
-            .birth(config, store.clone(), Arc::new(move || Box::pin(async move { Ok(empty()) })))
-            .await
-            .expect("starts");
+        let empty = Lives::of(|| Ok(Store::new(0, GEN1_NS, vec![], ShardFiles::default())));
+        let guardian = Guardian::new(Fatal::default());
+        guardian.birth(config, store.clone(), empty).await.expect("starts");
         let (publisher, catalog) = Published::new(Arc::new(catalog()));
         Self {
             store,
@@ -209,7 +209,8 @@ impl World {
 
     async fn apply(&mut self, batches: Vec<TableBatch>, mark: Option<SnapshotMark>) {
         self.sequence += 1;
-        let group = ApplyRows { sequence: self.sequence, batches, mark };
+        let (sequence, stamp) = (self.sequence, self.sequence as i64);
+        let group = ApplyRows { sequence, stamp, batches, mark };
         self.store.ask_from_edge(group, Self::deadline()).await.expect("applied");
     }
 
@@ -221,9 +222,10 @@ impl World {
             end_time_ns: end,
             wal_through: self.sequence,
             forced: false,
+            durable_stamp: 0,
         };
         self.apply(vec![], Some(mark)).await;
-        PlacedMark { mark, sequence: self.sequence }
+        PlacedMark { mark, sequence: self.sequence, stamp: self.sequence as i64 }
     }
 
     /// Writes at most so many of the frozen chunks and puts the files in their place.
@@ -236,7 +238,7 @@ impl World {
             let sorted = chunk.sorted.iter().map(|s| s.rows.clone());
             let batches: Vec<RecordBatch> = sorted.chain(chunk.unsorted).collect();
             let rows = sort_dedup(&batches, &table(columns)).expect("sorts").rows;
-            let file = self.put(&rows, chunk.chunk_time_ns).await;
+            let file = self.put_as(&rows, chunk.chunk_time_ns, chunk.order).await;
             let swap = SwapChunk {
                 snapshot,
                 table: TABLE,
@@ -266,8 +268,18 @@ impl World {
         self.end(placed, files).await;
     }
 
-    /// Stores sorted rows as a file.
+    /// Stores sorted rows as a file, as if they were written now.
     async fn put(&mut self, rows: &RecordBatch, chunk_time_ns: i64) -> Arc<ParquetFile> {
+        self.sequence += 1;
+        self.put_as(rows, chunk_time_ns, Stamps::at(self.sequence as i64)).await
+    }
+
+    async fn put_as(
+        &mut self,
+        rows: &RecordBatch,
+        chunk_time_ns: i64,
+        order: Stamps,
+    ) -> Arc<ParquetFile> {
         let bytes = encode(rows);
         let times = rows["time"].as_primitive::<TimestampNanosecondType>().values();
         self.files += 1;
@@ -283,6 +295,9 @@ impl World {
             min_time_ns: *times.iter().min().expect("rows"),
             max_time_ns: *times.iter().max().expect("rows"),
             crc32: crc32fast::hash(&bytes),
+            order,
+            keys: Default::default(),
+            compacted: None,
         };
         let path = Path::from(paths::parquet_file("n", &file));
         self.objects.inner.put(&path, bytes.into()).await.expect("stored");

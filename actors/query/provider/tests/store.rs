@@ -1,6 +1,6 @@
 //! An object store that counts what is read of it, and fails when it is told to.
 
-use crate::runtime::objects::planned::{Plan, Planned};
+use crate::storage::objects::planned::{Plan, Planned};
 use async_trait::async_trait;
 use object_store::memory::InMemory;
 use object_store::path::Path;

@@ -1,0 +1,41 @@
+//! What the catalog can be asked for.
+
+use protocols::messages::catalog::{
+    CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable, CreateToken,
+    CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken,
+    DeleteTrigger, EnsureSchema, RegenerateToken, SetRetention, SetTriggerDisabled,
+    UndeleteDatabase, UndeleteTable,
+};
+
+/// Everything that can ask for a change.
+#[derive(Debug)]
+pub(super) enum Request {
+    EnsureSchema(EnsureSchema),
+    CreateDatabase(CreateDatabase),
+    SetRetention(SetRetention),
+    DeleteDatabase(DeleteDatabase),
+    CreateTable(CreateTable),
+    DeleteTable(DeleteTable),
+    UndeleteDatabase(UndeleteDatabase),
+    UndeleteTable(UndeleteTable),
+    CreateLastCache(CreateLastCache),
+    CreateDistinctCache(CreateDistinctCache),
+    DeleteCache(DeleteCache),
+    CreateToken(CreateToken),
+    RegenerateToken(RegenerateToken),
+    DeleteToken(DeleteToken),
+    CreatePlugin(CreatePlugin),
+    DeletePlugin(DeletePlugin),
+    CreateTrigger(CreateTrigger),
+    SetTriggerDisabled(SetTriggerDisabled),
+    DeleteTrigger(DeleteTrigger),
+    SweepDeleted,
+    NodeStopped,
+}
+
+impl Request {
+    /// True if the request can take something away that an earlier one has just made sure of.
+    pub(super) fn removes(&self) -> bool {
+        matches!(self, Self::DeleteDatabase(_) | Self::DeleteTable(_) | Self::SweepDeleted)
+    }
+}

@@ -1,0 +1,247 @@
+//! One compaction: files are read, merged and written anew, and the new ones are stored.
+
+use super::merge::{Merge, Step};
+use super::options::CompactionOptions;
+use super::output::{Finished, Output};
+use super::plan::Job;
+use super::read::{Group, Source};
+use crate::file_writer::put;
+use crate::runtime::faults;
+use crate::runtime::pools::Pool;
+use crate::runtime::random;
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::file::metadata::ParquetMetaData;
+use protocols::paths;
+use protocols::schema::{CatalogSnapshot, TableSchema};
+use protocols::snapshot::{Compacted, Keys, ParquetFile, Stamps};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Rows that are decoded at once of each input.
+pub(super) const BATCH_ROWS: u64 = 8_192;
+/// And at least, whatever they take.
+const BATCH_ROWS_MIN: u64 = 16;
+/// What a value takes in memory, about, and how much more than in a file if there are long texts.
+const COLUMN_BYTES: u64 = 16;
+const DECODED_FACTOR: u64 = 8;
+/// Rows that are merged before the thread is given back.
+const ROWS_A_TURN: u64 = 500_000;
+
+/// What a compaction needs.
+#[derive(Clone)]
+pub(super) struct Tools {
+    pub(super) node: Arc<str>,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) pool: Pool,
+    pub(super) options: Arc<CompactionOptions>,
+    /// Rows that are decoded at once of each input at most.
+    pub(super) batch_rows: u64,
+}
+
+/// What came of a compaction.
+pub(super) struct Compaction {
+    /// The new files, which are stored and known to nobody yet.
+    pub(super) outputs: Vec<ParquetFile>,
+    pub(super) rows_in: u64,
+    pub(super) rows_out: u64,
+    /// The bytes of the new file, if there is only one.
+    pub(super) bytes: Option<Bytes>,
+}
+
+/// The part of the work that is done on a thread of its own.
+struct Kernel {
+    merge: Merge,
+    output: Output,
+}
+
+/// Why the thread is given back.
+enum Turn {
+    Read(Vec<usize>),
+    Finished(Finished),
+    GoOn,
+    End,
+}
+
+impl Tools {
+    /// Reads, merges and stores what `job` says. Nothing is changed by that for anybody: the new
+    /// files have names that nobody knows.
+    pub(super) async fn run(
+        &self,
+        job: &Job,
+        catalog: &CatalogSnapshot,
+    ) -> anyhow::Result<Compaction> {
+        let (_, schema) = catalog.table_by_id(job.table).context("the table is gone")?;
+        let mut sources: Vec<Source> =
+            job.runs.iter().map(|run| Source::new(&self.store, &self.node, run)).collect();
+        let descriptions = stream::iter(sources.iter_mut())
+            .map(Source::descriptions)
+            .buffered(self.options.reads_at_once.max(1))
+            .try_collect::<Vec<_>>();
+        let descriptions: Vec<_> = descriptions.await?.into_iter().flatten().collect();
+        let table = Arc::new(columns_of(schema, &descriptions)?);
+        let batch_rows = self.batch_rows_of(job, table.columns.len() + 1);
+        let mut kernel = Kernel {
+            merge: Merge::new(&table, sources.len(), batch_rows)?,
+            output: Output::new(&table, self.options.rows_max, self.options.bytes_max / 4)?,
+        };
+        let mut stored = Stored::new(job);
+        loop {
+            let (given_back, turn) = self.pool.run(move || kernel.turn()).await??;
+            kernel = given_back;
+            match turn {
+                Turn::GoOn => {}
+                Turn::Read(inputs) => {
+                    for (input, group) in self.read(&mut sources, &inputs).await? {
+                        kernel.merge.read(input, group)?;
+                    }
+                }
+                Turn::Finished(finished) => self.store(&mut stored, finished).await?,
+                Turn::End => break,
+            }
+        }
+        let (rows_in, rows_out) = (kernel.merge.rows_in, kernel.merge.rows_out);
+        stored.into_compaction(job, rows_in, rows_out)
+    }
+
+    /// The next row groups of these inputs.
+    async fn read(
+        &self,
+        sources: &mut [Source],
+        wanted: &[usize],
+    ) -> anyhow::Result<Vec<(usize, Option<Group>)>> {
+        let sources = sources.iter_mut().enumerate().filter(|(number, _)| wanted.contains(number));
+        stream::iter(sources)
+            .map(async |(number, source)| Ok((number, source.next_group().await?)))
+            .buffer_unordered(self.options.reads_at_once.max(1))
+            .try_collect()
+            .await
+    }
+
+    async fn store(&self, stored: &mut Stored<'_>, finished: Finished) -> anyhow::Result<()> {
+        let file = stored.next(&finished);
+        let path = Path::from(paths::parquet_file(&self.node, &file));
+        let failing = faults::fails("compact-put");
+        ensure!(!failing, "planted failure");
+        put(self.store.as_ref(), &path, &finished.bytes)
+            .await
+            .with_context(|| format!("{path} cannot be stored"))?;
+        let found = self.store.head(&path).await;
+        let found = found.with_context(|| format!("{path} cannot be found again"))?;
+        ensure!(found.size == file.size_bytes, "{path} is not as long as what was stored");
+        stored.bytes = stored.files.is_empty().then_some(finished.bytes);
+        stored.files.push(file);
+        faults::fails("compact-after-first-file");
+        Ok(())
+    }
+}
+
+impl Tools {
+    /// How many rows are decoded at once of each input, so that those of all of them, and what is
+    /// made of them, take a sixteenth of the memory each time.
+    fn batch_rows_of(&self, job: &Job, columns: usize) -> usize {
+        let rows: u64 = job.files().map(|file| file.row_count).sum();
+        let of_texts = job.bytes() / rows.max(1) * DECODED_FACTOR;
+        let row_bytes = (COLUMN_BYTES * columns as u64).max(of_texts).max(1);
+        let bytes = self.options.bytes_max as u64 / 16 / job.runs.len().max(1) as u64;
+        let batch_rows = (bytes / row_bytes).max(BATCH_ROWS_MIN).min(self.batch_rows);
+        usize::try_from(batch_rows).unwrap_or(1)
+    }
+}
+
+impl Kernel {
+    fn turn(mut self) -> anyhow::Result<(Self, Turn)> {
+        let begun = self.merge.rows_in;
+        loop {
+            if let Some(finished) = self.output.take() {
+                return Ok((self, Turn::Finished(finished)));
+            }
+            if self.merge.rows_in - begun >= ROWS_A_TURN {
+                return Ok((self, Turn::GoOn));
+            }
+            match self.merge.step()? {
+                Step::Read(inputs) => return Ok((self, Turn::Read(inputs))),
+                Step::Rows(rows) => self.output.write(&rows)?,
+                Step::End => {
+                    self.output.end()?;
+                    if !self.output.has_finished() {
+                        return Ok((self, Turn::End));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The files that were stored.
+struct Stored<'a> {
+    job: &'a Job,
+    nonce: u64,
+    order: Stamps,
+    files: Vec<ParquetFile>,
+    bytes: Option<Bytes>,
+}
+
+impl<'a> Stored<'a> {
+    fn new(job: &'a Job) -> Self {
+        let orders = job.files().map(|file| file.order);
+        Self {
+            job,
+            nonce: random::uuid().as_u64_pair().1,
+            order: orders.reduce(Stamps::to).unwrap_or_default(),
+            files: Vec::new(),
+            bytes: None,
+        }
+    }
+
+    /// What is to be known of the next file.
+    fn next(&self, finished: &Finished) -> ParquetFile {
+        let Job { db, table, generation, window_start_ns, .. } = *self.job;
+        ParquetFile {
+            id: 0, // the index gives one
+            db,
+            table,
+            chunk_time_ns: window_start_ns,
+            wal_file: 0,
+            part: u32::try_from(self.files.len()).unwrap_or(u32::MAX),
+            size_bytes: finished.bytes.len() as u64,
+            row_count: finished.row_count,
+            min_time_ns: finished.min_time_ns,
+            max_time_ns: finished.max_time_ns,
+            crc32: crc32fast::hash(&finished.bytes),
+            order: self.order,
+            keys: Keys { series: finished.series, ..Keys::default() },
+            compacted: Some(Compacted { generation, nonce: self.nonce }),
+        }
+    }
+
+    /// Counts once more: no row may get lost on the way.
+    fn into_compaction(self, job: &Job, rows_in: u64, rows_out: u64) -> anyhow::Result<Compaction> {
+        let known: u64 = job.files().map(|file| file.row_count).sum();
+        ensure!(rows_in == known, "{rows_in} rows were read of files that have {known}");
+        let stored: u64 = self.files.iter().map(|file| file.row_count).sum();
+        ensure!(rows_out == stored, "{stored} rows were stored of {rows_out} that were merged");
+        ensure!(rows_out > 0 && rows_out <= rows_in, "{rows_out} rows came of {rows_in}");
+        let Self { files: outputs, bytes, .. } = self;
+        Ok(Compaction { outputs, rows_in, rows_out, bytes })
+    }
+}
+
+/// The table with those of its columns that any of the files has.
+fn columns_of(
+    table: &TableSchema,
+    descriptions: &[Arc<ParquetMetaData>],
+) -> anyhow::Result<TableSchema> {
+    let columns = descriptions.iter().flat_map(|d| d.file_metadata().schema_descr().columns());
+    let names: BTreeSet<&str> = columns.map(|column| column.name()).collect();
+    let is_known = |name: &&str| table.column(name).is_some() || *name == "time";
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        anyhow::bail!("table {} has no column {unknown}", table.name);
+    }
+    let columns = table.columns.iter().filter(|column| names.contains(column.name.as_ref()));
+    let columns = columns.cloned().collect();
+    Ok(TableSchema::new(table.id, Arc::clone(&table.name), columns, None))
+}

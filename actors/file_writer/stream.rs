@@ -1,0 +1,94 @@
+//! Rows as the bytes of a Parquet file while they come: what a file holds is known at its end only.
+//!
+//! The encodings are chosen by the first rows, as many as a row group has.
+
+use super::encode::{ROW_GROUP_ROWS, finish, properties};
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Schema, SchemaRef};
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::errors::Result;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The first rows are held back until there are so many bytes of them at most.
+const SAMPLE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// See the page of this file.
+pub(crate) struct Encoder {
+    schema: SchemaRef,
+    /// Rows that the encodings are chosen by, before there is a writer.
+    sample: Vec<RecordBatch>,
+    sample_bytes: usize,
+    writer: Option<ArrowWriter<Vec<u8>>>,
+    rows: usize,
+}
+
+impl Encoder {
+    /// A file with these columns, the tags among them in the order of the key and `time` last.
+    pub(crate) fn new(schema: &Schema) -> Self {
+        // Metadata of fields is a matter between server and client. In a file it only takes room.
+        let plain = |field: &Arc<arrow::datatypes::Field>| {
+            field.as_ref().clone().with_metadata(HashMap::new())
+        };
+        let fields: Vec<_> = schema.fields().iter().map(plain).collect();
+        let schema = Arc::new(Schema::new(fields));
+        Self { schema, sample: Vec::new(), sample_bytes: 0, writer: None, rows: 0 }
+    }
+
+    /// How many rows it has.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// How large the file would be about if it ended here.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.writer {
+            Some(writer) => writer.inner().len() + writer.in_progress_size(),
+            None => 0,
+        }
+    }
+
+    /// Adds rows that come behind all before.
+    ///
+    /// # Errors
+    /// When they have other columns, or the encoder fails.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?;
+        self.rows += rows.num_rows();
+        if let Some(writer) = &mut self.writer {
+            return writer.write(&rows);
+        }
+        self.sample_bytes += rows.get_array_memory_size();
+        self.sample.push(rows);
+        if self.rows >= ROW_GROUP_ROWS || self.sample_bytes >= SAMPLE_BYTES_MAX {
+            self.begin()?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        let sample = concat_batches(&self.schema, &std::mem::take(&mut self.sample))?;
+        let properties = properties(&sample)?;
+        let schema = Arc::clone(&self.schema);
+        let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
+        writer.write(&sample)?;
+        self.writer = Some(writer);
+        Ok(())
+    }
+
+    /// The file.
+    ///
+    /// # Errors
+    /// When the encoder fails.
+    pub(crate) fn finish(mut self) -> Result<Bytes> {
+        if self.writer.is_none() {
+            self.begin()?;
+        }
+        match self.writer {
+            Some(writer) => finish(writer),
+            None => Ok(Bytes::new()),
+        }
+    }
+}

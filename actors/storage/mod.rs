@@ -1,0 +1,8 @@
+//! Where bytes go: files that are still there after a power loss, and object stores. Nothing else
+//! touches the file system or a store.
+
+pub mod disk;
+mod files;
+pub mod objects;
+#[cfg(feature = "simulation")]
+pub mod simulated_disk;

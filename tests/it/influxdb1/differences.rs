@@ -1,0 +1,194 @@
+//! What both servers are known to answer differently, and why.
+//!
+//! Each kind tells of which statements it is: when the answers to one of these differ they are not
+//! looked at any further. Most are differences between version 1 and the release of version 3 whose
+//! answers this server gives; a few are faults of version 1.
+
+use super::answers::{Told, same, same_in_any_order};
+
+/// A kind of difference.
+struct Difference {
+    name: &'static str,
+    /// True for statements that it may be about.
+    is_about: fn(&Asked<'_>) -> bool,
+}
+
+/// A statement and its answers.
+struct Asked<'a> {
+    text: &'a str,
+    /// What stands between SELECT and FROM.
+    fields: &'a str,
+    ours: &'a Told,
+    theirs: &'a Told,
+}
+
+impl Asked<'_> {
+    fn has(&self, part: &str) -> bool {
+        self.text.contains(part)
+    }
+
+    fn has_any(&self, parts: &[&str]) -> bool {
+        parts.iter().any(|part| self.has(part))
+    }
+
+    fn has_windows(&self) -> bool {
+        self.has("GROUP BY time(")
+    }
+
+    /// True for a function that goes along the points.
+    fn goes_along(&self) -> bool {
+        self.has_any(&["difference(", "derivative(", "_sum(", "average(", "elapsed("])
+            || self.analyses()
+    }
+
+    fn analyses(&self) -> bool {
+        self.has_any(&["exponential_", "_index(", "_oscillator(", "kaufmans_"])
+    }
+
+    fn is_raw(&self) -> bool {
+        !self.fields.contains('(') && !self.has("FROM (")
+    }
+}
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        // Version 3 counts the values of each field, or of each key; version 1 counts rows.
+        name: "what LIMIT counts",
+        is_about: |asked| {
+            let has_several = asked.fields.contains([',', '*', '/', '(']);
+            asked.has_any(&[" LIMIT ", " OFFSET "]) && (has_several || asked.has("SHOW TAG VALUES"))
+        },
+    },
+    Difference {
+        // Series without a tag come first in version 1 and last in version 3; with DESC the series
+        // of version 1 are in descending order, too.
+        name: "which series SLIMIT shows",
+        is_about: |asked| asked.has_any(&[" SLIMIT ", " SOFFSET "]),
+    },
+    Difference {
+        // Version 1 goes along points and windows in the order in which they are shown.
+        name: "what depends on the order, newest first",
+        is_about: |asked| {
+            let depends = asked.goes_along() || asked.has_any(&["fill(previous)", "mode("]);
+            depends && asked.has(" DESC")
+        },
+    },
+    Difference {
+        // The first point has a zero in version 3, and so have windows without a value.
+        name: "elapsed",
+        is_about: |asked| asked.has("elapsed("),
+    },
+    Difference {
+        // Version 1 loses windows where there are several series, counts what lies between distant
+        // windows to the later one, and shows nothing of calls beside this one.
+        name: "integral",
+        is_about: |asked| asked.has("integral("),
+    },
+    Difference {
+        // Version 3 reads as many windows before the range as the mean has, version 1 one; what
+        // stands beside the function is gathered of all that was read, in version 1 only of the
+        // range. Other functions show windows before the range in version 1.
+        name: "windows before the range",
+        is_about: |asked| {
+            let is_beside = asked.goes_along() && asked.fields.contains("), ");
+            asked.has_windows() && (asked.has("moving_average(") || asked.analyses() || is_beside)
+        },
+    },
+    Difference {
+        // A window, or a series, with rows but without a value of the field is shown in version 3,
+        // and counts as zero. What fills windows fills these nulls, too.
+        name: "rows without a value",
+        is_about: |asked| {
+            let is_nested = asked.has("FROM (SELECT") && {
+                let [ours, theirs] = [asked.ours, asked.theirs].map(Told::without_empty_rows);
+                same(&ours, &theirs)
+            };
+            is_nested
+                || asked.has_any(&["fill(none)", "count(", "stddev("])
+                || (asked.has("GROUP BY") && !asked.is_raw() && asked.has_any(&["m, n", "/^[mn]"]))
+        },
+    },
+    Difference {
+        // In version 3 it is an integer.
+        name: "the median of integers",
+        is_about: |asked| asked.has("median(i)"),
+    },
+    Difference {
+        // Of equal values version 1 takes whichever its sorting has left there.
+        name: "which of equal values counts",
+        is_about: |asked| asked.has_any(&["percentile(", "mode("]),
+    },
+    Difference {
+        // Version 1 shows rows in which an expression has no value.
+        name: "rows without the value of an expression",
+        is_about: |asked| {
+            !asked.has_any(&["GROUP BY time(", "mean(", "max("])
+                && asked.fields.contains([' ', '(', ':'])
+        },
+    },
+    Difference {
+        // Where regular expressions are grouped by, version 1 leaves all tags out of `*`.
+        name: "wildcards beside a regular expression of tags",
+        is_about: |asked| asked.fields.contains('*') && asked.has("/hos/"),
+    },
+    Difference {
+        // A tag that is shown already gets a number in version 3.
+        name: "names of tags beside top and bottom",
+        is_about: |asked| {
+            asked.has_any(&["top(", "bottom("]) && asked.has_any(&[", host,", ", region,"])
+        },
+    },
+    Difference {
+        // In version 1 an unknown name is a tag that no series has.
+        name: "unknown names",
+        is_about: |asked| asked.has("nope"),
+    },
+    Difference {
+        // Version 3 refuses a number for what is no number; version 1 puts nothing there.
+        name: "fill(3) of texts and booleans",
+        is_about: |asked| {
+            asked.has("fill(3)") && matches!(asked.ours, Told::Error(_)) && asked.has_windows()
+        },
+    },
+    Difference {
+        // In version 1 the largest boolean of a window is null.
+        name: "the largest and smallest of all fields",
+        is_about: |asked| asked.has_any(&["max(*)", "first(*)"]),
+    },
+    Difference {
+        // Of a range of time that ends before it begins nothing is read: neither does anybody see
+        // what is wrong with the types, nor the window before it.
+        name: "ranges of time without an instant",
+        is_about: |asked| {
+            let complains = matches!(asked.theirs, Told::Error(error) if error.contains("type"));
+            !asked.ours.has_rows() && (complains || asked.goes_along())
+        },
+    },
+    Difference {
+        // Version 1 loses series where there are several. How the fit goes on depends on the last
+        // digits of its numbers.
+        name: "holt_winters",
+        is_about: |asked| asked.has("holt_winters"),
+    },
+    Difference {
+        // Version 1 leaves them in the order of the series.
+        name: "the order of rows of a subquery",
+        is_about: |asked| asked.has("FROM (SELECT") && same_in_any_order(asked.ours, asked.theirs),
+    },
+    Difference {
+        // In windows without rows the tag is null in version 1. Two calls of one selector have the
+        // time of the row there.
+        name: "what stands beside a selector",
+        is_about: |asked| {
+            asked.fields.contains(", host") || asked.fields.matches("(f)").count() > 1
+        },
+    },
+];
+
+/// The kind of difference that two answers to a statement are, if it is known.
+pub(super) fn find(text: &str, ours: &Told, theirs: &Told) -> Option<&'static str> {
+    let fields = text.strip_prefix("SELECT ").unwrap_or_default();
+    let fields = fields.split_once(" FROM ").map_or(fields, |(fields, _)| fields);
+    let asked = Asked { text, fields, ours, theirs };
+    DIFFERENCES.iter().find(|difference| (difference.is_about)(&asked)).map(|found| found.name)
+}
