@@ -1,5 +1,6 @@
 //! Object keys under a node's prefix.
 
+use crate::ids::DbId;
 use crate::snapshot::{Compacted, ParquetFile};
 use arrow_array::temporal_conversions::timestamp_ns_to_datetime;
 
@@ -24,6 +25,16 @@ pub fn wal_sequence(file_name: &str) -> Option<u64> {
 /// Who writes the log of a node: the identity of the process that took it over last.
 pub fn wal_owner(node: &str) -> String {
     format!("{node}/wal-owner")
+}
+
+/// Folder of what triggers have been given of the log of a node.
+pub fn trigger_cursors_dir(node: &str) -> String {
+    format!("{node}/trigger-cursors")
+}
+
+/// How far a trigger has been given the log: `{node}/trigger-cursors/{database}-{trigger}`.
+pub fn trigger_cursor(node: &str, db: DbId, trigger: u32) -> String {
+    format!("{}/{db}-{trigger}", trigger_cursors_dir(node))
 }
 
 /// Folder of damaged WAL files that would have been removed otherwise: `{node}/wal-damaged`.
@@ -145,7 +156,7 @@ mod tests {
     fn parquet_files_are_named_after_their_chunk() {
         let mut file = ParquetFile {
             id: 1,
-            db: crate::ids::DbId(2),
+            db: DbId(2),
             table: crate::ids::TableId(3),
             chunk_time_ns: -600_000_000_000,
             wal_file: 42,

@@ -94,6 +94,7 @@ pub(super) fn create_trigger(
         error_behavior: wanted.error_behavior,
         disabled: wanted.disabled,
         isolation: wanted.isolation,
+        delivery: wanted.delivery,
     };
     match known {
         Some(known) if is_of_named && **known == trigger => return Ok(Vec::new()),

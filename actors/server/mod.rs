@@ -101,7 +101,8 @@ pub struct Server {
     directory: Publisher<Directory>,
     /// The processing engine, which is born later.
     plugins: Engine,
-    node: String,
+    /// The claim of this process on the log of its node.
+    owner: Owner,
     /// The actors in the order in which they were born.
     births: Vec<Birth>,
     /// Regular work; ends when dropped.
@@ -256,7 +257,7 @@ impl Start<'_> {
             clock: self.clock,
             directory,
             plugins: self.plugins,
-            node: self.config.node_id.clone(),
+            owner: self.owner,
             births: self.births,
             tickers,
             housekeeping,

@@ -13,6 +13,7 @@ use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::ticker;
 use crate::triggers::{RowsFeed, TriggerDirectory, Triggers, TriggersConfig};
+use crate::wal::LogReader;
 use protocols::limits;
 use protocols::line_protocol::SchemaLimits;
 use protocols::messages::plugins::{FlushTriggers, StopTriggers, SyncTriggers};
@@ -144,7 +145,7 @@ impl Server {
         let host_standing: Arc<HostStanding> = Arc::default();
         let host = self.start_host(Arc::clone(&services), Arc::clone(&host_standing)).await?;
         let of_triggers = TriggersConfig {
-            node: self.node.clone(),
+            node: self.owner.node().to_owned(),
             is_enabled: options.directory.is_some(),
             snapshot: self.addresses.snapshot.clone(),
             catalog: self.addresses.catalog.clone(),
@@ -155,6 +156,7 @@ impl Server {
             files: self.plugins.files.clone(),
             log: self.plugins.log.clone(),
             services,
+            written: LogReader::new(self.owner.clone(), self.addresses.snapshot.clone()),
             clock: self.clock.clone(),
             timeout: options.timeout,
             async_max: options.async_max,

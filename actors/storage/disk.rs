@@ -102,36 +102,78 @@ fn durable_folders<R>(look: impl FnOnce(&mut BTreeSet<PathBuf>) -> R) -> R {
     look(&mut DURABLE_FOLDERS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Says that a folder may go, so that it is synced anew when it is met again.
+pub fn forget_folder(folder: &Path) {
+    durable_folders(|known| known.remove(folder));
+}
+
 /// Makes a folder and those above it, durably.
 ///
 /// # Errors
 /// Any error of the file system.
 pub fn create_folders_durable(folder: &Path) -> io::Result<()> {
-    let exists = files::is_folder(folder);
-    if exists && durable_folders(|known| known.contains(folder)) {
-        return Ok(());
+    make_folders(folder)?.sync()
+}
+
+/// Folders that are there, and whose names a power loss may still take; the topmost first.
+#[must_use = "a power loss may take them until they are synced"]
+#[derive(Debug, Default)]
+pub struct UnsyncedFolders(Vec<UnsyncedFolder>);
+
+#[derive(Debug)]
+struct UnsyncedFolder {
+    path: PathBuf,
+    /// Nobody of this process has made it.
+    was_there: bool,
+}
+
+/// Makes a folder and those above it, and leaves their syncs to be done: where the file system
+/// commits all that was done before with one sync, those after it cost nothing.
+///
+/// # Errors
+/// Any error of the file system.
+pub fn make_folders(folder: &Path) -> io::Result<UnsyncedFolders> {
+    let was_there = files::is_folder(folder);
+    if was_there && durable_folders(|known| known.contains(folder)) {
+        return Ok(UnsyncedFolders::default());
     }
-    let Some(above) = folder.parent() else { return Ok(()) };
-    if !above.as_os_str().is_empty() {
-        create_folders_durable(above)?;
-    }
-    if exists {
-        sync_parent(folder).or_else(of_others)?;
-    } else {
+    let Some(above) = folder.parent() else { return Ok(UnsyncedFolders::default()) };
+    let mut all = match above.as_os_str().is_empty() {
+        true => UnsyncedFolders::default(),
+        false => make_folders(above)?,
+    };
+    if !was_there {
         match files::create_folder(folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists || !files::is_folder(folder) => {
                 return Err(e);
             }
-            _ => sync_parent(folder)?,
+            _ => {}
         }
     }
-    durable_folders(|known| {
-        if known.len() >= DURABLE_FOLDERS_MAX {
-            known.clear();
+    all.0.push(UnsyncedFolder { path: folder.to_owned(), was_there });
+    Ok(all)
+}
+
+impl UnsyncedFolders {
+    /// Makes the folders durable.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn sync(self) -> io::Result<()> {
+        for UnsyncedFolder { path, was_there } in self.0 {
+            match sync_parent(&path) {
+                Err(error) if was_there => of_others(error)?,
+                synced => synced?,
+            }
+            durable_folders(|known| {
+                if known.len() >= DURABLE_FOLDERS_MAX {
+                    known.clear();
+                }
+                known.insert(path);
+            });
         }
-        known.insert(folder.to_owned());
-    });
-    Ok(())
+        Ok(())
+    }
 }
 
 /// Folders far above ours may be closed to this process, or on a file system without syncs: they

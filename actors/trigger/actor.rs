@@ -1,6 +1,7 @@
 //! See the module's page.
 
 use super::config::TriggerConfig;
+use super::delivery::{Delivery, Found};
 use super::queue::{Event, Queue, Waiting};
 use super::run::{self, Ran, log};
 use super::schedule::Instants;
@@ -10,7 +11,9 @@ use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::mailbox::Responder;
 use protocols::limits::{ADMIN_DEADLINE_MS, TRIGGER_EVENTS_MAX};
 use protocols::messages::catalog::{By, SetTriggerDisabled};
-use protocols::messages::plugins::{FireSnapshot, FireWrites, HandleRequest, PluginSource};
+use protocols::messages::plugins::{
+    FireSnapshot, FireWrites, HandleRequest, LookForRows, PluginSource,
+};
 use protocols::messages::rank;
 use protocols::plugins::host::Level;
 use protocols::plugins::{ErrorBehavior, TriggerKind};
@@ -42,6 +45,8 @@ pub struct Trigger {
     ended: bool,
     plugin: Option<PluginSource>,
     instants: Option<Instants>,
+    /// How rows are read that it must not miss.
+    delivery: Option<Delivery>,
 }
 
 impl Trigger {
@@ -49,6 +54,7 @@ impl Trigger {
     pub fn new(config: Arc<TriggerConfig>) -> Self {
         Self {
             instants: Instants::of(&config.spec),
+            delivery: config.cursor.clone().map(Delivery::new),
             config,
             queue: Queue::default(),
             running: 0,
@@ -82,10 +88,52 @@ impl Trigger {
         }
     }
 
+    /// Reads the next rows, unless others wait for a run already.
+    fn look(&mut self, cx: &mut Cx<'_, Self>) {
+        let is_free = !self.pausing && !self.ended && self.running < self.runs_max();
+        let Some(delivery) = &mut self.delivery else { return };
+        if !is_free || delivery.is_reading || self.queue.len() > 0 {
+            return;
+        }
+        delivery.is_reading = true;
+        let work = delivery.next(self.config.table().map(str::to_owned));
+        cx.then(work, |trigger, found, cx| {
+            if let Some(delivery) = &mut trigger.delivery {
+                delivery.is_reading = false;
+            }
+            match found {
+                Ok(found) => trigger.found(found, cx),
+                Err(error) => {
+                    let text = format!("rows are not read for now: {error}");
+                    log(&trigger.config, Level::Warn, text);
+                }
+            }
+        });
+    }
+
+    fn found(&mut self, Found { stretch, event }: Found, cx: &mut Cx<'_, Self>) {
+        let Some(delivery) = &mut self.delivery else { return };
+        let is_event = !event.tables.is_empty();
+        delivery.has_read(stretch.through, is_event);
+        if stretch.missing_files > 0 {
+            self.config.standing.lost(stretch.missing_files);
+            let files = stretch.missing_files;
+            let text = format!("{files} files of the WAL are gone or damaged: rows may be missing");
+            log(&self.config, Level::Warn, text);
+        }
+        if is_event {
+            self.queue.push_read(Arc::new(event), stretch.written_ns, stretch.through);
+            self.start(cx);
+        }
+    }
+
+    fn runs_max(&self) -> usize {
+        if self.config.def.run_async { self.config.async_max } else { 1 }
+    }
+
     /// Begins as many runs as there may be.
     fn start(&mut self, cx: &mut Cx<'_, Self>) {
-        let runs_max = if self.config.def.run_async { self.config.async_max } else { 1 };
-        while !self.pausing && !self.ended && self.running < runs_max {
+        while !self.pausing && !self.ended && self.running < self.runs_max() {
             let Some(waiting) = self.queue.pop() else { break };
             if waiting.event.is_abandoned() {
                 continue;
@@ -94,6 +142,7 @@ impl Trigger {
         }
         let oldest_ns = self.queue.oldest_ns().into_iter().chain(self.under_way.iter().copied());
         self.config.standing.set_waiting(self.queue.len(), oldest_ns.min());
+        self.look(cx);
     }
 
     fn begin(&mut self, waiting: Waiting, cx: &mut Cx<'_, Self>) {
@@ -113,16 +162,27 @@ impl Trigger {
         });
     }
 
-    /// Nothing more is done about an event.
-    fn is_done(&mut self, waiting: &Waiting) {
+    /// An event does not run, nor wait for its next attempt.
+    fn rests(&mut self, waiting: &Waiting) {
         if let Some(at) = self.under_way.iter().position(|came_ns| *came_ns == waiting.came_ns) {
             self.under_way.swap_remove(at);
         }
     }
 
+    /// Nothing more is done about an event.
+    fn is_done(&mut self, waiting: &Waiting) {
+        self.rests(waiting);
+        if let (Some(delivery), Some(place)) = (&mut self.delivery, waiting.place) {
+            delivery.is_done(place);
+        }
+    }
+
     fn ran(&mut self, mut waiting: Waiting, ran: Ran, cx: &mut Cx<'_, Self>) {
         let is_retried = ran.is_err() && self.is_retried(&waiting);
-        if !is_retried {
+        // One that disables the trigger comes again once it is enabled.
+        let disables = ran.is_err() && self.config.def.error_behavior == ErrorBehavior::Disable;
+        let comes_again = is_retried || (disables && waiting.place.is_some());
+        if !comes_again {
             self.is_done(&waiting);
         }
         let error = match ran {
@@ -161,7 +221,7 @@ impl Trigger {
         self.pausing = !is_async;
         cx.then(tokio::time::sleep(pause), |trigger, (), cx| {
             trigger.pausing = false;
-            trigger.is_done(&waiting);
+            trigger.rests(&waiting);
             trigger.queue.push_again(waiting);
             trigger.start(cx);
         });
@@ -228,6 +288,13 @@ impl Service for Trigger {
 impl Receive<FireWrites> for Trigger {
     fn receive(&mut self, fire: FireWrites, reply: Responder<FireWrites>, cx: &mut Cx<'_, Self>) {
         self.push(Event::Writes(fire.event), cx);
+        reply.answer(());
+    }
+}
+
+impl Receive<LookForRows> for Trigger {
+    fn receive(&mut self, _: LookForRows, reply: Responder<LookForRows>, cx: &mut Cx<'_, Self>) {
+        self.look(cx);
         reply.answer(());
     }
 }

@@ -1,5 +1,6 @@
 //! What a trigger is born with.
 
+use super::delivery::Cursor;
 use super::standing::TriggerStanding;
 use crate::catalog::Catalog;
 use crate::plugin_files::PluginFiles;
@@ -36,6 +37,8 @@ pub struct TriggerConfig {
     pub catalog: Mailbox<Catalog>,
     /// What writes go to.
     pub services: Arc<HostConfig>,
+    /// How far it has been given the log, if it must miss nothing.
+    pub(crate) cursor: Option<Arc<Cursor>>,
     /// How it is doing.
     pub standing: Arc<TriggerStanding>,
     /// Name of the node.

@@ -1,6 +1,7 @@
 //! The events that wait for a trigger.
 
 use crate::runtime::mailbox::Responder;
+use crate::wal::LogPlace;
 use bytes::Bytes;
 use protocols::limits::TRIGGER_EVENTS_MAX;
 use protocols::messages::plugins::{HandleRequest, PluginError, WriteEvent};
@@ -54,6 +55,8 @@ pub(super) struct Waiting {
     pub(super) attempts: u32,
     /// When it came, nanoseconds since 1970.
     pub(super) came_ns: i64,
+    /// The place behind it, if it was read from the log.
+    pub(super) place: Option<LogPlace>,
 }
 
 /// The newest events in order.
@@ -68,11 +71,17 @@ impl Queue {
     /// Adds an event. Requests wait in the mailbox's bound; of others the oldest go.
     pub(super) fn push(&mut self, event: Event, came_ns: i64) {
         let is_request = matches!(event, Event::Request(..));
-        self.events.push_back(Waiting { event, attempts: 0, came_ns });
+        self.events.push_back(Waiting { event, attempts: 0, came_ns, place: None });
         if !is_request && self.events.len() > TRIGGER_EVENTS_MAX {
             self.events.pop_front();
             self.lost += 1;
         }
+    }
+
+    /// Adds rows that were read from the log, and written at `came_ns`.
+    pub(super) fn push_read(&mut self, event: Arc<WriteEvent>, came_ns: i64, place: LogPlace) {
+        let (event, place) = (Event::Writes(event), Some(place));
+        self.events.push_back(Waiting { event, attempts: 0, came_ns, place });
     }
 
     /// Adds an event that is tried again.

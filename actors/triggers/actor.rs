@@ -11,23 +11,24 @@ use crate::runtime::guardian::{ActorConfig, Birth, Guardian};
 use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::{Mailbox, Responder};
 use crate::runtime::published::Publisher;
-use crate::trigger::{Trigger, TriggerConfig, TriggerStanding};
+use crate::trigger::rows::{event, table_names};
+use crate::trigger::{Cursor, Trigger, TriggerConfig, TriggerStanding, sweep_cursors};
 use hashbrown::HashMap;
-use protocols::ids::{DbId, TableId};
+use protocols::ids::DbId;
 use protocols::limits;
 
 use protocols::messages::plugins::{
-    EventTable, FireSnapshot, FireWrites, FlushTriggers, ForgetTrigger, RowsWritten, SnapshotTaken,
-    StopHost, StopTriggers, SyncTriggers, TestPlugin, WriteEvent,
+    FireSnapshot, FireWrites, FlushTriggers, ForgetTrigger, LookForRows, RowsWritten,
+    SnapshotTaken, StopHost, StopTriggers, SyncTriggers, TestPlugin,
 };
 use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
 use protocols::paths;
-use protocols::plugins::{Isolation, PluginRef, PluginText, TriggerDef, TriggerSpec};
+use protocols::plugins::{Delivery, Isolation, PluginRef, PluginText, TriggerDef, TriggerSpec};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use serde_json::json;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,6 +45,7 @@ struct Live {
     def: Arc<TriggerDef>,
     mailbox: Mailbox<Trigger>,
     standing: Arc<TriggerStanding>,
+    cursor: Option<Arc<Cursor>>,
     birth: Birth,
     /// What runs its plugin, if it has a process of its own.
     host: Option<OwnHost>,
@@ -68,9 +70,15 @@ impl OwnHost {
 }
 
 impl Live {
-    /// Ends the trigger and its runs.
-    async fn end(self, shared_host: Mailbox<PythonHost>) {
+    /// Ends the trigger and its runs. `is_deleted`: it does not come again.
+    async fn end(self, shared_host: Mailbox<PythonHost>, is_deleted: bool) {
         self.birth.end().await;
+        if let Some(cursor) = self.cursor {
+            let kept = if is_deleted { cursor.remove().await } else { cursor.store().await };
+            if let Err(error) = kept {
+                tracing::warn!(trigger = %self.def.name, %error, "how far it has come is not kept");
+            }
+        }
         match self.host {
             Some(host) => host.end().await,
             None => {
@@ -85,6 +93,8 @@ impl Live {
 struct Kept {
     live: Mutex<HashMap<TriggerRef, Live>>,
     next_key: AtomicU64,
+    /// What deleted triggers have left is gone.
+    is_swept: AtomicBool,
 }
 
 /// See the module's page.
@@ -133,16 +143,18 @@ impl Triggers {
             self.again = true;
             return;
         }
+        let catalog = self.config.snapshot.load();
         let wanted = match self.config.is_enabled && !self.is_stopping {
-            true => wanted(&self.config.snapshot.load()),
+            true => wanted(&catalog),
             false => HashMap::new(),
         };
         let is_as_wanted = |id: &TriggerRef, live: &Live| {
             wanted.get(id).is_some_and(|(db, def)| db.name == live.database && *def == live.def)
         };
-        let ending: Vec<Live> = {
+        let ending: Vec<(Live, bool)> = {
             let mut live = self.live();
-            live.extract_if(|id, live| !is_as_wanted(id, live)).map(|(_, live)| live).collect()
+            let ending = live.extract_if(|id, live| !is_as_wanted(id, live));
+            ending.map(|(id, live)| (live, !is_there(&catalog, id))).collect()
         };
         let births: Vec<_> = {
             let live = self.live();
@@ -155,10 +167,14 @@ impl Triggers {
         }
         self.busy = true;
         self.publish();
-        let host = self.config.host.clone();
+        let (host, written) = (self.config.host.clone(), self.config.written.clone());
+        let sweeps = !self.kept.is_swept.swap(true, Ordering::Relaxed);
         let work = async move {
-            for live in ending {
-                live.end(host.clone()).await;
+            if sweeps && let Err(error) = sweep_cursors(&written, &catalog).await {
+                tracing::warn!(%error, "what deleted triggers have left stays until the next start");
+            }
+            for (live, is_deleted) in ending {
+                live.end(host.clone(), is_deleted).await;
             }
             futures::future::join_all(births).await
         };
@@ -188,6 +204,7 @@ impl Triggers {
         });
         let host = own.as_ref().map_or(&self.config.host, |(mailbox, _)| mailbox);
         let trigger = trigger_config(&self.config, key, db, &def, &standing, host);
+        let reads = (def.delivery == Delivery::AtLeastOnce).then(|| self.config.written.clone());
         let config = ActorConfig {
             kind: "trigger",
             name: format!("trigger-{}-{}", id.0, id.1),
@@ -199,7 +216,12 @@ impl Triggers {
         let (guardian, threads) = (self.config.guardian.clone(), self.config.threads.clone());
         let (database, services) = (Arc::clone(&db.name), Arc::clone(&self.config.services));
         async move {
-            let trigger = Arc::new(trigger?);
+            let mut trigger = trigger?;
+            if let Some(log) = reads {
+                let cursor = Cursor::open(log, id.0, id.1).await;
+                trigger.cursor = Some(Arc::new(told(cursor, &def.name)?));
+            }
+            let (trigger, cursor) = (Arc::new(trigger.clone()), trigger.cursor);
             let host = match own {
                 None => None,
                 Some((mailbox, config)) => {
@@ -214,7 +236,7 @@ impl Triggers {
             let born = guardian.birth_among(&threads, config, mailbox.clone(), lives).await;
             match told(born, &def.name) {
                 Some(birth) => {
-                    Some((id, Live { key, database, def, mailbox, standing, birth, host }))
+                    Some((id, Live { key, database, def, mailbox, standing, cursor, birth, host }))
                 }
                 None => {
                     if let Some(host) = host {
@@ -243,6 +265,10 @@ impl Triggers {
                 directory.hosts.push((of, Arc::clone(&host.standing)));
             }
             let target = |table: Option<Arc<str>>| Target { table, trigger: live.mailbox.clone() };
+            if live.cursor.is_some() {
+                directory.readers.push(live.mailbox.clone());
+                continue;
+            }
             match live.def.spec() {
                 Some(TriggerSpec::Table(table)) => {
                     directory.writes.entry(*db).or_default().push(target(Some(table)));
@@ -268,6 +294,9 @@ impl Triggers {
 
     /// Hands the rows of the interval to the triggers that they are for.
     fn flush(&mut self) {
+        for reader in &self.directory.load().readers {
+            reader.tell(LookForRows); // one that is busy looks when it is done
+        }
         self.pending_bytes = 0;
         if self.pending.is_empty() {
             return;
@@ -319,8 +348,8 @@ impl Triggers {
     }
 }
 
-/// The birth, or none; a failure is logged.
-fn told(born: anyhow::Result<Birth>, trigger: &str) -> Option<Birth> {
+/// What was to be, or none; a failure is logged.
+fn told<T>(born: anyhow::Result<T>, trigger: &str) -> Option<T> {
     born.inspect_err(|error| tracing::error!(trigger, %error, "a trigger could not be started"))
         .ok()
 }
@@ -335,6 +364,12 @@ fn wanted(
         enabled.map(move |def| ((db.id, def.id), (Arc::clone(db), Arc::clone(def))))
     });
     enabled.collect()
+}
+
+/// Whether there is such a trigger, disabled or not.
+fn is_there(catalog: &CatalogSnapshot, (db, id): TriggerRef) -> bool {
+    let database = catalog.databases.values().find(|database| database.id == db);
+    database.is_some_and(|database| database.plugins.triggers.iter().any(|def| def.id == id))
 }
 
 /// What a trigger needs; nothing when it has a form that this release does not know.
@@ -365,6 +400,7 @@ fn trigger_config(
         log: config.log.clone(),
         catalog: config.catalog.clone(),
         services: Arc::clone(&config.services),
+        cursor: None,
         standing: Arc::clone(standing),
         node: config.node.as_str().into(),
         clock: config.clock.clone(),
@@ -375,30 +411,6 @@ fn trigger_config(
 
 fn by_id(catalog: &CatalogSnapshot, db: DbId) -> Option<&Arc<DatabaseSchema>> {
     catalog.databases.values().find(|database| database.id == db && database.deletion.is_none())
-}
-
-fn table_names(database: &DatabaseSchema) -> HashMap<TableId, Arc<str>> {
-    let live = database.tables.values().filter(|table| table.deletion.is_none());
-    live.map(|table| (table.id, Arc::clone(&table.name))).collect()
-}
-
-/// The rows by table, in the order in which the tables came.
-fn event(database: &DatabaseSchema, batches: Vec<TableBatch>) -> WriteEvent {
-    let names = table_names(database);
-    let mut places: HashMap<TableId, usize> = HashMap::new();
-    let mut tables: Vec<EventTable> = Vec::new();
-    for batch in batches {
-        let Some(name) = names.get(&batch.table) else { continue };
-        let place = *places.entry(batch.table).or_insert_with(|| {
-            let (name, batches, streams) = (Arc::clone(name), Vec::new(), OnceLock::new());
-            tables.push(EventTable { name, batches, streams });
-            tables.len() - 1
-        });
-        if let Some(table) = tables.get_mut(place) {
-            table.batches.push(batch.rows);
-        }
-    }
-    WriteEvent { tables }
 }
 
 impl Service for Triggers {
@@ -461,7 +473,7 @@ impl Receive<StopTriggers> for Triggers {
         let live: Vec<Live> = self.live().drain().map(|(_, live)| live).collect();
         let host = self.config.host.clone();
         let work = async move {
-            let ended = live.into_iter().map(|live| live.end(host.clone()));
+            let ended = live.into_iter().map(|live| live.end(host.clone(), false));
             futures::future::join_all(ended).await;
             let deadline = Instant::now() + STOP_TIME;
             if let Err(error) = host.ask::<{ rank::TRIGGERS }, _>(StopHost, deadline).await {

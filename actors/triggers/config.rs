@@ -8,6 +8,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::guardian::{Guardian, SharedThreads};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
+use crate::wal::LogReader;
 use protocols::line_protocol::SchemaLimits;
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
@@ -38,6 +39,8 @@ pub struct TriggersConfig {
     pub log: Mailbox<PluginLog>,
     /// What writes of plugins go to.
     pub services: Arc<HostConfig>,
+    /// What rows are read from that a trigger must not miss.
+    pub written: LogReader,
     /// Wall-clock time.
     pub clock: Clock,
     /// How long a run may take.

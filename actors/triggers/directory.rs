@@ -44,6 +44,8 @@ pub struct RunningTrigger {
 pub struct TriggerDirectory {
     pub(super) writes: HashMap<DbId, Vec<Target>>,
     pub(super) snapshots: HashMap<DbId, Vec<Target>>,
+    /// Those that read rows from the log.
+    pub(super) readers: Vec<Mailbox<Trigger>>,
     pub(super) requests: HashMap<Arc<str>, (Arc<str>, Mailbox<Trigger>)>,
     pub(super) running: Vec<RunningTrigger>,
     pub(super) hosts: Vec<(String, Arc<HostStanding>)>,

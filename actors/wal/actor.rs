@@ -16,6 +16,7 @@ use protocols::messages::wal::{
 use protocols::messages::{Command, rank};
 use protocols::snapshot::{PlacedMark, SnapshotMark};
 use protocols::wal_frame::mark;
+use std::collections::BTreeSet;
 
 /// A period that is one object is put early when it has so many bytes.
 const PERIOD_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -64,7 +65,7 @@ pub struct Wal {
     draining: Vec<Responder<Drain>>,
     stopping: bool,
     /// Groups that are durable but not visible everywhere yet.
-    pub(super) applying: usize,
+    pub(super) applying: BTreeSet<u64>,
 }
 
 /// What is known of rows that the log did not confirm.
@@ -93,7 +94,7 @@ impl Wal {
             fenced: false,
             draining: Vec::new(),
             stopping: false,
-            applying: 0,
+            applying: BTreeSet::new(),
         }
     }
 
@@ -311,7 +312,7 @@ impl Wal {
 
     /// Notes it when nothing is under way, and lets those go on who wait for that.
     pub(super) fn rest(&mut self) {
-        let rests = self.log.is_some() && self.applying == 0;
+        let rests = self.log.is_some() && self.applying.is_empty();
         if rests {
             self.config.pulse.rests();
         }

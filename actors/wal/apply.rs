@@ -81,7 +81,7 @@ impl Wal {
                 writers.answer();
             }
         });
-        self.applying += 1;
+        self.applying.insert(sequence);
         let answered = async move {
             let held = if canary::is("ack-before-visible") { Some(vec![]) } else { visible.await };
             match (writers.take(), &held) {
@@ -92,7 +92,11 @@ impl Wal {
             held
         };
         cx.then(answered, move |wal, held, _| {
-            wal.applying -= 1;
+            wal.applying.remove(&sequence);
+            if held.is_some() {
+                let through = wal.applying.first().map(|first| first - 1);
+                wal.config.owner.see(through.unwrap_or_else(|| wal.config.owner.confirmed()));
+            }
             wal.config.pulse.goes_on();
             if begins.is_some() && held.is_some() {
                 wal.offer_snapshot();

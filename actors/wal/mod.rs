@@ -48,6 +48,7 @@ mod log;
 mod object;
 mod open;
 mod owner;
+mod reader;
 mod replay;
 mod segment;
 #[cfg(test)]
@@ -58,6 +59,7 @@ mod write;
 pub use actor::Wal;
 pub use config::{RowsWatcher, WalConfig};
 pub use owner::Owner;
+pub use reader::{LogPlace, LogReader, Stretch};
 pub(crate) use replay::table_batch;
 pub use replay::{Replay, ReplayError, ReplayStats, replay};
 pub use tracker::Period;

@@ -61,6 +61,7 @@ impl Wal {
         })?;
         let last_sequence = stats.last_sequence.max(range);
         config.owner.confirm(last_sequence);
+        config.owner.see(last_sequence);
         let own_file = log.first_own_file();
         config.pulse.rests(); // whatever a former life had to do
         let last_stamp = stats.last_stamp.max(index.last_stamp());

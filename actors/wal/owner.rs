@@ -30,6 +30,8 @@ pub struct Owner {
 struct Progress {
     /// See [`Owner::confirmed`].
     confirmed: AtomicU64,
+    /// See [`Owner::visible`].
+    visible: AtomicU64,
     /// See [`Owner::unneeded_through`].
     unneeded_through: AtomicU64,
 }
@@ -78,6 +80,16 @@ impl Owner {
         self.progress.confirmed.fetch_max(sequence, Ordering::AcqRel);
     }
 
+    /// Number of a group that queries see, as they see all groups before it.
+    pub(super) fn visible(&self) -> u64 {
+        self.progress.visible.load(Ordering::Acquire)
+    }
+
+    /// Notes that queries see all groups up to this one.
+    pub(super) fn see(&self, sequence: u64) {
+        self.progress.visible.fetch_max(sequence, Ordering::AcqRel);
+    }
+
     /// Number of the last file of the log that durable snapshots have made unnecessary, as far as
     /// this process has heard. All files up to there may have been removed, so that the listing of
     /// the log does not tell which numbers were given.
@@ -104,7 +116,8 @@ impl Owner {
         &self.objects
     }
 
-    pub(super) fn node(&self) -> &str {
+    /// Name of the node.
+    pub fn node(&self) -> &str {
         &self.node
     }
 

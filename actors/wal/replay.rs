@@ -128,21 +128,23 @@ impl Default for ReplayStats {
 }
 
 /// The groups of one file.
-struct Decoded {
-    groups: Vec<ApplyRows>,
+pub(super) struct Decoded {
+    pub(super) groups: Vec<ApplyRows>,
     last_sequence: u64,
     period: Period,
-    damage: Option<String>,
+    pub(super) damage: Option<String>,
+    /// Where an unfinished group begins that was cut off.
+    torn_at: Option<usize>,
     /// The version, if it is a later one than this release can read.
-    newer: Option<String>,
+    pub(super) newer: Option<String>,
     /// A table or column that the catalog never had.
     unknown: Option<String>,
 }
 
 /// The tables whose rows count, and how far the catalog's numbers reach.
-struct Known {
-    tables: HashMap<TableId, Arc<TableSchema>>,
-    next_table: TableId,
+pub(super) struct Known {
+    pub(super) tables: HashMap<TableId, Arc<TableSchema>>,
+    pub(super) next_table: TableId,
 }
 
 impl Known {
@@ -300,15 +302,21 @@ fn tables(catalog: &CatalogSnapshot) -> HashMap<TableId, Arc<TableSchema>> {
 /// The readable headers by file number.
 async fn headers(what: &Replay, files: &[u64]) -> Result<HashMap<u64, Header>, ReplayError> {
     let read = stream::iter(files.iter().copied()).map(async |file| {
-        Ok::<_, ReplayError>(header(what, file).await?.map(|header| (file, header)))
+        Ok::<_, ReplayError>(
+            header(&what.objects, &what.node, file).await?.map(|header| (file, header)),
+        )
     });
     read.buffer_unordered(32).try_filter_map(|found| ready(Ok(found))).try_collect().await
 }
 
 /// The header of a file, unless it is damaged. That the store fails says nothing about it: taken
 /// for damage, it would make groups count again that were given up in the file before.
-async fn header(what: &Replay, file: u64) -> Result<Option<Header>, ReplayError> {
-    let (store, path) = (&what.objects.store, Path::from(paths::wal_file(&what.node, file)));
+pub(super) async fn header(
+    objects: &Objects,
+    node: &str,
+    file: u64,
+) -> Result<Option<Header>, ReplayError> {
+    let (store, path) = (&objects.store, Path::from(paths::wal_file(node, file)));
     let bytes = match store.get_range(&path, 0..HEADER_BYTES as u64).await {
         Ok(bytes) => bytes,
         Err(_) if canary::is("unread-header-is-none") => return Ok(None),
@@ -343,17 +351,22 @@ async fn decode_file(
         if let Some(path) = unsynced {
             disk::sync(&path).map_err(|e| ReplayError::Apply(format!("cannot sync {key}: {e}")))?;
         }
-        Ok(decode(file, &bytes, counted, &known))
+        let decoded = decode(file, &bytes, counted, &known);
+        if let Some(at) = decoded.torn_at {
+            tracing::warn!(file, at, "the last group of a WAL file is unfinished and was cut off");
+        }
+        Ok(decoded)
     });
     decoded.await.map_err(|e| ReplayError::Apply(e.to_string()))?
 }
 
-fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Decoded {
+pub(super) fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Decoded {
     let mut decoded = Decoded {
         groups: Vec::new(),
         last_sequence: 0,
         period: Period::empty(file),
         damage: None,
+        torn_at: None,
         newer: None,
         unknown: None,
     };
@@ -375,9 +388,7 @@ fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Known) -> Deco
         decoded.damage =
             Some(format!("{} at bytes {} to {}", FrameError::Checksum, range.start, range.end));
     }
-    if let Some(at) = segment.torn_at {
-        tracing::warn!(file, at, "the last group of a WAL file is unfinished and was cut off");
-    }
+    decoded.torn_at = segment.torn_at;
     for frame in segment.frames {
         decoded.last_sequence = decoded.last_sequence.max(frame.sequence);
         decoded.period.add_group(frame.stamp);

@@ -6,8 +6,8 @@ use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::plugins::{
-    DatabasePlugins, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText,
-    TriggerDef,
+    DatabasePlugins, Delivery, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef,
+    PluginText, TriggerDef,
 };
 use crate::schema::{ColumnKind, Deletion, FieldType};
 use proptest::prelude::*;
@@ -325,6 +325,7 @@ fn plugins_and_triggers_in_the_log_and_in_checkpoints() {
         run_async: true,
         error_behavior: ErrorBehavior::Retry,
         isolation: Isolation::Shared,
+        delivery: Delivery::AtMostOnce,
         disabled: false,
     });
     let changes = vec![

@@ -77,6 +77,8 @@ pub struct TriggerSettings {
     pub error_behavior: Option<String>,
     /// Where it runs.
     pub isolation: Option<String>,
+    /// What becomes of rows that it could not be given at once.
+    pub delivery: Option<String>,
 }
 
 /// Body or query string that names a trigger.

@@ -5,7 +5,7 @@ use super::Command;
 use crate::access::rights::Permission;
 use crate::access::tokens::Secret;
 use crate::error::ErrorKind;
-use crate::plugins::{ErrorBehavior, Isolation, PluginDef, PluginRef, TriggerSpec};
+use crate::plugins::{Delivery, ErrorBehavior, Isolation, PluginDef, PluginRef, TriggerSpec};
 use crate::principal::{Denied, Origin, Principal};
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::collections::BTreeMap;
@@ -269,6 +269,8 @@ pub struct CreateTrigger {
     pub error_behavior: ErrorBehavior,
     /// Where its runs happen.
     pub isolation: Isolation,
+    /// What becomes of rows that it could not be given at once.
+    pub delivery: Delivery,
     /// It does not run yet.
     pub disabled: bool,
 }

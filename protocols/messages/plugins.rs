@@ -153,7 +153,7 @@ pub struct TestReport {
 }
 
 /// Rows of one flush interval of a database, shared by its triggers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WriteEvent {
     /// The tables in the order in which they came.
     pub tables: Vec<EventTable>,
@@ -181,6 +181,16 @@ pub struct FireWrites {
 impl Command for FireWrites {
     type Reply = ();
     const NAME: &'static str = "FireWrites";
+}
+
+/// The flush interval is over: the trigger looks in the log for rows that it has not been given. A
+/// tell of `Triggers`.
+#[derive(Clone, Copy, Debug)]
+pub struct LookForRows;
+
+impl Command for LookForRows {
+    type Reply = ();
+    const NAME: &'static str = "LookForRows";
 }
 
 /// Files of a snapshot with rows that the trigger is for. A tell of `Triggers`.

@@ -129,6 +129,30 @@ impl Isolation {
     }
 }
 
+/// What becomes of rows that a trigger could not be given when they were written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// They are told of and dropped.
+    #[default]
+    AtMostOnce,
+    /// They are read from the log again, also after a restart, as long as the log has them.
+    AtLeastOnce,
+}
+
+impl Delivery {
+    /// The one of that name, in any letter case.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [("at-most-once", Self::AtMostOnce), ("at-least-once", Self::AtLeastOnce)];
+        let found = all.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, delivery)| delivery)
+    }
+
+    fn is_at_most_once(&self) -> bool {
+        *self == Self::AtMostOnce
+    }
+}
+
 /// What binds a plugin to what happens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +176,9 @@ pub struct TriggerDef {
     /// Where its runs happen.
     #[serde(default, skip_serializing_if = "Isolation::is_shared")]
     pub isolation: Isolation,
+    /// What becomes of rows that it could not be given at once.
+    #[serde(default, skip_serializing_if = "Delivery::is_at_most_once")]
+    pub delivery: Delivery,
 }
 
 impl TriggerDef {

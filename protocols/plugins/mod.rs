@@ -6,7 +6,7 @@ pub mod host;
 pub mod spec;
 
 pub use def::{
-    DatabasePlugins, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText,
-    TriggerDef,
+    DatabasePlugins, Delivery, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef,
+    PluginText, TriggerDef,
 };
 pub use spec::{SpecError, TriggerKind, TriggerSpec};

@@ -43,6 +43,15 @@ enum Isolation {
     Process,
 }
 
+/// What becomes of rows that a trigger could not be given when they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Delivery {
+    /// They are dropped
+    AtMostOnce,
+    /// They are read from the WAL again, also after a restart, as long as the WAL has them
+    AtLeastOnce,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct CreateTriggerArgs {
     #[command(flatten)]
@@ -88,6 +97,10 @@ pub(super) struct CreateTriggerArgs {
     /// Where it runs
     #[arg(long, value_enum, default_value = "shared")]
     isolation: Isolation,
+
+    /// What becomes of rows that it could not be given when they were written
+    #[arg(long, value_enum, default_value = "at-most-once")]
+    delivery: Delivery,
 
     /// The path is one of this machine: send the file, or the Python files of the directory, first
     #[arg(long)]
@@ -194,6 +207,9 @@ pub(super) async fn create(args: CreateTriggerArgs) -> Result<()> {
     });
     if args.isolation == Isolation::Process {
         body["trigger_settings"]["isolation"] = "process".into();
+    }
+    if args.delivery == Delivery::AtLeastOnce {
+        body["trigger_settings"]["delivery"] = "at-least-once".into();
     }
     if !args.trigger_arguments.is_empty() {
         body["trigger_arguments"] = object(args.trigger_arguments);

@@ -109,9 +109,19 @@ fn statements() -> Vec<String> {
 
 fn check_answer(statement: &str, client: &Client) {
     let begun = Instant::now();
-    let answer = client.sql("d", statement);
+    let path = with_query("/api/v3/query_sql", &[("db", "d"), ("q", statement)]);
+    let answer = client.try_send("GET", &path, &[], Vec::new());
     let took = begun.elapsed();
     assert!(took < ANSWER_TIME, "{statement:.90}: answered after {took:?}");
+    let answer = match answer {
+        Ok(answer) => answer,
+        // The time was up when rows were already on their way: they are cut, not made complete.
+        Err(error) => {
+            assert!(error.is_body() || error.is_decode(), "{statement:.90}: {error:?}");
+            assert_eq!(client.count("d", "small"), 3);
+            return;
+        }
+    };
     let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(500)]).into_owned();
     match answer.status {
         200 => {}

@@ -7,7 +7,7 @@ use protocols::messages::catalog::{
     SetTriggerDisabled,
 };
 use protocols::plugins::{
-    ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText, TriggerSpec,
+    Delivery, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef, PluginText, TriggerSpec,
 };
 
 fn rules() -> Rules {
@@ -34,6 +34,7 @@ fn trigger(rules: &mut Rules, db: &str, name: &str, plugin: PluginRef, spec: &st
         run_async: false,
         error_behavior: ErrorBehavior::Log,
         isolation: Isolation::Shared,
+        delivery: Delivery::AtMostOnce,
         disabled: false,
     }))
 }

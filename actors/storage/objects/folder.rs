@@ -105,28 +105,20 @@ impl Folder {
         path: &FilePath,
         create: bool,
     ) -> io::Result<()> {
-        if self.fsync {
-            file.sync_all()?;
-        }
         let folder = path.parent().unwrap_or(&self.root);
         let _stay = self.folders.read().unwrap_or_else(PoisonError::into_inner);
-        self.make_folders(folder)?;
+        // Of another kind: a folder that exists already as a file is not an object that does.
+        let unsynced = disk::make_folders(folder).map_err(io::Error::other)?;
+        if self.fsync {
+            file.sync_all()?;
+            unsynced.sync().map_err(io::Error::other)?;
+        }
         if create {
             fs::hard_link(unfinished, path)?;
         } else {
             fs::rename(unfinished, path)?;
         }
         if self.fsync { files::sync_folder(folder) } else { Ok(()) }
-    }
-
-    fn make_folders(&self, folder: &FilePath) -> io::Result<()> {
-        let made = if self.fsync {
-            disk::create_folders_durable(folder)
-        } else {
-            fs::create_dir_all(folder)
-        };
-        // Of another kind: a folder that exists already as a file is not an object that does.
-        made.map_err(io::Error::other)
     }
 
     pub(super) fn put(
@@ -155,6 +147,8 @@ impl Folder {
         };
         let _alone = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         for folder in path.ancestors().skip(1).take_while(inside) {
+            // Whoever meets it again, made by somebody else, must not take it for durable.
+            disk::forget_folder(folder);
             if fs::remove_dir(folder).is_err() {
                 break;
             }

@@ -20,7 +20,7 @@ use protocols::messages::catalog::{
 };
 use protocols::messages::plugins::{CheckHost, PluginError, ReadPlugin, SyncTriggers};
 use protocols::plugins::{
-    ErrorBehavior, Isolation, PluginDef, PluginRef, PluginText, TriggerKind, TriggerSpec,
+    Delivery, ErrorBehavior, Isolation, PluginDef, PluginRef, PluginText, TriggerKind, TriggerSpec,
 };
 use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
@@ -113,6 +113,19 @@ fn check_kind(state: &ServerState, kind: TriggerKind) -> Result<(), Failure> {
     }
 }
 
+/// How rows reach a trigger of that kind.
+fn delivery(name: Option<&str>, kind: TriggerKind) -> Result<Delivery, Failure> {
+    let Some(name) = name else { return Ok(Delivery::default()) };
+    match Delivery::named(name) {
+        None => Err(Failure::bad_request(format!("invalid request: unknown delivery '{name}'"))),
+        Some(Delivery::AtLeastOnce) if kind != TriggerKind::WalRows => {
+            let text = "invalid request: only triggers for rows have the delivery 'at-least-once'";
+            Err(Failure::bad_request(text))
+        }
+        Some(delivery) => Ok(delivery),
+    }
+}
+
 pub(in crate::http) async fn create_trigger(
     state: web::Data<ServerState>,
     who: Who,
@@ -136,6 +149,7 @@ pub(in crate::http) async fn create_trigger(
             Failure::bad_request(format!("invalid request: unknown isolation '{name}'"))
         })?,
     };
+    let delivery = delivery(body.trigger_settings.delivery.as_deref(), spec.kind())?;
     let plugin = match (body.plugin_filename, body.plugin_name) {
         (Some(path), None) => {
             check_file(&state, &path).await.map_err(|error| wrapped(CREATING, error))?;
@@ -161,6 +175,7 @@ pub(in crate::http) async fn create_trigger(
         run_async: body.trigger_settings.run_async,
         error_behavior,
         isolation,
+        delivery,
         disabled: body.disabled,
     };
     change(&state, who, wanted).await

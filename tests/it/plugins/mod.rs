@@ -4,6 +4,7 @@ mod access;
 mod additions;
 mod admin;
 mod containment;
+mod delivery;
 mod files;
 mod library;
 mod local;
@@ -41,8 +42,9 @@ impl Plugins {
         let directory = Arc::new(TempDir::new().expect("a directory"));
         fs::create_dir(directory.path().join("plugins")).expect("a directory");
         let plugins = directory.path().join("plugins").display().to_string();
-        let base = ["--plugin-dir", plugins.as_str(), "--wal-flush-interval", "50ms"];
-        let server = setup.with(&base).start();
+        let setup = setup.with(&["--plugin-dir", plugins.as_str()]);
+        // An option may say otherwise.
+        let server = setup.with_variable("INFLUXDB3_WAL_FLUSH_INTERVAL", "50ms").start();
         server.client.must_write("mydb", "cpu,host=foo v=1 1\ncpu,host=bar v=2 2");
         Self { server, directory }
     }
