@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod debug;
 pub mod edge;
 mod flight;
 pub mod http;

@@ -2,6 +2,7 @@
 
 use actors::query::Counting;
 use influxdb3::cli::{self, Command};
+use influxdb3::debug;
 use influxdb3::server;
 use mimalloc::MiMalloc;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let command = cli::parse().command.or_else(|| cli::parse_line(quick_start()).command);
     match command {
         Some(Command::Client(client)) => run_client(*client),
+        Some(Command::Debug(args)) => debug::run(*args),
         Some(Command::Completion(args)) => cli::complete(&args),
         Some(Command::Man(args)) => cli::write_manual(&args),
         Some(Command::Serve(args)) => server::serve(&args).unwrap_or_else(|error| {

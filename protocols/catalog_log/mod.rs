@@ -69,6 +69,15 @@ pub enum DecodeError {
     Content(String),
 }
 
+/// What is done with the checksum of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checksums {
+    /// A file whose checksum is wrong is not read.
+    Checked,
+    /// It is read as far as it makes sense, for a person who looks what is left of it.
+    Ignored,
+}
+
 /// The bytes of a log record.
 pub fn encode_log(header: Header, record: &LogRecord) -> Vec<u8> {
     encode("log", header, record)
@@ -79,7 +88,18 @@ pub fn encode_log(header: Header, record: &LogRecord) -> Vec<u8> {
 /// # Errors
 /// When any byte differs.
 pub fn decode_log(bytes: &[u8]) -> Result<(Header, LogRecord), DecodeError> {
-    decode("log", bytes)
+    decode_log_with(bytes, Checksums::Checked)
+}
+
+/// The same for a file that may be damaged.
+///
+/// # Errors
+/// As [`decode_log`], but for what `checksums` passes over.
+pub fn decode_log_with(
+    bytes: &[u8],
+    checksums: Checksums,
+) -> Result<(Header, LogRecord), DecodeError> {
+    decode("log", bytes, checksums)
 }
 
 /// The bytes of a checkpoint.
@@ -92,7 +112,18 @@ pub fn encode_checkpoint(header: Header, checkpoint: &Checkpoint) -> Vec<u8> {
 /// # Errors
 /// When any byte differs.
 pub fn decode_checkpoint(bytes: &[u8]) -> Result<(Header, Checkpoint), DecodeError> {
-    decode("checkpoint", bytes)
+    decode_checkpoint_with(bytes, Checksums::Checked)
+}
+
+/// The same for a file that may be damaged.
+///
+/// # Errors
+/// As [`decode_checkpoint`], but for what `checksums` passes over.
+pub fn decode_checkpoint_with(
+    bytes: &[u8],
+    checksums: Checksums,
+) -> Result<(Header, Checkpoint), DecodeError> {
+    decode("checkpoint", bytes, checksums)
 }
 
 fn encode<T: Serialize>(kind: &'static str, header: Header, content: &T) -> Vec<u8> {
@@ -111,6 +142,7 @@ fn encode<T: Serialize>(kind: &'static str, header: Header, content: &T) -> Vec<
 fn decode<T: DeserializeOwned>(
     kind: &'static str,
     bytes: &[u8],
+    checksums: Checksums,
 ) -> Result<(Header, T), DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
@@ -133,7 +165,7 @@ fn decode<T: DeserializeOwned>(
         return Err(DecodeError::Length { expected: fields.body_bytes, found: body.len() });
     }
     let (checked, _) = line.rsplit_once(' ').ok_or(DecodeError::NoHeader)?;
-    if checksum(checked, body) != fields.crc {
+    if checksums == Checksums::Checked && checksum(checked, body) != fields.crc {
         return Err(DecodeError::Checksum);
     }
     let content = serde_json::from_slice(body).map_err(|e| DecodeError::Content(e.to_string()))?;

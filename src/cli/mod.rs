@@ -12,6 +12,7 @@ mod completion;
 mod confirm;
 mod connection;
 mod create;
+pub mod debug;
 mod delete;
 mod dotenv;
 mod failure;
@@ -89,6 +90,9 @@ pub enum Command {
 
     /// Write the manual pages of all commands to a directory
     Man(ManArgs),
+
+    /// Look at what a store holds, without a server and without changing it
+    Debug(Box<debug::DebugArgs>),
 
     /// Anything that talks to a running server.
     #[command(flatten)]
@@ -211,7 +215,8 @@ pub async fn run(command: ClientCommand) -> ExitCode {
     ended(verb, result)
 }
 
-fn ended(verb: &str, result: anyhow::Result<()>) -> ExitCode {
+/// Reports the failure of a command on stderr; returns its exit code.
+pub(crate) fn ended(verb: &str, result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

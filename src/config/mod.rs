@@ -5,6 +5,8 @@ pub mod memory;
 mod plugins;
 mod store;
 
+pub(crate) use store::storage;
+
 use crate::cli::serve::access::AccessArgs;
 use crate::cli::serve::ignored::IgnoredArgs;
 use crate::cli::serve::query::ParquetCacheArgs;

@@ -17,7 +17,7 @@ const SPILL_BYTES: u64 = 10 << 30;
 ///
 /// # Errors
 /// When something is missing; the text names it.
-pub(super) fn storage(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
+pub(crate) fn storage(args: &ObjectStoreArgs) -> anyhow::Result<Storage> {
     Ok(match args.object_store {
         ObjectStoreKind::Memory => Storage::Memory,
         ObjectStoreKind::MemoryThrottled => Storage::MemoryThrottled,

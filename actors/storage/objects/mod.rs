@@ -20,8 +20,10 @@ use crate::storage::disk;
 use anyhow::Context;
 use directory::DurableDirectory;
 use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use options::{Storage, StoreOptions};
+use remote::Patience;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +62,24 @@ impl Objects {
                 Ok(Self { store, directory: None, remote: true, fsync: true })
             }
         }
+    }
+
+    /// The same for somebody who changes nothing: nothing is made, claimed or probed.
+    ///
+    /// # Errors
+    /// When the folder is not there, or the store ends with its process.
+    pub fn open_to_read(options: &StoreOptions) -> anyhow::Result<Self> {
+        let store: Arc<dyn ObjectStore> = match &options.storage {
+            Storage::Memory | Storage::MemoryThrottled => {
+                anyhow::bail!("a store in memory is its server's alone")
+            }
+            Storage::Directory(root) => Arc::new(
+                LocalFileSystem::new_with_prefix(root)
+                    .with_context(|| format!("cannot read {}", root.display()))?,
+            ),
+            remote => remote::client(remote, Patience::Service)?,
+        };
+        Ok(Self { store, directory: None, remote: true, fsync: false })
     }
 
     /// A store that ends with the process.

@@ -54,7 +54,7 @@ pub(super) async fn open(options: &StoreOptions) -> anyhow::Result<Arc<dyn Objec
 
 /// How long to go on when requests fail.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Patience {
+pub(super) enum Patience {
     Probe,
     Service,
 }
@@ -78,7 +78,10 @@ impl Patience {
     }
 }
 
-fn client(storage: &Storage, patience: Patience) -> anyhow::Result<Arc<dyn ObjectStore>> {
+pub(super) fn client(
+    storage: &Storage,
+    patience: Patience,
+) -> anyhow::Result<Arc<dyn ObjectStore>> {
     match storage {
         Storage::S3(options) => s3(options, patience),
         Storage::Google(options) => google(options, patience),

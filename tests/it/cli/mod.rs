@@ -1,6 +1,7 @@
 //! The binary as client: what its commands do, print and exit with.
 
 mod bulk;
+mod debug;
 mod exit_codes;
 mod manual;
 #[cfg(target_os = "linux")]
