@@ -17,6 +17,8 @@ pub mod catalog;
 
 pub mod dedup;
 
+pub mod deleted_rows;
+
 pub mod file_writer;
 
 pub mod cache_kit;

@@ -24,6 +24,7 @@ pub mod paths;
 pub mod plugins;
 pub mod principal;
 pub mod redact;
+pub mod row_deletes;
 pub mod schema;
 pub mod snapshot;
 pub mod trace_id;

@@ -125,7 +125,7 @@ pub fn compaction_manifest(node: &str, step: u64) -> String {
 /// number}-{part}.parquet`.
 pub fn parquet_file(node: &str, file: &ParquetFile) -> String {
     let (db, table, wal_file) = (file.db, file.table, file.wal_file);
-    if let Some(Compacted { generation, nonce }) = file.compacted {
+    if let Some(Compacted { generation, nonce, .. }) = file.compacted {
         let window = file.chunk_time_ns.div_euclid(1_000_000_000);
         let part = file.part;
         return format!("{node}/c/{db}/{table}/{generation}/{window}/{nonce:016x}-{part}.parquet");
@@ -176,7 +176,7 @@ mod tests {
         file.part = 2;
         let name = "n/dbs/2/3/2024-02-29/12-30/0000000042-2.parquet";
         assert_eq!(parquet_file("n", &file), name);
-        file.compacted = Some(Compacted { generation: 5, nonce: 0xabc });
+        file.compacted = Some(Compacted { generation: 5, nonce: 0xabc, deletes_through: 0 });
         let name = "n/c/2/3/5/1709209800/0000000000000abc-2.parquet";
         assert_eq!(parquet_file("n", &file), name);
     }

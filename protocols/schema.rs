@@ -5,6 +5,7 @@ use crate::access::tokens::Tokens;
 use crate::caches::TableCaches;
 use crate::ids::{ColumnId, DbId, TableId};
 use crate::plugins::DatabasePlugins;
+use crate::row_deletes::RowDeletes;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
@@ -269,6 +270,8 @@ pub struct CatalogSnapshot {
     pub next_table_id: u32,
     /// The tokens by which requests are told apart.
     pub tokens: Arc<Tokens>,
+    /// The deletes of rows.
+    pub row_deletes: Arc<RowDeletes>,
     /// What is looked up by id, made when it is first needed.
     pub index: CatalogIndex,
 }
@@ -363,6 +366,7 @@ mod tests {
         ];
         CatalogSnapshot {
             tokens: Arc::default(),
+            row_deletes: Arc::default(),
             uuid: Uuid::nil(),
             sequence: 1,
             databases: databases.into_iter().collect(),

@@ -51,7 +51,7 @@ pub struct SnapshotMark {
     /// Every row of the WAL files up to this number lies in such a chunk: once the snapshot is
     /// durable, these files are no longer needed.
     pub wal_through: u64,
-    /// True when memory pressure, and not the number of WAL files, was the reason.
+    /// True when memory pressure or a delete of rows, and not the number of WAL files, was the reason.
     pub forced: bool,
     /// Once the snapshot is durable, every row of a group with this stamp or a smaller one is in a
     /// file: whatever becomes a file later was written later.
@@ -119,6 +119,11 @@ impl ParquetFile {
         self.compacted.map_or(1, |compacted| compacted.generation)
     }
 
+    /// The deletes of rows up to this number were applied when the file was made; 0 for none.
+    pub fn deletes_through(&self) -> u64 {
+        self.compacted.map_or(0, |compacted| compacted.deletes_through)
+    }
+
     /// Whether the file is a part of the same whole as another: such parts have no key in common,
     /// and each begins behind the one before it.
     pub fn is_part_with(&self, other: &Self) -> bool {
@@ -136,6 +141,9 @@ pub struct Compacted {
     pub generation: u8,
     /// Random for each compaction, so that no name is used twice; part of the file's name.
     pub nonce: u64,
+    /// No row is in the file that a delete up to this number took away. Later ones are about all of
+    /// its rows: they were asked for when all of these were in files.
+    pub deletes_through: u64,
 }
 
 /// Ids from here on are those of compacted files. They are counted apart from those of snapshots,

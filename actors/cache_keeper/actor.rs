@@ -11,13 +11,13 @@ use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::Clock;
 use crate::runtime::guardian::{ActorConfig, Birth, Guardian, SharedThreads};
 use crate::runtime::lives::Lives;
-use crate::runtime::mailbox::{Mailbox, Responder};
+use crate::runtime::mailbox::{AskError, Mailbox, Responder};
 use crate::runtime::published::{Published, Publisher};
 use futures::FutureExt;
 use hashbrown::{HashMap, HashSet};
 use protocols::limits;
 use protocols::messages::caches::{
-    CacheRef, EvictCaches, EvictDue, LookAfterCaches, StartOver, SyncCaches,
+    CacheRef, EvictCaches, EvictDue, LookAfterCaches, RefillCaches, StartOver, SyncCaches,
 };
 use protocols::messages::catalog::CacheKind;
 use protocols::messages::rank;
@@ -32,6 +32,9 @@ const FILLINGS_MAX: usize = 2;
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// How long a cache may take to begin anew.
 const START_OVER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Pause before a cache without room is asked again.
+const ASK_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the actor needs, in all its lives.
 #[derive(Clone)]
@@ -339,6 +342,35 @@ impl Receive<LookAfterCaches> for CacheKeeper {
     ) {
         self.look_after(cx);
         reply.answer(());
+    }
+}
+
+impl Receive<RefillCaches> for CacheKeeper {
+    fn receive(
+        &mut self,
+        RefillCaches { table }: RefillCaches,
+        reply: Responder<RefillCaches>,
+        cx: &mut Cx<'_, Self>,
+    ) {
+        let directory = self.directory.load();
+        let of_table = directory.all().filter(|entry| entry.cache.table == table);
+        let begun_anew: Vec<_> = of_table.map(Arc::clone).map(begin_anew).collect();
+        cx.then(futures::future::join_all(begun_anew), |keeper, _, cx| {
+            keeper.look_after(cx);
+            reply.answer(());
+        });
+    }
+}
+
+/// Has a cache begin anew. One that fails meanwhile does so by itself.
+async fn begin_anew(entry: Arc<CacheEntry>) {
+    while entry.state() != CacheState::Failed {
+        let deadline = Instant::now() + START_OVER_DEADLINE;
+        let asked = entry.address.ask::<{ rank::CACHE_KEEPER }, _>(StartOver, deadline).await;
+        match asked {
+            Err(AskError::Full(_) | AskError::Deadline(_)) => tokio::time::sleep(ASK_PAUSE).await,
+            Ok(()) | Err(_) => return,
+        }
     }
 }
 

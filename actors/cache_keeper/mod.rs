@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `SyncCaches` | HTTP handlers, a ticker | when the caches that run are those of the catalog |
 //! | `LookAfterCaches` | caches, a ticker (tell) | nothing |
+//! | `RefillCaches` | HTTP handlers | when the caches of a table have begun anew |
 //! | `EvictCaches` | tickers (tell) | nothing |
 //!
 //! ## Emits
@@ -19,8 +20,10 @@
 //! - A cache of a deleted table or database leaves the directory, and then its actor ends.
 //! - A filling that fails is tried again, and so is a birth. A cache that died so often that it was
 //!   given up (`failed`) gets another life after a minute.
+//! - A cache does not know when its rows were written. So all caches of a table begin anew when rows of
+//!   it are deleted, before whoever asked for that is answered.
 //! - A cache that is to start empty is never filled: whenever it begins, at its creation, with the
-//!   server or after a failure, it has only what is written from then on.
+//!   server, after a failure or a delete of rows, it has only what is written from then on.
 //!
 //! ## On failure
 //! Rebuilt with the same directory; caches that are not filled yet are filled from the beginning.

@@ -64,6 +64,7 @@ fn catalog() -> CatalogSnapshot {
         next_table_id: 1,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     }
 }
 

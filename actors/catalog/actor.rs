@@ -16,10 +16,11 @@ use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::audit::{AuditEntry, KeepAudit, Outcome};
 use protocols::messages::catalog::{
-    By, CatalogError, CatchUp, CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin,
-    CreateTable, CreateToken, CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin,
-    DeleteTable, DeleteToken, DeleteTrigger, EnsureSchema, NodeStopped, RegenerateToken,
-    SetRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
+    AbortRowDelete, AcceptRowDelete, By, CatalogError, CatchUp, CompleteRowDelete, CreateDatabase,
+    CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable, CreateToken, CreateTrigger,
+    DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken, DeleteTrigger,
+    DropRowDelete, EnsureSchema, NodeStopped, RegenerateToken, RequestRowDelete, SetRetention,
+    SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::{Command, rank};
 use protocols::principal::{Origin, Principal};
@@ -422,6 +423,7 @@ receive! {
     EnsureSchema
     CreateDatabase SetRetention DeleteDatabase UndeleteDatabase
     CreateTable DeleteTable UndeleteTable
+    RequestRowDelete AcceptRowDelete DropRowDelete CompleteRowDelete AbortRowDelete
     CreateLastCache CreateDistinctCache DeleteCache
     CreateToken RegenerateToken DeleteToken
     CreatePlugin DeletePlugin CreateTrigger SetTriggerDisabled DeleteTrigger

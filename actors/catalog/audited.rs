@@ -4,6 +4,7 @@ use super::request::Request;
 use protocols::access::tokens::OPERATOR;
 use protocols::catalog_log::v1::Change;
 use protocols::ids::{CacheId, TokenId};
+use protocols::row_deletes::{self, RowDelete};
 use protocols::schema::CatalogSnapshot;
 
 /// What was done, what it was done to, and more about it.
@@ -74,8 +75,28 @@ pub(super) fn change(before: &CatalogSnapshot, change: &Change) -> Option<Told> 
         Change::UndeleteTable { db, table, renamed } => {
             Told::new("undelete_table", &[db, table]).with(format!("now {}", joined(&[renamed])))
         }
+        Change::RequestRowDelete(delete) => {
+            Told::new("delete_rows", &[&delete.db_name, &delete.table_name]).with(rows(delete))
+        }
+        Change::AbortRowDelete { sequence, reason, .. } => {
+            let delete = before.row_deletes.get(*sequence)?;
+            let why = reason.iter().map(|reason| format!("; {reason}")).collect::<String>();
+            Told::new("abort_row_delete", &[&delete.db_name, &delete.table_name])
+                .with(format!("number {sequence}{why}"))
+        }
         other => return of_other(before, other),
     })
+}
+
+/// Which rows a delete is about.
+fn rows(delete: &RowDelete) -> String {
+    let at = |ns: Option<i64>| ns.map_or_else(|| "any time".to_owned(), |ns| format!("{ns} ns"));
+    let (from, to) = (at(delete.min_time_ns), at(delete.max_time_ns));
+    let tags = match delete.tags.is_empty() {
+        true => String::new(),
+        false => format!(", {}", row_deletes::text(&delete.tags)),
+    };
+    format!("number {}: from {from} to {to}{tags}", delete.sequence)
 }
 
 /// The same for caches, tokens, plugins and triggers.
@@ -151,6 +172,13 @@ pub(super) fn request(request: &Request) -> Option<Told> {
             Told::new("delete_table", &[&unwanted.db, &unwanted.table])
         }
         Request::UndeleteTable(wanted) => Told::new("undelete_table", &[&wanted.db, &wanted.table]),
+        Request::RequestRowDelete(wanted) => Told::new("delete_rows", &[&wanted.db, &wanted.table]),
+        Request::AbortRowDelete(unwanted) => {
+            Told::new("abort_row_delete", &[&unwanted.sequence.to_string()])
+        }
+        Request::AcceptRowDelete(_) | Request::DropRowDelete(_) | Request::CompleteRowDelete(_) => {
+            return None;
+        }
         Request::CreateLastCache(wanted) => {
             let name = unnamed(&wanted.name);
             Told::new("create_last_cache", &[&wanted.db, &wanted.table, &name])

@@ -131,7 +131,7 @@ pub(super) fn delete(
     Ok(vec![Change::DeleteCache { db, table, cache }])
 }
 
-fn live_table<'a>(
+pub(super) fn live_table<'a>(
     catalog: &'a CatalogSnapshot,
     db: &str,
     table: &str,

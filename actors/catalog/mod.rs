@@ -12,6 +12,8 @@
 //! | `EnsureSchema` | `Ingest` | the snapshot that has all of it, or why not |
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `UndeleteDatabase`, `UndeleteTable` | HTTP handlers | the snapshot after it, or why not |
+//! | `RequestRowDelete`, `AcceptRowDelete`, `DropRowDelete`, `AbortRowDelete` | HTTP handlers | the snapshot after it, or why not |
+//! | `CompleteRowDelete`, `DropRowDelete` | housekeeping | the snapshot after it |
 //! | `CreateLastCache`, `CreateDistinctCache`, `DeleteCache` | HTTP handlers | the snapshot after it, or why not |
 //! | `CreateToken`, `RegenerateToken`, `DeleteToken` | HTTP handlers, the start | the snapshot after it, or why not |
 //! | `CreatePlugin`, `DeletePlugin`, `CreateTrigger`, `DeleteTrigger` | HTTP handlers | the snapshot after it, or why not |
@@ -48,6 +50,7 @@ mod permission;
 mod plan;
 mod plugin_plan;
 mod request;
+mod row_delete_plan;
 mod schema_plan;
 mod state;
 mod token_plan;

@@ -32,6 +32,19 @@ pub(super) fn check(
         Request::DeleteDatabase(unwanted) => Action::In(Delete, &unwanted.name),
         Request::DeleteTable(unwanted) => Action::In(Delete, &unwanted.db),
         Request::DeleteCache(unwanted) => Action::In(Delete, &unwanted.db),
+        Request::RequestRowDelete(wanted) => Action::In(Delete, &wanted.db),
+        Request::AbortRowDelete(wanted) => {
+            // That there is none of a number may be known.
+            let Some(delete) = catalog.row_deletes.get(wanted.sequence) else { return Ok(()) };
+            let db = catalog.table_by_id(delete.table).map(|(db, _)| db);
+            match db {
+                Some(db) => Action::In(Delete, &db.name),
+                None => Action::Administrate,
+            }
+        }
+        Request::AcceptRowDelete(_) | Request::DropRowDelete(_) | Request::CompleteRowDelete(_) => {
+            Action::Administrate
+        }
         // Whoever may delete may take it back. Names of deleted databases are theirs no more.
         Request::UndeleteDatabase(wanted) => {
             Action::In(Delete, undelete::present_name(catalog, &wanted.name))

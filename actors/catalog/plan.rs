@@ -5,8 +5,8 @@ use super::new_database::new_database;
 use super::request::Request;
 use super::state::CatalogState;
 use super::{
-    CatalogConfig, CatalogLimits, cache_plan, permission, plugin_plan, schema_plan, token_plan,
-    undelete,
+    CatalogConfig, CatalogLimits, cache_plan, permission, plugin_plan, row_delete_plan,
+    schema_plan, token_plan, undelete,
 };
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
@@ -43,6 +43,13 @@ pub(super) fn plan(
         Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
         Request::UndeleteDatabase(wanted) => undelete::database(catalog, wanted, &config.limits),
         Request::UndeleteTable(wanted) => undelete::table(catalog, wanted, &config.limits),
+        Request::RequestRowDelete(wanted) => row_delete_plan::request(catalog, wanted, now_ns),
+        Request::AcceptRowDelete(wanted) => row_delete_plan::accept(catalog, wanted),
+        Request::DropRowDelete(unwanted) => Ok(row_delete_plan::drop(catalog, unwanted.sequence)),
+        Request::CompleteRowDelete(ended) => {
+            Ok(row_delete_plan::complete(catalog, ended.sequence, now_ns))
+        }
+        Request::AbortRowDelete(unwanted) => row_delete_plan::abort(catalog, unwanted, now_ns),
         Request::CreateLastCache(wanted) => {
             cache_plan::create_last(catalog, wanted, &config.limits)
         }

@@ -1,9 +1,10 @@
 //! What the catalog can be asked for.
 
 use protocols::messages::catalog::{
-    CreateDatabase, CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable, CreateToken,
-    CreateTrigger, DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken,
-    DeleteTrigger, EnsureSchema, RegenerateToken, SetRetention, SetTriggerDisabled,
+    AbortRowDelete, AcceptRowDelete, CompleteRowDelete, CreateDatabase, CreateDistinctCache,
+    CreateLastCache, CreatePlugin, CreateTable, CreateToken, CreateTrigger, DeleteCache,
+    DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken, DeleteTrigger, DropRowDelete,
+    EnsureSchema, RegenerateToken, RequestRowDelete, SetRetention, SetTriggerDisabled,
     UndeleteDatabase, UndeleteTable,
 };
 
@@ -18,6 +19,11 @@ pub(super) enum Request {
     DeleteTable(DeleteTable),
     UndeleteDatabase(UndeleteDatabase),
     UndeleteTable(UndeleteTable),
+    RequestRowDelete(RequestRowDelete),
+    AcceptRowDelete(AcceptRowDelete),
+    DropRowDelete(DropRowDelete),
+    CompleteRowDelete(CompleteRowDelete),
+    AbortRowDelete(AbortRowDelete),
     CreateLastCache(CreateLastCache),
     CreateDistinctCache(CreateDistinctCache),
     DeleteCache(DeleteCache),

@@ -1,15 +1,16 @@
 //! What the catalog knows, and how a change of the log alters it. Pure: no clock, no I/O.
 
-use super::plugin_plan;
+use super::{plugin_plan, row_delete_plan};
 use hashbrown::HashMap;
 use protocols::access::tokens::{Token, Tokens};
 use protocols::caches::TableCaches;
 use protocols::catalog_log::Header;
 use protocols::catalog_log::v1::{
-    Change, Checkpoint, LogRecord, StoredColumn, StoredDatabase, StoredNode, StoredTable,
-    StoredTokens,
+    Change, Checkpoint, LogRecord, StoredColumn, StoredDatabase, StoredNode, StoredRowDeletes,
+    StoredTable, StoredTokens,
 };
 use protocols::ids::{DbId, TableId};
+use protocols::row_deletes::RowDeletes;
 use protocols::schema::{CatalogSnapshot, ColumnSchema, DatabaseSchema, Deletion, TableSchema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ impl CatalogState {
             next_table_id: 0,
             index: Default::default(),
             tokens: Arc::default(),
+            row_deletes: Arc::default(),
         };
         Self { snapshot: Arc::new(snapshot), nodes: Arc::default() }
     }
@@ -158,6 +160,14 @@ impl CatalogState {
                 let plugins = Arc::make_mut(&mut database(catalog, db)?.plugins);
                 plugin_plan::apply(plugins, change).map_err(Unfit)?;
             }
+            Change::RequestRowDelete(_)
+            | Change::AcceptRowDelete { .. }
+            | Change::DropRowDelete { .. }
+            | Change::CompleteRowDelete { .. }
+            | Change::AbortRowDelete { .. } => {
+                let deletes = Arc::make_mut(&mut catalog.row_deletes);
+                row_delete_plan::apply(deletes, change).map_err(Unfit)?;
+            }
             Change::SetNode(_) => {} // handled above
         }
         Ok(())
@@ -176,6 +186,7 @@ impl CatalogState {
             databases,
             nodes: self.nodes.values().cloned().collect(),
             tokens: StoredTokens::of(&snapshot.tokens),
+            row_deletes: StoredRowDeletes::of(&snapshot.row_deletes),
         };
         (Header { uuid: snapshot.uuid, sequence: snapshot.sequence }, checkpoint)
     }
@@ -207,6 +218,9 @@ impl CatalogState {
             next_db_id: stored.next_db_id,
             next_table_id: stored.next_table_id,
             index: Default::default(),
+            row_deletes: Arc::new(
+                stored.row_deletes.map(|d| RowDeletes::new(d.last, d.deletes)).unwrap_or_default(),
+            ),
             tokens: Arc::new(
                 stored.tokens.map(|t| Tokens::new(t.next_id, t.tokens)).unwrap_or_default(),
             ),

@@ -5,6 +5,7 @@ use super::options::CompactionOptions;
 use super::output::{Finished, Output};
 use super::plan::Job;
 use super::read::{Group, Source};
+use super::runs::Run;
 use crate::file_writer::put;
 use crate::runtime::faults;
 use crate::runtime::pools::Pool;
@@ -16,6 +17,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::file::metadata::ParquetMetaData;
 use protocols::paths;
+use protocols::row_deletes::RowDelete;
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::{Compacted, Keys, ParquetFile, Stamps};
 use std::collections::BTreeSet;
@@ -48,6 +50,8 @@ pub(super) struct Compaction {
     pub(super) outputs: Vec<ParquetFile>,
     pub(super) rows_in: u64,
     pub(super) rows_out: u64,
+    /// Numbers of the deletes of rows that were applied.
+    pub(super) deletes: Vec<u64>,
     /// The bytes of the new file, if there is only one.
     pub(super) bytes: Option<Bytes>,
 }
@@ -84,11 +88,12 @@ impl Tools {
         let descriptions: Vec<_> = descriptions.await?.into_iter().flatten().collect();
         let table = Arc::new(columns_of(schema, &descriptions)?);
         let batch_rows = self.batch_rows_of(job, table.columns.len() + 1);
+        let deletes = deletes_of(job, catalog);
         let mut kernel = Kernel {
-            merge: Merge::new(&table, sources.len(), batch_rows)?,
+            merge: Merge::new(&table, deletes.clone(), batch_rows)?,
             output: Output::new(&table, self.options.rows_max, self.options.bytes_max / 4)?,
         };
-        let mut stored = Stored::new(job);
+        let mut stored = Stored::new(job, catalog.row_deletes.last());
         loop {
             let (given_back, turn) = self.pool.run(move || kernel.turn()).await??;
             kernel = given_back;
@@ -103,8 +108,9 @@ impl Tools {
                 Turn::End => break,
             }
         }
-        let (rows_in, rows_out) = (kernel.merge.rows_in, kernel.merge.rows_out);
-        stored.into_compaction(job, rows_in, rows_out)
+        let numbers: BTreeSet<u64> =
+            deletes.iter().flatten().map(|delete| delete.sequence).collect();
+        stored.into_compaction(job, &kernel.merge, numbers.into_iter().collect())
     }
 
     /// The next row groups of these inputs.
@@ -165,6 +171,7 @@ impl Kernel {
             match self.merge.step()? {
                 Step::Read(inputs) => return Ok((self, Turn::Read(inputs))),
                 Step::Rows(rows) => self.output.write(&rows)?,
+                Step::GoOn => {}
                 Step::End => {
                     self.output.end()?;
                     if !self.output.has_finished() {
@@ -180,17 +187,19 @@ impl Kernel {
 struct Stored<'a> {
     job: &'a Job,
     nonce: u64,
+    deletes_through: u64,
     order: Stamps,
     files: Vec<ParquetFile>,
     bytes: Option<Bytes>,
 }
 
 impl<'a> Stored<'a> {
-    fn new(job: &'a Job) -> Self {
+    fn new(job: &'a Job, deletes_through: u64) -> Self {
         let orders = job.files().map(|file| file.order);
         Self {
             job,
             nonce: random::uuid().as_u64_pair().1,
+            deletes_through,
             order: orders.reduce(Stamps::to).unwrap_or_default(),
             files: Vec::new(),
             bytes: None,
@@ -214,20 +223,42 @@ impl<'a> Stored<'a> {
             crc32: crc32fast::hash(&finished.bytes),
             order: self.order,
             keys: Keys { series: finished.series, ..Keys::default() },
-            compacted: Some(Compacted { generation, nonce: self.nonce }),
+            compacted: Some(Compacted {
+                generation,
+                nonce: self.nonce,
+                deletes_through: self.deletes_through,
+            }),
         }
     }
 
     /// Counts once more: no row may get lost on the way.
-    fn into_compaction(self, job: &Job, rows_in: u64, rows_out: u64) -> anyhow::Result<Compaction> {
+    fn into_compaction(
+        self,
+        job: &Job,
+        merge: &Merge,
+        deletes: Vec<u64>,
+    ) -> anyhow::Result<Compaction> {
+        let Merge { rows_in, rows_out, rows_deleted, .. } = *merge;
         let known: u64 = job.files().map(|file| file.row_count).sum();
         ensure!(rows_in == known, "{rows_in} rows were read of files that have {known}");
         let stored: u64 = self.files.iter().map(|file| file.row_count).sum();
         ensure!(rows_out == stored, "{stored} rows were stored of {rows_out} that were merged");
-        ensure!(rows_out > 0 && rows_out <= rows_in, "{rows_out} rows came of {rows_in}");
+        let left = rows_in - rows_deleted;
+        ensure!((rows_out > 0) == (left > 0) && rows_out <= left, "{rows_out} rows came of {left}");
         let Self { files: outputs, bytes, .. } = self;
-        Ok(Compaction { outputs, rows_in, rows_out, bytes })
+        Ok(Compaction { outputs, rows_in, rows_out, deletes, bytes })
     }
+}
+
+/// The deletes that rows of each run are subject to. All that are known are applied that can be: one
+/// that is asked for later is about all rows of the files that come out.
+fn deletes_of(job: &Job, catalog: &CatalogSnapshot) -> Vec<Vec<Arc<RowDelete>>> {
+    let in_force = catalog.row_deletes.of(job.table);
+    let of_run = |run: &Run| {
+        let touches = |delete: &&Arc<RowDelete>| run.files.iter().any(|f| delete.may_touch(f));
+        in_force.iter().filter(touches).map(Arc::clone).collect()
+    };
+    job.runs.iter().map(of_run).collect()
 }
 
 /// The table with those of its columns that any of the files has.

@@ -7,6 +7,7 @@
 
 use super::read::Group;
 use crate::dedup::merge_sorted;
+use crate::deleted_rows::{copy_without, deleted_rows};
 use anyhow::Context;
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, UInt32Array, new_null_array,
@@ -16,6 +17,7 @@ use arrow::datatypes::{DataType, Int32Type, Schema, TimestampNanosecondType};
 use arrow::row::{RowConverter, Rows, SortField};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use protocols::messages::store::SortedRows;
+use protocols::row_deletes::RowDelete;
 use protocols::schema::{TIME_COLUMN, TableSchema};
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub(super) struct Merge {
     batch_rows: usize,
     /// Rows that went in so far.
     pub(super) rows_in: u64,
+    /// Rows of these that were deleted.
+    pub(super) rows_deleted: u64,
     /// Rows that came out so far.
     pub(super) rows_out: u64,
 }
@@ -37,12 +41,15 @@ pub(super) enum Step {
     Read(Vec<usize>),
     /// The next rows.
     Rows(SortedRows),
+    /// There were some, which are all deleted.
+    GoOn,
     /// There are no more.
     End,
 }
 
 #[derive(Default)]
 struct Input {
+    deletes: Vec<Arc<RowDelete>>,
     group: Option<ParquetRecordBatchReader>,
     batch: Option<Batch>,
     is_at_end: bool,
@@ -65,18 +72,23 @@ struct Keys {
 }
 
 impl Merge {
-    /// Merges rows of a table, of which `table` has the columns that any input has.
+    /// Merges rows of a table, of which `table` has the columns that any input has. Of each input there
+    /// are the deletes that its rows are subject to.
     pub(super) fn new(
         table: &Arc<TableSchema>,
-        inputs: usize,
+        inputs: Vec<Vec<Arc<RowDelete>>>,
         batch_rows: usize,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             table: Arc::clone(table),
             keys: Keys::new(table)?,
-            inputs: (0..inputs).map(|_| Input::default()).collect(),
+            inputs: inputs
+                .into_iter()
+                .map(|deletes| Input { deletes, ..Input::default() })
+                .collect(),
             batch_rows,
             rows_in: 0,
+            rows_deleted: 0,
             rows_out: 0,
         })
     }
@@ -105,14 +117,22 @@ impl Merge {
             let Some(batch) = &mut input.batch else { continue };
             let end = batch.rows_up_to(&bound)?;
             if end > batch.done {
-                pieces.push(batch.piece(end, &self.keys.tags));
+                let piece = batch.piece(end, &self.keys.tags);
+                let before = piece.rows.num_rows() as u64;
+                let piece = not_deleted(piece, &input.deletes)?;
+                self.rows_in += before;
+                self.rows_deleted += before - piece.rows.num_rows() as u64;
+                pieces.push(piece);
                 batch.done = end;
             }
             if batch.done == batch.rows.num_rows() {
                 input.batch = None;
             }
         }
-        self.rows_in += pieces.iter().map(|piece| piece.rows.num_rows() as u64).sum::<u64>();
+        pieces.retain(|piece| piece.rows.num_rows() > 0);
+        if pieces.is_empty() {
+            return Ok(Step::GoOn);
+        }
         let pieces: Vec<&SortedRows> = pieces.iter().collect();
         let merged = merge_sorted(&pieces, &self.table)?;
         self.rows_out += merged.rows.num_rows() as u64;
@@ -138,6 +158,16 @@ impl Merge {
             }
         }
         Ok(unread)
+    }
+}
+
+/// The rows without those that were deleted, before any of them is merged with a newer one: of that,
+/// nothing is to be filled up with values of a deleted row.
+fn not_deleted(piece: SortedRows, deletes: &[Arc<RowDelete>]) -> anyhow::Result<SortedRows> {
+    let deleted = deleted_rows(&piece, deletes)?;
+    match deleted.is_empty() {
+        true => Ok(piece),
+        false => Ok(copy_without(&piece, &deleted)?),
     }
 }
 

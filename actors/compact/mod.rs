@@ -21,6 +21,9 @@
 //! no answer changes. One compaction is under way at a time; its memory has a bound, whatever the
 //! size of the files, and its thread takes what processor time others leave. Rows that went in are
 //! counted against those that came out.
+//! Rows that were deleted are left out before any of them is merged. The deletes are read after the
+//! list of files, and not while one of the table has no bound: so a new file has no row of a delete up
+//! to the one that it names (`deletes_through`), and every later delete is about all of its rows.
 //!
 //! ## On failure
 //! Rebuilt with nothing under way: what is due is found out anew, and files that nobody knows are

@@ -5,7 +5,8 @@
 //! files, these are merged, in the widest window that can be had in one go; windows of little become
 //! part of still wider ones later. Generations in between are passed over, so that a row is written
 //! anew but two or three times over its life, unless more files than can be open at once are there.
-//! Rows that come late make a window due again once they are worth it. What is merged is always such
+//! Rows that come late make a window due again once they are worth it, and so do deletes of rows at
+//! once. What is merged is always such
 //! that nobody has rows of the same times that were written in between.
 
 use super::runs::{Run, runs};
@@ -13,6 +14,7 @@ use crate::runtime::canary;
 use protocols::file_index::may_be_one;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::index::FileList;
+use protocols::row_deletes::RowDelete;
 use protocols::schema::CatalogSnapshot;
 use protocols::snapshot::{ParquetFile, chunk_time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,7 +96,8 @@ pub(super) fn plan(
     for (table, files) in tables {
         let Some((db, schema)) = catalog.table_by_id(table) else { continue };
         let removed = [db.deletion, schema.deletion].iter().flatten().any(|d| d.rows_removed);
-        if removed || files.len() < 2 {
+        let deletes = catalog.row_deletes.of(table);
+        if removed || (files.len() < 2 && deletes.is_empty()) {
             continue;
         }
         let first_generation = files.iter().filter(|file| file.generation() == 1).count();
@@ -115,6 +118,7 @@ pub(super) fn plan(
             jobs: Vec::new(),
         };
         planner.windows(top, runs(&files));
+        planner.rewrite(&deletes);
         jobs.extend(planner.jobs);
     }
     jobs.sort_by_key(|job| (!job.is_urgent, job.window_start_ns, job.table));
@@ -172,6 +176,30 @@ impl Planner<'_> {
                 Verdict::TooMuch => self.windows(level - 1, runs),
                 Verdict::Rest => {}
             }
+        }
+    }
+
+    /// Files that may have deleted rows are written anew, if they do not become part of others anyway.
+    fn rewrite(&mut self, deletes: &[Arc<RowDelete>]) {
+        if deletes.is_empty() {
+            return;
+        }
+        let taken: BTreeSet<u64> =
+            self.jobs.iter().flat_map(Job::files).map(|file| file.id).collect();
+        for run in runs(self.files) {
+            let is_touched = run.files.iter().any(|f| deletes.iter().any(|d| d.may_touch(f)));
+            let is_taken = run.files.iter().any(|file| taken.contains(&file.id));
+            let is_expired = self.horizon_ns.is_some_and(|horizon| run.max_time_ns < horizon);
+            let first = run.files.first().filter(|_| is_touched && !is_taken && !is_expired);
+            let Some(first) = first else { continue };
+            self.jobs.push(Job {
+                db: first.db,
+                table: first.table,
+                generation: run.generation,
+                window_start_ns: first.chunk_time_ns,
+                runs: vec![run],
+                is_urgent: self.is_urgent,
+            });
         }
     }
 

@@ -23,6 +23,12 @@ use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a compaction waits for the bound of a delete of rows, which takes milliseconds.
+const SETTLING_MAX: Duration = Duration::from_secs(10);
+const SETTLING_PAUSE: Duration = Duration::from_millis(20);
 
 /// See the page of this file.
 #[derive(Clone)]
@@ -119,7 +125,10 @@ impl Worker {
             bytes_out: 0,
             error: None,
         };
-        let catalog = self.catalog.load();
+        let Some(catalog) = self.settled_catalog(job.table).await else {
+            event.error = Some("a delete of rows is about to be accepted".to_owned());
+            return Ended { event, failure: Some(Failure::Stale) };
+        };
         let compacting = AssertUnwindSafe(self.tools.run(&job, &catalog)).catch_unwind();
         // Rows that nobody can merge must not end the actor again and again, and then the process.
         let compacted = compacting.await.unwrap_or_else(|_| Err(anyhow::anyhow!("a panic")));
@@ -142,11 +151,28 @@ impl Worker {
         Ended { event, failure }
     }
 
+    /// The catalog, in a state in which the bounds of all deletes of the table are known. It is read
+    /// after the list of files: who asks for a delete of rows from then on gets a bound that is behind
+    /// all of these.
+    async fn settled_catalog(&self, table: TableId) -> Option<Arc<CatalogSnapshot>> {
+        let until = Instant::now() + SETTLING_MAX;
+        loop {
+            let catalog = self.catalog.load();
+            if !catalog.row_deletes.is_awaited(table) {
+                return Some(catalog);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+            tokio::time::sleep(SETTLING_PAUSE).await;
+        }
+    }
+
     /// Puts the new files in the place of the others.
     async fn publish(&self, job: &Job, compaction: Compaction) -> Result<(), (Failure, String)> {
-        let Compaction { outputs, bytes, .. } = compaction;
+        let Compaction { outputs, bytes, deletes, .. } = compaction;
         let inputs = job.files().map(|file| file.id).collect();
-        let append = AppendCompaction { table: job.table, inputs, outputs };
+        let append = AppendCompaction { table: job.table, inputs, outputs, deletes };
         let published = self.index.ask_until_answered::<COMPACT, _>(append).await;
         let files = published.map_err(|error| match error {
             CompactionRefused::Fenced => (Failure::Fenced, error.to_string()),

@@ -68,9 +68,16 @@ impl<P: Peers> Keeper<P> {
     /// into account.
     fn check_compaction(&self, append: &AppendCompaction) -> Result<(), CompactionRefused> {
         let stale = |what| Err(CompactionRefused::Stale(what));
-        let AppendCompaction { table, inputs, outputs } = append;
-        if !is_there(&self.settings.catalog.load(), *table) {
+        let AppendCompaction { table, inputs, outputs, deletes } = append;
+        let catalog = self.settings.catalog.load();
+        if !is_there(&catalog, *table) {
             return stale("the table is gone");
+        }
+        let is_over = |sequence: &u64| {
+            catalog.row_deletes.get(*sequence).is_none_or(|delete| !delete.is_in_force())
+        };
+        if deletes.iter().any(is_over) {
+            return stale("a delete of rows was taken back");
         }
         let index = self.log.index();
         let found: Option<Vec<&ParquetFile>> = inputs
@@ -86,7 +93,9 @@ impl<P: Peers> Keeper<P> {
         }
         let orders = found.iter().map(|file| file.order);
         let order = orders.reduce(Stamps::to).unwrap_or_default();
-        if order.hi > index.durable_stamp() {
+        // A file that is written anew by itself has nothing in between.
+        let is_one = found.iter().all(|file| file.order == order);
+        if order.hi > index.durable_stamp() && !is_one {
             return stale("rows that were written in between may not be in files yet");
         }
         let first = found.iter().map(|file| file.min_time_ns).min();
@@ -95,7 +104,7 @@ impl<P: Peers> Keeper<P> {
             let is_within = Some(file.min_time_ns) >= first && Some(file.max_time_ns) <= last;
             file.order == order && file.table == *table && is_within && file.compacted.is_some()
         };
-        if outputs.is_empty() || !outputs.iter().all(is_fit) {
+        if (outputs.is_empty() && deletes.is_empty()) || !outputs.iter().all(is_fit) {
             tracing::error!(?outputs, "a compaction has made what nobody asked for");
             return stale("the new files are not those that were to be made");
         }

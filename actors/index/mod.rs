@@ -27,7 +27,8 @@
 //! while a view is held that may have its file.
 //!
 //! A step of the compaction is taken only if its inputs are part of their table by then, no file with
-//! rows of their times was written in between, and no row can become a file later that was.
+//! rows of their times was written in between, no row can become a file later that was, and the deletes
+//! of rows that were applied are still in force.
 //!
 //! ## On failure
 //! Rebuilt from the store. Who waits for an answer asks again; a step whose outcome was unknown is

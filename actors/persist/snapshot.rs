@@ -17,6 +17,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+/// More parts than this a chunk does not become.
+const PARTS_MAX: u32 = 1 << 16;
+
 /// A snapshot whose files are being written.
 struct Run {
     placed: PlacedMark,
@@ -98,7 +101,7 @@ impl<P: Peers> Worker<P> {
             chunks.extend(shard.chunks);
             files.extend(shard.swapped);
         }
-        chunks.sort_by_key(|chunk| (chunk.table, chunk.chunk.chunk_time_ns));
+        chunks.sort_by_key(|chunk| (chunk.table, chunk.chunk.chunk_time_ns, chunk.chunk.division));
         let after_swapped = files.iter().map(|file| file.id + 1).max().unwrap_or(0);
         let first_id = next_file_id.max(after_swapped);
         let run = Run {
@@ -121,14 +124,17 @@ impl<P: Peers> Worker<P> {
     async fn write_chunk(&self, run: &Run, id: u64, chunk: FrozenChunk) -> Vec<Arc<ParquetFile>> {
         let _room = self.room(&chunk).await;
         let mut files = Vec::new();
-        for (part, encoded) in (0..).zip(self.encode_chunk(&chunk).await) {
-            let id = if part == 0 { id } else { run.part_id() };
+        // Those of one time must not have the same names.
+        let first_part = chunk.chunk.division.saturating_mul(PARTS_MAX);
+        for (part, encoded) in (first_part..).zip(self.encode_chunk(&chunk).await) {
+            let id = if part == first_part { id } else { run.part_id() };
             files.push(self.store_file(run, (id, part), &chunk, encoded).await);
         }
         let swap = SwapChunk {
             snapshot: run.placed.mark.number,
             table: chunk.table,
             chunk_time_ns: chunk.chunk.chunk_time_ns,
+            division: chunk.chunk.division,
             files: files.clone(),
         };
         self.peers.swap_chunk(swap).await;

@@ -70,7 +70,7 @@ mod watched;
 
 pub use actor::Query;
 pub use config::{QueryConfig, QueryOptions, ServerFacts, SpillOptions, Telling};
-pub use influxql::is_time_zone;
+pub use influxql::{DeletedRows, deleted_rows, is_time_zone};
 pub use lanes::QueryRuntime;
 pub use scope::Counting;
 pub use system_tables::{PluginTables, system_table_names};

@@ -1,7 +1,8 @@
 //! Regular work between actors that may not wait for each other: deleted tables lose their rows
-//! once the catalog says that their time has come, and the threads of queries are asked whether
-//! they answer.
+//! once the catalog says that their time has come, deletes of rows come to their end, and the threads
+//! of queries are asked whether they answer.
 
+use super::row_deletes::RowDeleter;
 use crate::catalog::{Catalog, removed_tables};
 use crate::query::Query;
 use crate::runtime::mailbox::Mailbox;
@@ -45,6 +46,13 @@ impl Housekeeping {
         stores: StoreShards,
     ) -> Self {
         Self(vec![actix_rt::spawn(sweep(catalog, snapshot, stores))])
+    }
+
+    /// Has the ends of deletes of rows noted.
+    #[expect(clippy::disallowed_methods, reason = "the handle watches the task")]
+    pub(super) fn watch_row_deletes(&mut self, deleter: RowDeleter) {
+        let at_start = deleter.catalog();
+        self.0.push(actix_rt::spawn(deleter.watch(at_start)));
     }
 
     /// Has `pulse` tell whether the threads of queries answer.

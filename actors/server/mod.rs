@@ -10,9 +10,11 @@ mod housekeeping;
 mod lives;
 mod plugins;
 mod requests;
+mod row_deletes;
 
 pub use config::{CacheOptions, ServerConfig};
 pub use plugins::{PluginAddresses, PluginOptions};
+pub use row_deletes::{Left, RowDeleteError, RowDeleter};
 
 use crate::audit::Audit;
 use crate::cache_directory::{CacheDirectory, Directory};
@@ -65,6 +67,8 @@ pub struct Addresses {
     pub catalog: Mailbox<Catalog>,
     /// What the catalog holds.
     pub snapshot: Published<CatalogSnapshot>,
+    /// Deletes rows.
+    pub row_deleter: RowDeleter,
     /// Takes queries.
     pub query: Mailbox<Query>,
     /// How the actors are.
@@ -237,13 +241,17 @@ impl Start<'_> {
             let (compact, interval) = (compact.clone(), options.check_interval);
             tickers.push(ticker::start(compact, interval, || CompactionDue));
         }
-        let housekeeping = Housekeeping::start(catalog.clone(), snapshot.clone(), stores);
+        let row_deleter =
+            RowDeleter::new(catalog.clone(), snapshot.clone(), wal.clone(), stores.clone());
+        let mut housekeeping = Housekeeping::start(catalog.clone(), snapshot.clone(), stores);
+        housekeeping.watch_row_deletes(row_deleter.clone());
         Ok(Server {
             addresses: Addresses {
                 audit: audit.mailbox.clone(),
                 ingest,
                 catalog,
                 snapshot,
+                row_deleter,
                 query,
                 roster: self.guardian.roster(),
                 pulses: self.pulses,

@@ -112,6 +112,11 @@ impl Store {
                 self.held.replace(before, table.held());
             }
         }
+        for cut in group.cuts {
+            if let Some(table) = self.tables.get_mut(&cut.table) {
+                table.divide(&cut, self.gen1_duration_ns);
+            }
+        }
         if let Some(mark) = group.mark {
             let (sequence, stamp) = (group.sequence, group.stamp);
             self.begin_snapshot(PlacedMark { mark, sequence, stamp });
@@ -178,7 +183,7 @@ impl Store {
             let frozen = table.frozen_chunks().into_iter();
             chunks.extend(frozen.map(|chunk| FrozenChunk { db: table.db, table: *id, chunk }));
         }
-        chunks.sort_by_key(|c| (c.table, c.chunk.chunk_time_ns));
+        chunks.sort_by_key(|c| (c.table, c.chunk.chunk_time_ns, c.chunk.division));
         Some(Frozen { chunks, swapped })
     }
 
@@ -192,7 +197,8 @@ impl Store {
         let (before, files_before) = (table.held(), table.files.len());
         let next_chunk = swap.chunk_time_ns + self.gen1_duration_ns;
         let wrong = canary::is("swap-wrong-chunk");
-        if table.drop_frozen_chunk(if wrong { next_chunk } else { swap.chunk_time_ns }) {
+        let chunk_time_ns = if wrong { next_chunk } else { swap.chunk_time_ns };
+        if table.drop_frozen_chunk(chunk_time_ns, swap.division) {
             let at_once = !canary::is("swap-in-two-steps");
             swap.files.iter().filter(|_| at_once).for_each(|file| table.files.add(file));
             running.swapped.extend(swap.files);

@@ -66,6 +66,8 @@ pub(super) struct Chunk {
     /// The stretch of writes that the rows come from: an empty one while there are none.
     order: Stamps,
     bytes: usize,
+    /// True once rows were divided behind it: it takes no more.
+    is_closed: bool,
 }
 
 impl Chunk {
@@ -81,7 +83,17 @@ impl Chunk {
             max_time_ns: i64::MIN,
             order: Stamps { lo: i64::MAX, hi: i64::MIN },
             bytes: 0,
+            is_closed: false,
         }
+    }
+
+    /// Has it take no more rows.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// Adds rows of the group with that stamp.
@@ -162,13 +174,15 @@ impl Chunk {
         self.min_time_ns = self.min_time_ns.min(later.min_time_ns);
         self.max_time_ns = self.max_time_ns.max(later.max_time_ns);
         self.order = self.order.to(later.order);
+        self.is_closed = later.is_closed;
     }
 
-    pub(super) fn view(&mut self, chunk_time_ns: i64) -> ChunkView {
+    pub(super) fn view(&mut self, (chunk_time_ns, division): (i64, u32)) -> ChunkView {
         self.seen_batches.get_or_insert(self.arrived_batches);
         ChunkView {
             chunk_id: self.id,
             chunk_time_ns,
+            division,
             sorted: self.sorted.clone(),
             sorted_batches: self.sorted_batches,
             unsorted: self.unsorted.iter().map(|b| b.rows.clone()).collect(),
@@ -249,7 +263,7 @@ mod tests {
                     Part { chunk_time_ns: 0, rows: batch(text), min_time_ns: 1, max_time_ns: 1 };
                 chunk.push(part, 1);
             }
-            let view = chunk.view(0);
+            let view = chunk.view((0, 0));
             assert_eq!(view.unsorted.len(), batches);
             let rows: usize = view.unsorted.iter().map(RecordBatch::num_rows).sum();
             assert_eq!(rows, 2 * GATHER_BATCHES);

@@ -124,7 +124,7 @@ mod tests {
             files.add(&file(id, id as i64 * 600, 600));
         }
         let wide = ParquetFile {
-            compacted: Some(Compacted { generation: 5, nonce: 1 }),
+            compacted: Some(Compacted { generation: 5, nonce: 1, deletes_through: 0 }),
             ..file(10_000, 0, 6_000_000).as_ref().clone()
         };
         files.add(&Arc::new(wide));

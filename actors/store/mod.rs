@@ -8,7 +8,7 @@
 //! ## Accepts
 //! | message | from | reply |
 //! | --- | --- | --- |
-//! | `ApplyRows` | `Wal` | bytes held, when the rows are visible and the mark is obeyed |
+//! | `ApplyRows` | `Wal` | bytes held, when the rows are visible, the cuts are made and the mark is obeyed |
 //! | `ViewTable` | `Query` | one consistent view of a table |
 //! | `KeepSorted` | `Query` (tell) | – |
 //! | `FrozenChunks` | `Persist` | what the snapshot still has to write, and what it swapped in |
@@ -25,7 +25,7 @@
 //!
 //! ## Invariants
 //! Rows come in only through `ApplyRows`, so they are durable before they are visible. WAL groups
-//! are applied in rising order, each once, first the rows and then the mark:
+//! are applied in rising order, each once, first the rows, then the cuts and then the mark:
 //! - The mark of a snapshot that is durable: its rows are in files, so the chunks that begin before
 //!   its end are dropped. Only this very mark at this very group counts, never one like it.
 //! - The mark of the snapshot after the last durable one: these chunks are frozen. A frozen chunk
@@ -33,9 +33,15 @@
 //!   writing of the former one had failed: what that froze is thawed first.
 //! - Any other mark belongs to an attempt that came to nothing and is passed over.
 //!
-//! Live chunks of a table do not overlap in time, nor do frozen ones. A row is in exactly one
-//! place of a view: one live chunk, one frozen chunk, or one file. Of one chunk time, files are
-//! older than the frozen chunk and that is older than the live one. No step shows half of a swap.
+//! A cut closes the chunks whose times it touches: later rows go to new ones, so that no chunk, and
+//! no file of a snapshot, has rows from both sides of it. It stands in the log, so that a chunk is
+//! divided alike whenever that is read.
+//!
+//! Live chunks of a table do not overlap in time, but for those of one chunk time that were divided;
+//! nor do frozen ones. A row is in exactly one place of a view: one live chunk, one frozen chunk, or
+//! one file. Of one chunk time, files are older than the frozen chunks and these are older than the
+//! live ones, unless it was divided and a later part became a file first; in any case their stretches
+//! of writes tell. No step shows half of a swap.
 //!
 //! `SwapChunk`, `EndSnapshot`, `RemoveFiles`, `SwapFiles` and `DropTables` may be repeated. `FrozenChunks` for
 //! a snapshot whose mark has not come gets no answer.

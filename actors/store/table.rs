@@ -5,11 +5,12 @@ use super::files::TableFiles;
 use super::split::{Part, split};
 use protocols::ids::DbId;
 use protocols::messages::store::{ChunkView, KeepSorted, TableBatch, TableView, ViewTable};
+use protocols::row_deletes::RowCut;
 use protocols::snapshot::chunk_time;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Chunks by the start of their time.
-type Chunks = BTreeMap<i64, Chunk>;
+/// Chunks by the start of their time, and those of one time in the order of writes.
+type Chunks = BTreeMap<(i64, u32), Chunk>;
 
 /// How many bytes of rows are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,11 +69,30 @@ impl Table {
             split(&rows, gen1_duration_ns)
         };
         for part in parts {
-            let chunk = self.live.entry(part.chunk_time_ns).or_insert_with(Chunk::new);
+            let place = open_place(&self.live, part.chunk_time_ns);
+            let chunk = self.live.entry(place).or_insert_with(Chunk::new);
             let before = chunk.size_bytes();
             chunk.push(part, stamp);
             let held = &mut self.held.live_bytes;
             *held = (*held + chunk.size_bytes()).saturating_sub(before);
+        }
+    }
+
+    /// Divides the rows of such times from later ones.
+    pub(super) fn divide(&mut self, cut: &RowCut, gen1_duration_ns: i64) {
+        let first = chunk_time(cut.min_time_ns, gen1_duration_ns);
+        let concerned = |chunks: &Chunks| {
+            let found = chunks.range((first, 0)..=(cut.max_time_ns, u32::MAX));
+            found.map(|((time, _), _)| *time).collect::<BTreeSet<i64>>()
+        };
+        let live = concerned(&self.live);
+        // Where no row came since, it matters when a frozen chunk takes rows again.
+        let frozen: BTreeSet<i64> = concerned(&self.frozen).difference(&live).copied().collect();
+        for (chunks, times) in [(&mut self.live, live), (&mut self.frozen, frozen)] {
+            for time in times {
+                let last = chunks.range_mut((time, 0)..=(time, u32::MAX)).next_back();
+                last.into_iter().for_each(|(_, chunk)| chunk.close());
+            }
         }
     }
 
@@ -85,7 +105,8 @@ impl Table {
             (&mut self.frozen, &mut self.held.frozen_bytes),
         ];
         for (chunks, held) in places {
-            let chunk = chunks.get_mut(&chunk_time_ns).filter(|c| c.id() == chunk_id);
+            let of_time = chunks.range_mut((chunk_time_ns, 0)..=(chunk_time_ns, u32::MAX));
+            let chunk = of_time.map(|(_, chunk)| chunk).find(|chunk| chunk.id() == chunk_id);
             if let Some(chunk) = chunk {
                 let before = chunk.size_bytes();
                 chunk.keep_sorted(sorted_batches, sorted);
@@ -101,15 +122,16 @@ impl Table {
         if min_time_ns > max_time_ns {
             return TableView::default();
         }
-        let times = chunk_time(min_time_ns, gen1_duration_ns)..=max_time_ns;
+        let first = chunk_time(min_time_ns, gen1_duration_ns);
+        let times = (first, 0)..=(max_time_ns, u32::MAX);
         let mut chunks: Vec<ChunkView> = self
             .frozen
             .range_mut(times.clone())
             .chain(self.live.range_mut(times))
             .filter(|(_, chunk)| chunk.overlaps(min_time_ns, max_time_ns))
-            .map(|(time, chunk)| chunk.view(*time))
+            .map(|(place, chunk)| chunk.view(*place))
             .collect();
-        // The sort is stable: a frozen chunk stays before the live one of its time.
+        // The sort is stable: frozen chunks stay before the live ones of their time.
         chunks.sort_by_key(|chunk| chunk.chunk_time_ns);
         let files = self.files.overlapping(min_time_ns, max_time_ns);
         TableView { chunks, files, pin: None }
@@ -132,27 +154,33 @@ impl Table {
 
     /// Makes frozen chunks take rows again.
     pub(super) fn thaw(&mut self) {
-        for (time, mut chunk) in std::mem::take(&mut self.frozen) {
-            if let Some(later) = self.live.remove(&time) {
-                chunk.absorb(later);
+        let live = std::mem::take(&mut self.live);
+        let mut chunks: BTreeMap<i64, Vec<Chunk>> = BTreeMap::new();
+        for ((time, _), chunk) in std::mem::take(&mut self.frozen).into_iter().chain(live) {
+            let of_time = chunks.entry(time).or_default();
+            match of_time.last_mut().filter(|last| !last.is_closed()) {
+                Some(last) => last.absorb(chunk),
+                None => of_time.push(chunk),
             }
-            self.live.insert(time, chunk);
+        }
+        for (time, of_time) in chunks {
+            self.live.extend((0..).map(|division| (time, division)).zip(of_time));
         }
         self.held = Held { live_bytes: size_bytes(&self.live), frozen_bytes: 0 };
     }
 
     fn cut(&mut self, end_time_ns: i64) -> Chunks {
-        let later = self.live.split_off(&end_time_ns);
+        let later = self.live.split_off(&(end_time_ns, 0));
         std::mem::replace(&mut self.live, later)
     }
 
     pub(super) fn frozen_chunks(&mut self) -> Vec<ChunkView> {
-        self.frozen.iter_mut().map(|(time, chunk)| chunk.view(*time)).collect()
+        self.frozen.iter_mut().map(|(place, chunk)| chunk.view(*place)).collect()
     }
 
     /// Forgets a frozen chunk. False when there is none.
-    pub(super) fn drop_frozen_chunk(&mut self, chunk_time_ns: i64) -> bool {
-        let Some(chunk) = self.frozen.remove(&chunk_time_ns) else { return false };
+    pub(super) fn drop_frozen_chunk(&mut self, chunk_time_ns: i64, division: u32) -> bool {
+        let Some(chunk) = self.frozen.remove(&(chunk_time_ns, division)) else { return false };
         self.held.frozen_bytes = self.held.frozen_bytes.saturating_sub(chunk.size_bytes());
         true
     }
@@ -161,6 +189,16 @@ impl Table {
     pub(super) fn drop_frozen(&mut self) {
         self.frozen.clear();
         self.held.frozen_bytes = 0;
+    }
+}
+
+/// Where the chunk is that takes rows of this time, or will be.
+fn open_place(chunks: &Chunks, chunk_time_ns: i64) -> (i64, u32) {
+    let last = chunks.range((chunk_time_ns, 0)..=(chunk_time_ns, u32::MAX)).next_back();
+    match last {
+        Some(((_, division), chunk)) if chunk.is_closed() => (chunk_time_ns, division + 1),
+        Some((place, _)) => *place,
+        None => (chunk_time_ns, 0),
     }
 }
 

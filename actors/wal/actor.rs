@@ -11,9 +11,11 @@ use crate::runtime::faults;
 use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::Responder;
 use protocols::messages::wal::{
-    AppendRows, Drain, PeriodDue, Receipt, SnapshotDone, SyncMode, TakeSnapshot, WalError,
+    AppendRows, CutRows, Drain, PeriodDue, Receipt, SnapshotDone, SnapshotWanted, SyncMode,
+    TakeSnapshot, WalError,
 };
 use protocols::messages::{Command, rank};
+use protocols::row_deletes::RowCut;
 use protocols::snapshot::{PlacedMark, SnapshotMark};
 use protocols::wal_frame::mark;
 use std::collections::BTreeSet;
@@ -33,11 +35,22 @@ pub(super) struct Waiting {
     pub(super) reply: Responder<AppendRows>,
 }
 
-/// The writes that go to the log together.
+/// A cut on its way, and who waits for it.
+pub(super) type WaitingCut = (RowCut, Responder<CutRows>);
+
+/// What goes to the log together.
 struct OpenGroup {
     waiting: Vec<Waiting>,
+    /// Behind the writes.
+    cuts: Vec<WaitingCut>,
     /// Between which times their rows lie, the file they are meant for, and their stamp.
     span: Period,
+}
+
+impl OpenGroup {
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.cuts.is_empty()
+    }
 }
 
 /// See the module's page.
@@ -50,6 +63,8 @@ pub struct Wal {
     last_stamp: i64,
     open_group: Vec<Waiting>,
     open_bytes: usize,
+    /// Cuts that go with the next group.
+    open_cuts: Vec<WaitingCut>,
     pub(super) feeds: Vec<Feed>,
     /// What each shard said that it holds, in bytes.
     pub(super) held_bytes: Vec<usize>,
@@ -59,6 +74,8 @@ pub struct Wal {
     pub(super) tracker: Tracker,
     /// The snapshot under way, and whether all shards know of it.
     pub(super) snapshot: Option<(PlacedMark, bool)>,
+    /// The next one is of all rows, and begins at the end of the period.
+    snapshot_wanted: bool,
     /// Number of the newest snapshot that is durable.
     pub(super) last_snapshot: u64,
     fenced: bool,
@@ -81,6 +98,7 @@ impl Wal {
             period: None,
             tracker,
             snapshot: None,
+            snapshot_wanted: false,
             last_snapshot: 0,
             config,
             log: Some(log),
@@ -88,6 +106,7 @@ impl Wal {
             last_stamp: last.1,
             open_group: Vec::new(),
             open_bytes: 0,
+            open_cuts: Vec::new(),
             feeds: Vec::new(),
             held_bytes: vec![0; shards],
             period_over: false,
@@ -98,12 +117,17 @@ impl Wal {
         }
     }
 
-    fn refusal(&self, bytes: usize) -> Option<WalError> {
-        if self.fenced {
-            return Some(WalError::Fenced);
+    /// Why nothing is taken any more.
+    fn refusal_at_end(&self) -> Option<WalError> {
+        match self.fenced {
+            true => Some(WalError::Fenced),
+            false => self.stopping.then_some(WalError::Shutdown),
         }
-        if self.stopping {
-            return Some(WalError::Shutdown);
+    }
+
+    fn refusal(&self, bytes: usize) -> Option<WalError> {
+        if let Some(error) = self.refusal_at_end() {
+            return Some(error);
         }
         let held_bytes = self.held_bytes.iter().sum();
         let max_bytes = self.config.held_bytes_max;
@@ -123,12 +147,16 @@ impl Wal {
             for waiting in self.open_group.drain(..) {
                 waiting.reply.answer(Err(WalError::Fenced));
             }
+            for (_, reply) in self.open_cuts.drain(..) {
+                reply.answer(Err(WalError::Fenced));
+            }
         }
         let Some(mut log) = self.log.take() else { return };
         let ends = std::mem::take(&mut self.period_over) && !self.fenced;
         let group = self.next_group(log.as_ref(), ends);
         let begins = if ends { self.snapshot_due(log.as_ref(), &group) } else { None };
-        if group.waiting.is_empty() && begins.is_none() {
+        self.snapshot_wanted &= begins.is_none_or(|begins| !begins.forced);
+        if group.is_empty() && begins.is_none() {
             let period_ends = ends && self.period.is_some();
             if period_ends {
                 self.close_period();
@@ -145,6 +173,7 @@ impl Wal {
         self.next_sequence += 1;
         self.last_stamp = stamp;
         let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
+        entries.extend(group.cuts.iter().map(|(cut, _)| mark::encode_cut(cut).into()));
         entries.extend(begins.map(|begins| mark::encode(&begins).into()));
         let written = Group { sequence, stamp, entries };
         self.config.pulse.begins();
@@ -161,8 +190,8 @@ impl Wal {
             // What it held is lost with it. Opened anew, the log is what is stored.
             assert!(result != Err(LogError::Lost), "{}", LogError::Lost);
             wal.log = Some(log);
-            wal.synced((sequence, stamp), group.waiting, begins, result, cx);
-            if ends && wal.open_group.is_empty() {
+            wal.synced((sequence, stamp), group, begins, result, cx);
+            if ends && wal.open_group.is_empty() && wal.open_cuts.is_empty() {
                 wal.prepare(cx);
             } else {
                 wal.sync(cx);
@@ -197,8 +226,11 @@ impl Wal {
         let gathers = self.config.put_by_period
             && !ends
             && !self.stopping
+            && self.open_cuts.is_empty()
             && self.open_bytes < PERIOD_BYTES_MAX;
-        let mut group = OpenGroup { waiting: Vec::new(), span: Period::empty(log.next_file()) };
+        let span = Period::empty(log.next_file());
+        let cuts = std::mem::take(&mut self.open_cuts);
+        let mut group = OpenGroup { waiting: Vec::new(), cuts, span };
         group.span.add_group(self.next_stamp());
         if !gathers {
             let mut entry_bytes = 0;
@@ -234,13 +266,14 @@ impl Wal {
             return None; // one at a time: this one is decided again at the next end of a period
         }
         let mut newest = self.period;
-        if !group.waiting.is_empty() {
+        if !group.is_empty() {
             let newest = newest.get_or_insert(group.span);
             newest.add(group.span.min_time_ns, group.span.max_time_ns);
             newest.add_group(group.span.last_stamp);
             newest.through = group.span.through;
         }
-        let forced = self.held_bytes.iter().sum::<usize>() > self.config.force_snapshot_bytes;
+        let forced = self.snapshot_wanted
+            || self.held_bytes.iter().sum::<usize>() > self.config.force_snapshot_bytes;
         let due = if forced {
             let mut newest = newest.unwrap_or(group.span);
             // Where the mark goes, if only for itself.
@@ -278,7 +311,7 @@ impl Wal {
     fn synced(
         &mut self,
         (sequence, stamp): (u64, i64),
-        waiting: Vec<Waiting>,
+        group: OpenGroup,
         begins: Option<SnapshotMark>,
         result: Result<(), LogError>,
         cx: &mut Cx<'_, Self>,
@@ -296,8 +329,11 @@ impl Wal {
                 }
             };
             self.config.pulse.fails();
-            for waiting in waiting {
+            for waiting in group.waiting {
                 waiting.reply.answer(Err(error.clone()));
+            }
+            for (_, reply) in group.cuts {
+                reply.answer(Err(error.clone()));
             }
             return;
         }
@@ -307,7 +343,7 @@ impl Wal {
             tracing::info!(snapshot = mark.number, forced = mark.forced, "snapshot begins");
             self.snapshot = Some((PlacedMark { mark, sequence, stamp }, false));
         }
-        self.apply((sequence, stamp), waiting, begins, cx);
+        self.apply((sequence, stamp), (group.waiting, group.cuts), begins, cx);
     }
 
     /// Notes it when nothing is under way, and lets those go on who wait for that.
@@ -316,7 +352,7 @@ impl Wal {
         if rests {
             self.config.pulse.rests();
         }
-        if rests && self.open_group.is_empty() {
+        if rests && self.open_group.is_empty() && self.open_cuts.is_empty() {
             for reply in self.draining.drain(..) {
                 reply.answer(if self.fenced { Err(WalError::Fenced) } else { Ok(()) });
             }
@@ -353,6 +389,17 @@ impl Receive<AppendRows> for Wal {
     }
 }
 
+impl Receive<CutRows> for Wal {
+    fn receive(&mut self, cut: CutRows, reply: Responder<CutRows>, cx: &mut Cx<'_, Self>) {
+        if let Some(error) = self.refusal_at_end() {
+            reply.answer(Err(error));
+            return;
+        }
+        self.open_cuts.push((cut.0, reply));
+        self.sync(cx);
+    }
+}
+
 impl Receive<PeriodDue> for Wal {
     fn receive(&mut self, _: PeriodDue, reply: Responder<PeriodDue>, cx: &mut Cx<'_, Self>) {
         self.period_over = true;
@@ -362,6 +409,18 @@ impl Receive<PeriodDue> for Wal {
             self.probe(cx);
         }
         self.sync(cx);
+        reply.answer(());
+    }
+}
+
+impl Receive<SnapshotWanted> for Wal {
+    fn receive(
+        &mut self,
+        _: SnapshotWanted,
+        reply: Responder<SnapshotWanted>,
+        _: &mut Cx<'_, Self>,
+    ) {
+        self.snapshot_wanted = true;
         reply.answer(());
     }
 }

@@ -1,6 +1,6 @@
 //! Durable groups on their way to the shards, and their writers' answers.
 
-use super::actor::{Waiting, Wal};
+use super::actor::{Waiting, WaitingCut, Wal};
 use super::config::RowsWatcher;
 use crate::runtime::actor::Cx;
 use crate::runtime::last_of::LastOf;
@@ -10,7 +10,8 @@ use futures::TryFutureExt;
 use futures::future::{FutureExt, try_join_all};
 use protocols::messages::persist::SnapshotDue;
 use protocols::messages::store::{ApplyRows, TableBatch};
-use protocols::messages::wal::{AppendRows, Receipt, WalError};
+use protocols::messages::wal::{AppendRows, CutRows, Receipt, WalError};
+use protocols::row_deletes::RowCut;
 use protocols::snapshot::SnapshotMark;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ const PROBE: u64 = 0;
 struct Writers {
     sequence: u64,
     replies: Vec<Responder<AppendRows>>,
+    /// Those who wait for a cut behind the rows.
+    cuts: Vec<Responder<CutRows>>,
+    stamp: i64,
     triggers: Option<Arc<dyn RowsWatcher>>,
     /// What triggers get.
     fired: Vec<TableBatch>,
@@ -36,11 +40,17 @@ impl Writers {
         for reply in self.replies {
             reply.answer(Ok(Receipt::Durable { sequence: self.sequence }));
         }
+        for reply in self.cuts {
+            reply.answer(Ok(self.stamp));
+        }
     }
 
     fn give_up(self) {
         let error = WalError::NotApplied("the server is stopping".to_owned());
         for reply in self.replies {
+            reply.answer(Err(error.clone()));
+        }
+        for reply in self.cuts {
             reply.answer(Err(error.clone()));
         }
     }
@@ -51,11 +61,12 @@ impl Wal {
     pub(super) fn apply(
         &mut self,
         (sequence, stamp): (u64, i64),
-        waiting: Vec<Waiting>,
+        (waiting, waiting_cuts): (Vec<Waiting>, Vec<WaitingCut>),
         begins: Option<SnapshotMark>,
         cx: &mut Cx<'_, Self>,
     ) {
         let mut batches: Vec<Vec<TableBatch>> = vec![Vec::new(); self.feeds.len()];
+        let mut cuts: Vec<Vec<RowCut>> = vec![Vec::new(); self.feeds.len()];
         let mut replies = Vec::with_capacity(waiting.len());
         let triggers = self.config.triggers.clone();
         let all = waiting.iter().flat_map(|waiting| &waiting.rows.batches);
@@ -69,14 +80,19 @@ impl Wal {
             }
             replies.push(reply);
         }
+        let mut cut_replies = Vec::with_capacity(waiting_cuts.len());
+        for (cut, reply) in waiting_cuts {
+            cuts[self.config.stores.index_of(cut.table)].push(cut);
+            cut_replies.push(reply);
+        }
         let to_all = begins.is_some();
-        let taking = (batches.iter().enumerate())
-            .filter(|(_, batches)| to_all || !batches.is_empty())
+        let taking = (batches.iter().zip(&cuts).enumerate())
+            .filter(|(_, (batches, cuts))| to_all || !batches.is_empty() || !cuts.is_empty())
             .map(|(shard, _)| shard);
-        let writers = Writers { sequence, replies, triggers, fired };
+        let writers = Writers { sequence, replies, cuts: cut_replies, stamp, triggers, fired };
         let writers = Arc::new(LastOf::new(taking.collect(), writers));
         let last = Arc::clone(&writers);
-        let visible = self.deliver((sequence, stamp), batches, begins, move |shard| {
+        let visible = self.deliver((sequence, stamp), (batches, cuts), begins, move |shard| {
             if let Some(writers) = last.arrived(shard) {
                 writers.answer();
             }
@@ -121,15 +137,16 @@ impl Wal {
     fn deliver<F: Fn(usize) + Clone + Send + Sync + 'static>(
         &self,
         (sequence, stamp): (u64, i64),
-        batches: Vec<Vec<TableBatch>>,
+        (batches, cuts): (Vec<Vec<TableBatch>>, Vec<Vec<RowCut>>),
         mark: Option<SnapshotMark>,
         taken_by: F,
     ) -> impl Future<Output = Option<Vec<(usize, usize)>>> + use<F> {
         let to_all = sequence == PROBE || mark.is_some();
-        let visible: Vec<_> = (self.feeds.iter().zip(batches).enumerate())
-            .filter(|(_, (_, batches))| !batches.is_empty() || to_all)
-            .map(|(shard, (feed, batches))| {
-                let group = ApplyRows { sequence, stamp, batches, mark };
+        let parts = batches.into_iter().zip(cuts);
+        let visible: Vec<_> = (self.feeds.iter().zip(parts).enumerate())
+            .filter(|(_, (_, (batches, cuts)))| !batches.is_empty() || !cuts.is_empty() || to_all)
+            .map(|(shard, (feed, (batches, cuts)))| {
+                let group = ApplyRows { sequence, stamp, batches, cuts, mark };
                 let taken_by = taken_by.clone();
                 feed.deliver(group, Arc::new(move || taken_by(shard)))
                     .map_ok(move |bytes| (shard, bytes))
@@ -140,8 +157,10 @@ impl Wal {
 
     /// Asks every shard what it holds.
     pub(super) fn probe(&self, cx: &mut Cx<'_, Self>) {
-        let empty = vec![Vec::new(); self.feeds.len()];
-        cx.then(self.deliver((PROBE, 0), empty, None, |_| ()), |wal, held, _| wal.note_held(held));
+        let nothing = (vec![Vec::new(); self.feeds.len()], vec![Vec::new(); self.feeds.len()]);
+        cx.then(self.deliver((PROBE, 0), nothing, None, |_| ()), |wal, held, _| {
+            wal.note_held(held)
+        });
     }
 
     fn note_held(&mut self, held: Option<Vec<(usize, usize)>>) {

@@ -8,6 +8,8 @@
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `AppendRows` | `Ingest` | a receipt when the rows are durable and visible, or queued |
+//! | `CutRows` | HTTP handlers | the stamp of the cut, when it is durable and the shard has made it |
+//! | `SnapshotWanted` | housekeeping | – |
 //! | `PeriodDue` | ticker (tell) | – |
 //! | `TakeSnapshot` | `Persist` | the snapshot under way, once all shards know of it |
 //! | `SnapshotDone` | `Persist` | – |
@@ -31,6 +33,9 @@
 //! A snapshot is decided at the end of a period and stands in the log behind the rows that it may
 //! hold, so that whoever reads the log repeats it. One runs at a time, and the next is not decided
 //! before every shard has heard of the end of the one before.
+//! A cut stands in the log behind the rows that it is to divide from later ones, and has their
+//! stamp: so whoever reads the log again divides them alike, whatever came of the delete that it was
+//! made for.
 //! Nothing is skipped in silence when the log is read: files that are missing, damaged or in the
 //! wrong place are reported, and rows of names that the catalog lost stop the start.
 //!

@@ -18,6 +18,7 @@ use protocols::file_index::FileIndex;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::paths;
+use protocols::row_deletes::RowCut;
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::PlacedMark;
 use protocols::wal_frame::FrameError;
@@ -276,10 +277,12 @@ async fn hand_over(
         parts[shard_index(batch.table, what.shards)].push(batch);
     }
     for (shard, batches) in parts.into_iter().enumerate() {
-        let concerned = !batches.is_empty() || group.mark.is_some();
+        let cuts = group.cuts.iter().filter(|cut| shard_index(cut.table, what.shards) == shard);
+        let cuts: Vec<RowCut> = cuts.copied().collect();
+        let concerned = !batches.is_empty() || !cuts.is_empty() || group.mark.is_some();
         if concerned && what.only_shard.is_none_or(|only| only == shard) {
             let ApplyRows { sequence, stamp, mark, .. } = group;
-            let part = ApplyRows { sequence, stamp, batches, mark };
+            let part = ApplyRows { sequence, stamp, batches, cuts, mark };
             apply(shard, part).await?;
         }
     }
@@ -400,7 +403,8 @@ pub(super) fn decode(file: u64, bytes: &Bytes, counted: Option<u64>, known: &Kno
 
 fn decode_group(frame: &Frame, known: &Known, file: &mut Decoded) -> ApplyRows {
     let Frame { sequence, stamp, .. } = *frame;
-    let mut group = ApplyRows { sequence, stamp, batches: Vec::new(), mark: None };
+    let mut group =
+        ApplyRows { sequence, stamp, batches: Vec::new(), cuts: Vec::new(), mark: None };
     for bytes in &frame.entries {
         match content(bytes) {
             Ok(Content::Rows(db, stored)) => {
@@ -413,6 +417,7 @@ fn decode_group(frame: &Frame, known: &Known, file: &mut Decoded) -> ApplyRows {
                 }
             }
             Ok(Content::Mark(mark)) => group.mark = Some(mark),
+            Ok(Content::Cut(cut)) => group.cuts.push(cut),
             Err(error) => file.damage = Some(error.to_string()),
         }
     }

@@ -33,6 +33,7 @@ fn catalog(databases: &[(u32, &str)]) -> CatalogSnapshot {
         next_db_id: 9,
         next_table_id: 0,
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
         index: Default::default(),
     }
 }

@@ -48,6 +48,7 @@ fn catalog() -> CatalogSnapshot {
         next_table_id: 0,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     }
 }
 
@@ -130,6 +131,7 @@ fn start(criterion: &mut Criterion) {
         databases: Vec::new(),
         nodes: Vec::new(),
         tokens: StoredTokens::of(&tokens),
+        row_deletes: None,
     };
     let bytes = encode_checkpoint(Header { uuid: CATALOG, sequence: 1 }, &checkpoint);
     let mut group = criterion.benchmark_group("access");

@@ -1,6 +1,8 @@
 //! Round trips, damage, and the stored bytes of version 1.
 
-use super::v1::{Change, StoredColumn, StoredDatabase, StoredNode, StoredTable, StoredTokens};
+use super::v1::{
+    Change, StoredColumn, StoredDatabase, StoredNode, StoredRowDeletes, StoredTable, StoredTokens,
+};
 use super::*;
 use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
@@ -92,6 +94,7 @@ fn checkpoint() -> Checkpoint {
         databases: vec![database],
         nodes: vec![node()],
         tokens: None,
+        row_deletes: None,
     }
 }
 
@@ -130,6 +133,34 @@ fn stored_tokens_are_read_and_written() {
     let tokens: StoredTokens = serde_json::from_str(&stored).unwrap();
     assert_eq!(serde_json::to_string(&tokens).unwrap(), stored);
     let with = Checkpoint { tokens: Some(tokens), ..checkpoint() };
+    let bytes = encode_checkpoint(header(), &with);
+    assert_eq!(decode_checkpoint(&bytes), Ok((header(), with)));
+}
+
+/// As they are stored since there are deletes of rows; checkpoints of before have no such field.
+#[test]
+fn stored_row_deletes_are_read_and_written() {
+    let delete = |bound: &str, state: &str| {
+        format!(
+            r#"{{"sequence":1,"request":"00000000-0000-0000-0000-000000000007","db":2,"table":3,"db_name":"d","table_name":"t","min_time_ns":-5,"max_time_ns":null,"tags":[["room","a b"]],"created_at_ns":9,"bound":{bound},"state":{state}}}"#
+        )
+    };
+    let changes = [
+        format!(r#"{{"request_row_delete":{}}}"#, delete("null", r#""pending""#)),
+        r#"{"accept_row_delete":{"sequence":1,"bound":17}}"#.to_owned(),
+        r#"{"drop_row_delete":{"sequence":1}}"#.to_owned(),
+        r#"{"complete_row_delete":{"sequence":1,"at_ns":18}}"#.to_owned(),
+        r#"{"abort_row_delete":{"sequence":1,"at_ns":18,"reason":"no"}}"#.to_owned(),
+    ];
+    for stored in changes {
+        let change: Change = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), stored);
+    }
+    let completed = delete("17", r#"{"completed":{"at_ns":18}}"#);
+    let stored = format!(r#"{{"last":4,"deletes":[{completed}]}}"#);
+    let deletes: StoredRowDeletes = serde_json::from_str(&stored).unwrap();
+    assert_eq!(serde_json::to_string(&deletes).unwrap(), stored);
+    let with = Checkpoint { row_deletes: Some(deletes), ..checkpoint() };
     let bytes = encode_checkpoint(header(), &with);
     assert_eq!(decode_checkpoint(&bytes), Ok((header(), with)));
 }

@@ -5,6 +5,7 @@ use crate::access::tokens::{Secret, Token, Tokens};
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
 use crate::ids::{CacheId, ColumnId, DbId, TableId, TokenId};
 use crate::plugins::{DatabasePlugins, PluginDef, TriggerDef};
+use crate::row_deletes::{RowDelete, RowDeletes};
 use crate::schema::{ColumnKind, Deletion};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -200,6 +201,36 @@ pub enum Change {
         /// Name of the trigger.
         trigger: Arc<str>,
     },
+    /// Rows are to be deleted, from a bound on that is not known yet.
+    RequestRowDelete(Arc<RowDelete>),
+    /// They are, up to this bound in the order of writes.
+    AcceptRowDelete {
+        /// Which delete.
+        sequence: u64,
+        /// Rows with this stamp or an older one.
+        bound: i64,
+    },
+    /// They are not, for the bound could not be had.
+    DropRowDelete {
+        /// Which delete.
+        sequence: u64,
+    },
+    /// The rows of a delete are gone.
+    CompleteRowDelete {
+        /// Which delete.
+        sequence: u64,
+        /// When, nanoseconds since 1970.
+        at_ns: i64,
+    },
+    /// A delete is taken back.
+    AbortRowDelete {
+        /// Which delete.
+        sequence: u64,
+        /// When, nanoseconds since 1970.
+        at_ns: i64,
+        /// Why.
+        reason: Option<Arc<str>>,
+    },
 }
 
 /// A tag or field column.
@@ -245,6 +276,27 @@ pub struct Checkpoint {
     /// The tokens. Checkpoints of catalogs that never had one lack the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<StoredTokens>,
+    /// The deletes of rows. Checkpoints of catalogs that never had one lack the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_deletes: Option<StoredRowDeletes>,
+}
+
+/// The deletes of rows in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredRowDeletes {
+    /// Number of the last one; 0 for none.
+    pub last: u64,
+    /// Those that are known, by number.
+    pub deletes: Vec<Arc<RowDelete>>,
+}
+
+impl StoredRowDeletes {
+    /// The deletes as a checkpoint holds them; `None` if there never was one.
+    pub fn of(deletes: &RowDeletes) -> Option<Self> {
+        let all = deletes.all().map(Arc::clone).collect();
+        (deletes.last() > 0).then(|| Self { last: deletes.last(), deletes: all })
+    }
 }
 
 /// The tokens in a checkpoint.

@@ -3,8 +3,8 @@
 //! A header that is the same in every version, little-endian: a tag of 8 bytes, the version (4),
 //! the size of the content (8), and the CRC-32 of all this and the content (4). The content is a run
 //! of columns; that of a base is compressed with LZ4 in addition. Version 1 knows nothing of the
-//! order of writes and of keys, and not why a file was removed; version 2 knows of no compacted files.
-//! Both are read, and never written.
+//! order of writes and of keys, and not why a file was removed; version 2 knows of no compacted files,
+//! and version 3 of no deletes of rows. All are read, and never written.
 
 use super::wire::{Reader, put_column, put_number, put_texts};
 use super::{Cut, FileIndex, FormerFile, Removal, RemovedFile, Segment};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 const SEGMENT_TAG: &[u8; 8] = b"ix3.iseg";
 const BASE_TAG: &[u8; 8] = b"ix3.ibas";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The oldest version that is read.
 const OLDEST_VERSION: u32 = 1;
 /// Bytes of the header.
@@ -254,6 +254,7 @@ fn put_files<'a>(out: &mut Vec<u8>, files: impl ExactSizeIterator<Item = &'a Par
     put_texts(out, files.iter().map(|file| &*file.keys.max));
     put_column(out, files.iter().map(|file| file.compacted.map_or(0, |c| c.generation.into())));
     put_column(out, files.iter().map(|file| file.compacted.map_or(0, |c| c.nonce)));
+    put_column(out, files.iter().map(|file| file.deletes_through()));
 }
 
 fn files(reader: &mut Reader<'_>, version: u32) -> Result<Vec<ParquetFile>, DecodeError> {
@@ -319,7 +320,8 @@ fn order_and_keys(
     Ok(order.zip(keys).collect())
 }
 
-/// What version 3 has of each file beyond version 2.
+/// What version 3 has of each file beyond version 2, and version 4 beyond that: which deletes of rows
+/// were applied.
 fn compacted(
     reader: &mut Reader<'_>,
     version: u32,
@@ -329,14 +331,17 @@ fn compacted(
         return Ok(vec![None; count]);
     }
     let (generations, nonces) = (reader.column(count)?, reader.column(count)?);
-    let compacted = |(generation, nonce)| {
-        Ok(match (u8::try_from(generation), nonce) {
-            (Ok(0), 0) => None,
-            (Ok(generation @ 1..), nonce) => Some(Compacted { generation, nonce }),
+    let deletes = if version < 4 { vec![0; count] } else { reader.column(count)? };
+    let compacted = |((generation, nonce), deletes_through)| {
+        Ok(match (u8::try_from(generation), nonce, deletes_through) {
+            (Ok(0), 0, 0) => None,
+            (Ok(generation @ 1..), nonce, deletes_through) => {
+                Some(Compacted { generation, nonce, deletes_through })
+            }
             _ => return Err(DecodeError::Malformed("an impossible generation")),
         })
     };
-    generations.into_iter().zip(nonces).map(compacted).collect()
+    generations.into_iter().zip(nonces).zip(deletes).map(compacted).collect()
 }
 
 /// Appends when and why files were removed, without their count.

@@ -10,8 +10,12 @@ const GOLDEN_SEGMENT_1: &[u8] = include_bytes!("../golden/index_v1.segment");
 const GOLDEN_BASE_1: &[u8] = include_bytes!("../golden/index_v1.base");
 const GOLDEN_SEGMENT_2: &[u8] = include_bytes!("../golden/index_v2.segment");
 const GOLDEN_BASE_2: &[u8] = include_bytes!("../golden/index_v2.base");
-const GOLDEN_SEGMENT: &[u8] = include_bytes!("../golden/index_v3.segment");
-const GOLDEN_BASE: &[u8] = include_bytes!("../golden/index_v3.base");
+const GOLDEN_SEGMENT_3: &[u8] = include_bytes!("../golden/index_v3.segment");
+const GOLDEN_BASE_3: &[u8] = include_bytes!("../golden/index_v3.base");
+const GOLDEN_SEGMENT: &[u8] = include_bytes!("../golden/index_v4.segment");
+const GOLDEN_BASE: &[u8] = include_bytes!("../golden/index_v4.base");
+
+const NONCE: u64 = 0x0123_4567_89ab_cdef;
 
 /// When the snapshot of this number was taken.
 fn stamp(number: u64) -> i64 {
@@ -50,8 +54,11 @@ fn file(id: u64) -> ParquetFile {
             min: [2, 97].into(),
             max: vec![id as u8; 9].into(),
         },
-        compacted: (id % 3 == 2)
-            .then_some(Compacted { generation: 5, nonce: 0x0123_4567_89ab_cdef }),
+        compacted: (id % 3 == 2).then_some(Compacted {
+            generation: 5,
+            nonce: NONCE,
+            deletes_through: 3 * id,
+        }),
     }
 }
 
@@ -63,6 +70,15 @@ trait Older {
 /// Version 2 knows of no compacted files.
 fn of_version_2(segment: &Segment) -> Segment {
     let files = segment.added.iter().map(|file| ParquetFile { compacted: None, ..file.clone() });
+    Segment { added: files.collect(), ..segment.clone() }
+}
+
+/// Version 3 knows of no deletes of rows.
+fn of_version_3(segment: &Segment) -> Segment {
+    let known = |compacted| Compacted { deletes_through: 0, ..compacted };
+    let files = segment.added.iter();
+    let files =
+        files.map(|file| ParquetFile { compacted: file.compacted.map(known), ..file.clone() });
     Segment { added: files.collect(), ..segment.clone() }
 }
 
@@ -220,7 +236,7 @@ fn stored_bytes_of_version_1_are_read() {
     let (first, second) = steps();
     let older = index_of(&[first.of_version_1(), second.of_version_1()]);
     assert_eq!(decode_base(GOLDEN_BASE_1), Ok(older.clone()));
-    // What was read goes on as version 3, with the same content.
+    // What was read goes on as version 4, with the same content.
     assert_eq!(decode_base(&encode_base(&older)), Ok(older));
 }
 
@@ -233,7 +249,15 @@ fn stored_bytes_of_version_2_are_read() {
 }
 
 #[test]
-fn stored_bytes_of_version_3_are_read_and_written() {
+fn stored_bytes_of_version_3_are_read() {
+    assert_eq!(decode_segment(GOLDEN_SEGMENT_3), Ok(of_version_3(&full_segment())));
+    let (first, second) = steps();
+    let older = index_of(&[of_version_3(&first), of_version_3(&second)]);
+    assert_eq!(decode_base(GOLDEN_BASE_3), Ok(older));
+}
+
+#[test]
+fn stored_bytes_of_version_4_are_read_and_written() {
     assert_eq!(decode_segment(GOLDEN_SEGMENT), Ok(full_segment()));
     assert_eq!(encode_segment(&full_segment()), GOLDEN_SEGMENT);
     assert_eq!(decode_base(GOLDEN_BASE), Ok(index()));
@@ -271,17 +295,17 @@ fn damage_is_named() {
     check(&[b"x", &whole[1..]].concat(), "Invalid index file identifier");
     check(&encode_base(&index()), "Invalid index file identifier");
     check(&resealed(&whole, 0, content), "Invalid index file identifier");
-    let newer = resealed(&whole, 4, content);
-    check(&newer, "format version 4 is newer than this release can read (3)");
+    let newer = resealed(&whole, 5, content);
+    check(&newer, "format version 5 is newer than this release can read (4)");
     let mut flipped = whole.clone();
     flipped[8] ^= 1;
     check(&flipped, "crc32 checksum mismatch");
     check(&[&whole[..], b"x"].concat(), "malformed index file: bytes left over");
-    let longer = resealed(&whole, 3, &[content, b"x"].concat());
+    let longer = resealed(&whole, 4, &[content, b"x"].concat());
     check(&longer, "malformed index file: bytes left over");
-    let shorter = resealed(&whole, 3, &content[..content.len() - 1]);
+    let shorter = resealed(&whole, 4, &content[..content.len() - 1]);
     check(&shorter, "malformed index file: it ends too early");
-    let endless = resealed(&whole, 3, &[[0; 16].as_slice(), &[0xff; 10]].concat());
+    let endless = resealed(&whole, 4, &[[0; 16].as_slice(), &[0xff; 10]].concat());
     check(&endless, "malformed index file: a number is too large");
 }
 
@@ -300,9 +324,9 @@ fn bases_that_contradict_themselves_are_refused() {
     wrong.files.insert(1, Arc::new(file(1)));
     check(&wrong, "malformed index file: a file is there and removed");
     let whole = encode_base(&index());
-    let bomb = resealed(&whole, 3, &[0xff; 8]);
+    let bomb = resealed(&whole, 4, &[0xff; 8]);
     assert_eq!(decode_base(&bomb), Err(DecodeError::Malformed("impossible size")));
-    let junk = resealed(&whole, 3, &[9, 0, 0, 0, 0xff, 0xff]);
+    let junk = resealed(&whole, 4, &[9, 0, 0, 0, 0xff, 0xff]);
     assert_eq!(decode_base(&junk), Err(DecodeError::Malformed("bad LZ4 block")));
 }
 
@@ -354,9 +378,9 @@ fn any_file() -> impl Strategy<Value = ParquetFile> {
         min,
         max,
     });
-    let compacted = proptest::option::of(
-        (1..=255_u8, any::<u64>()).prop_map(|(generation, nonce)| Compacted { generation, nonce }),
-    );
+    let compacted = proptest::option::of((1..=255_u8, any::<[u64; 2]>()).prop_map(
+        |(generation, [nonce, deletes_through])| Compacted { generation, nonce, deletes_through },
+    ));
     (any::<[u64; 4]>(), any::<[u32; 4]>(), any::<[i64; 5]>(), keys, compacted).prop_map(
         |(numbers, [db, table, part, crc32], [chunk, min, max, lo, hi], keys, compacted)| {
             let [id, wal_file, size_bytes, row_count] = numbers;
@@ -453,11 +477,11 @@ proptest! {
     fn no_input_panics(content in vec(any::<u8>(), 0..400)) {
         prop_assert!(decode_segment(&content).is_err());
         prop_assert!(decode_base(&content).is_err());
-        if let Ok(segment) = decode_segment(&resealed(GOLDEN_SEGMENT, 3, &content)) {
+        if let Ok(segment) = decode_segment(&resealed(GOLDEN_SEGMENT, 4, &content)) {
             prop_assert_eq!(decode_segment(&encode_segment(&segment)), Ok(segment));
         }
         let compressed = lz4_flex::block::compress_prepend_size(&content);
-        if let Ok(index) = decode_base(&resealed(GOLDEN_BASE, 3, &compressed)) {
+        if let Ok(index) = decode_base(&resealed(GOLDEN_BASE, 4, &compressed)) {
             prop_assert_eq!(decode_base(&encode_base(&index)), Ok(index));
         }
     }
@@ -472,14 +496,14 @@ proptest! {
         let mut bytes = encode_segment(&segment);
         let i = HEADER_BYTES + at.index(bytes.len() - HEADER_BYTES);
         bytes[i] ^= flip;
-        drop(decode_segment(&resealed(&bytes, 3, &bytes[HEADER_BYTES..])));
+        drop(decode_segment(&resealed(&bytes, 4, &bytes[HEADER_BYTES..])));
         let base = encode_base(&index);
         let mut plain =
             lz4_flex::block::decompress_size_prepended(&base[HEADER_BYTES..]).unwrap();
         let i = at.index(plain.len());
         plain[i] ^= flip;
         let compressed = lz4_flex::block::compress_prepend_size(&plain);
-        if let Ok(index) = decode_base(&resealed(&base, 3, &compressed)) {
+        if let Ok(index) = decode_base(&resealed(&base, 4, &compressed)) {
             prop_assert_eq!(decode_base(&encode_base(&index)), Ok(index));
         }
     }

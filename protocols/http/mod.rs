@@ -10,5 +10,6 @@ pub mod management;
 pub mod ping;
 pub mod plugins;
 pub mod query;
+pub mod row_deletes;
 pub mod tokens;
 pub mod write;

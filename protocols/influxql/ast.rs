@@ -51,6 +51,13 @@ pub enum Statement {
         /// The database that it is for.
         on: String,
     },
+    /// `DROP SERIES`
+    DropSeries {
+        /// Whose rows.
+        from: Vec<Source>,
+        /// Of which series.
+        condition: Option<Expr>,
+    },
     /// `DELETE`
     Delete {
         /// Whose rows; none means of all measurements.

@@ -102,6 +102,11 @@ impl Display for Statement {
             Self::DropPolicy { name, on } => {
                 write!(f, "DROP RETENTION POLICY {} ON {}", Name(name), Name(on))
             }
+            Self::DropSeries { from, condition } => {
+                f.write_str("DROP SERIES")?;
+                from_clause(f, from)?;
+                where_clause(f, condition.as_ref())
+            }
             Self::Delete { from, condition } => {
                 f.write_str("DELETE")?;
                 from_clause(f, from)?;

@@ -186,6 +186,19 @@ impl Command for SyncCaches {
     const NAME: &'static str = "SyncCaches";
 }
 
+/// Has all caches of a table begin anew: rows of it were deleted, or have come back. Answered when no
+/// cache answers with what it had before. Sent by HTTP handlers.
+#[derive(Clone, Copy, Debug)]
+pub struct RefillCaches {
+    /// The table.
+    pub table: TableId,
+}
+
+impl Command for RefillCaches {
+    type Reply = ();
+    const NAME: &'static str = "RefillCaches";
+}
+
 /// Looks after caches that have to be filled, or filled again. Sent by the caches and a ticker.
 #[derive(Clone, Copy, Debug)]
 pub struct LookAfterCaches;

@@ -7,9 +7,11 @@ use crate::access::tokens::Secret;
 use crate::error::ErrorKind;
 use crate::plugins::{Delivery, ErrorBehavior, Isolation, PluginDef, PluginRef, TriggerSpec};
 use crate::principal::{Denied, Origin, Principal};
+use crate::row_deletes::TagValues;
 use crate::schema::{CatalogSnapshot, ColumnKind, FieldType};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A change, and on whose behalf it is asked for.
 #[derive(Clone, Debug)]
@@ -112,6 +114,55 @@ pub struct DeleteTable {
     pub table: String,
     /// When its rows go.
     pub when: HardDelete,
+}
+
+/// Asks for a delete of rows. It is not accepted before [`AcceptRowDelete`].
+#[derive(Clone, Debug)]
+pub struct RequestRowDelete {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Made up for this request, which knows the delete again by that.
+    pub request: Uuid,
+    /// The first instant, nanoseconds since 1970.
+    pub min_time_ns: Option<i64>,
+    /// The instant behind the last one.
+    pub max_time_ns: Option<i64>,
+    /// Tags and the values that they have.
+    pub tags: TagValues,
+}
+
+/// Accepts a delete of rows: from now on the rows are hidden. Done by the server.
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptRowDelete {
+    /// Which.
+    pub sequence: u64,
+    /// Rows with this stamp or an older one.
+    pub bound: i64,
+}
+
+/// Drops a delete of rows that was not accepted. Done by the server.
+#[derive(Clone, Copy, Debug)]
+pub struct DropRowDelete {
+    /// Which.
+    pub sequence: u64,
+}
+
+/// Notes that the rows of a delete are gone. Done by the server.
+#[derive(Clone, Copy, Debug)]
+pub struct CompleteRowDelete {
+    /// Which.
+    pub sequence: u64,
+}
+
+/// Takes a delete of rows back. What is left of them is there again.
+#[derive(Clone, Debug)]
+pub struct AbortRowDelete {
+    /// Which.
+    pub sequence: u64,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// Brings a deleted database back under the name that it had, with its rows.
@@ -335,6 +386,11 @@ admin_command!(
     DeleteTable,
     UndeleteDatabase,
     UndeleteTable,
+    RequestRowDelete,
+    AcceptRowDelete,
+    DropRowDelete,
+    CompleteRowDelete,
+    AbortRowDelete,
     CreateLastCache,
     CreateDistinctCache,
     DeleteCache,
@@ -413,6 +469,18 @@ pub enum CatalogError {
         /// Type in the request.
         got: &'static str,
     },
+    /// A delete of rows that makes no sense.
+    #[error("invalid delete of rows: {0}")]
+    InvalidRowDelete(String),
+    /// As many deletes of rows are pending as may be.
+    #[error("{0} deletes of rows are pending, which is as many as may be")]
+    TooManyRowDeletes(usize),
+    /// A delete of rows is unknown, or was forgotten.
+    #[error("row delete request not found: {0}")]
+    RowDeleteNotFound(u64),
+    /// A delete of rows has come to its end.
+    #[error("row delete request {0} is not pending any more")]
+    RowDeleteEnded(u64),
     /// A cache with options that make no sense.
     #[error("invalid configuration provided: {0}")]
     InvalidCache(String),
@@ -487,10 +555,13 @@ impl CatalogError {
             | Self::AlreadyDeleted(_)
             | Self::NameInUse { .. }
             | Self::RowsRemoved(_)
+            | Self::RowDeleteEnded(_)
+            | Self::TooManyRowDeletes(_)
             | Self::TriggerDiffers { .. } => ErrorKind::Conflict,
             Self::NotFound(_)
             | Self::DatabaseNotFound(_)
             | Self::TableNotFound { .. }
+            | Self::RowDeleteNotFound(_)
             | Self::PluginNotFound { .. }
             | Self::TokenNotFound(_) => ErrorKind::NotFound,
             Self::SoftDeleted(_)
@@ -498,6 +569,7 @@ impl CatalogError {
             | Self::InvalidName(_)
             | Self::ReservedColumn(_)
             | Self::DuplicateColumn(_)
+            | Self::InvalidRowDelete(_)
             | Self::InvalidCache(_)
             | Self::CacheColumnType(_)
             | Self::InvalidTrigger(_)

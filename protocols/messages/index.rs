@@ -94,8 +94,10 @@ pub struct AppendCompaction {
     pub table: TableId,
     /// Ids of the files whose rows are in the new ones.
     pub inputs: Vec<u64>,
-    /// The new ones. Their ids are given by the index.
+    /// The new ones. Their ids are given by the index. None if all rows were deleted.
     pub outputs: Vec<ParquetFile>,
+    /// Numbers of the deletes of rows that were applied.
+    pub deletes: Vec<u64>,
 }
 
 impl Command for AppendCompaction {

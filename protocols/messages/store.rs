@@ -2,6 +2,7 @@
 
 use super::Command;
 use crate::ids::{DbId, TableId};
+use crate::row_deletes::RowCut;
 use crate::snapshot::{ParquetFile, SnapshotMark, Stamps};
 use arrow_array::RecordBatch;
 use std::sync::Arc;
@@ -42,6 +43,8 @@ pub struct ApplyRows {
     pub stamp: i64,
     /// The rows of the group that belong to this shard, in the order of acceptance.
     pub batches: Vec<TableBatch>,
+    /// Where rows are divided behind these: chunks of such times take no more rows.
+    pub cuts: Vec<RowCut>,
     /// When set, a snapshot begins behind these rows: chunks that it covers take no more rows.
     pub mark: Option<SnapshotMark>,
 }
@@ -76,8 +79,9 @@ impl Command for ViewTable {
 /// later.
 #[derive(Clone, Debug, Default)]
 pub struct TableView {
-    /// Chunks in order of time. There can be two of one chunk time: the rows of a snapshot under
-    /// way, and then those that came since. Otherwise their time ranges do not overlap.
+    /// Chunks in order of time. There can be several of one chunk time: the rows of a snapshot under
+    /// way, and then those that came since, each divided where rows were deleted. Otherwise their
+    /// time ranges do not overlap.
     pub chunks: Vec<ChunkView>,
     /// Parquet files by chunk time and id.
     pub files: Vec<Arc<ParquetFile>>,
@@ -97,6 +101,9 @@ pub struct ChunkView {
     pub chunk_id: u64,
     /// Start of the chunk, nanoseconds since 1970.
     pub chunk_time_ns: i64,
+    /// Which of the chunks of that time in the buffer, or in the snapshot, from zero: deletes
+    /// divide them.
+    pub division: u32,
     /// The oldest part of the chunk in sorted form, if a query has sorted it before.
     pub sorted: Option<Arc<SortedRows>>,
     /// How many batches, in order of arrival, `sorted` covers.
@@ -200,6 +207,8 @@ pub struct SwapChunk {
     pub table: TableId,
     /// Start of the chunk.
     pub chunk_time_ns: i64,
+    /// Which of the chunks of that time.
+    pub division: u32,
     /// What holds its rows now; empty when all of them were deleted.
     pub files: Vec<Arc<ParquetFile>>,
 }

@@ -3,6 +3,7 @@
 use super::Command;
 use super::store::TableBatch;
 use crate::error::ErrorKind;
+use crate::row_deletes::RowCut;
 use crate::snapshot::PlacedMark;
 use bytes::Bytes;
 
@@ -43,6 +44,18 @@ impl Command for AppendRows {
     }
 }
 
+/// Divides the rows of a table in the log and in the store: what was acknowledged before is older
+/// than the stamp of the answer or as old, what is sent behind the answer is newer. Sent for a delete
+/// of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct CutRows(pub RowCut);
+
+impl Command for CutRows {
+    /// The stamp.
+    type Reply = Result<i64, WalError>;
+    const NAME: &'static str = "CutRows";
+}
+
 /// Ends the open WAL period. Sent by a ticker each flush interval.
 #[derive(Clone, Copy, Debug)]
 pub struct PeriodDue;
@@ -60,6 +73,17 @@ pub struct Drain;
 impl Command for Drain {
     type Reply = Result<(), WalError>;
     const NAME: &'static str = "Drain";
+    const IS_CONTROL: bool = true;
+}
+
+/// Has a snapshot of all rows taken at the end of the period, although they may be few: deleted ones
+/// among them are to go for good. Sent by housekeeping.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotWanted;
+
+impl Command for SnapshotWanted {
+    type Reply = ();
+    const NAME: &'static str = "SnapshotWanted";
     const IS_CONTROL: bool = true;
 }
 

@@ -1,16 +1,19 @@
-//! The mark of a snapshot as an entry of a group: `tag, version, number, end, through, forced,
-//! durable stamp`. Version 1 ends before the last of these.
+//! Entries of a group that are no rows. The mark of a snapshot: `tag, version, number, end, through,
+//! forced, durable stamp`, of which version 1 lacks the last. A cut: `tag, version, table, first
+//! time, last time`; its version is 3.
 
 use super::FrameError;
 use super::entry;
 use super::wire::Reader;
 use crate::columns::StoredRows;
-use crate::ids::DbId;
+use crate::ids::{DbId, TableId};
+use crate::row_deletes::RowCut;
 use crate::snapshot::SnapshotMark;
 
 /// Stands where the entry of a request has its size, which is never so large.
 const TAG: u32 = u32::MAX;
 const VERSION: u8 = 2;
+const CUT_VERSION: u8 = 3;
 
 /// What an entry of a group is.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub enum Content {
     Rows(DbId, Vec<StoredRows>),
     /// A snapshot begins behind the rows of this group.
     Mark(SnapshotMark),
+    /// Rows are divided behind those of this group.
+    Cut(RowCut),
 }
 
 /// The bytes of a mark.
@@ -34,10 +39,21 @@ pub fn encode(mark: &SnapshotMark) -> Vec<u8> {
     out
 }
 
+/// The bytes of a cut.
+pub fn encode_cut(cut: &RowCut) -> Vec<u8> {
+    let mut out = Vec::with_capacity(25);
+    out.extend_from_slice(&TAG.to_le_bytes());
+    out.push(CUT_VERSION);
+    out.extend_from_slice(&cut.table.0.to_le_bytes());
+    out.extend_from_slice(&cut.min_time_ns.to_le_bytes());
+    out.extend_from_slice(&cut.max_time_ns.to_le_bytes());
+    out
+}
+
 /// Reads an entry, whatever it is.
 ///
 /// # Errors
-/// When the bytes are neither rows nor a mark of a known version.
+/// When the bytes are neither rows nor a mark or cut of a known version.
 pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
     let mut reader = Reader(bytes);
     if reader.u32()? != TAG {
@@ -45,6 +61,9 @@ pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
         return Ok(Content::Rows(db, rows));
     }
     let version = reader.u8()?;
+    if version == CUT_VERSION {
+        return cut(reader).map(Content::Cut);
+    }
     if !(1..=VERSION).contains(&version) {
         return Err(FrameError::Malformed("unknown kind of entry"));
     }
@@ -64,6 +83,15 @@ pub fn content(bytes: &[u8]) -> Result<Content, FrameError> {
         return Err(FrameError::Malformed("bytes behind a mark"));
     }
     Ok(Content::Mark(SnapshotMark { number, end_time_ns, wal_through, forced, durable_stamp }))
+}
+
+fn cut(mut reader: Reader<'_>) -> Result<RowCut, FrameError> {
+    let table = TableId(reader.u32()?);
+    let (min_time_ns, max_time_ns) = (reader.u64()? as i64, reader.u64()? as i64);
+    if !reader.0.is_empty() {
+        return Err(FrameError::Malformed("bytes behind a cut"));
+    }
+    Ok(RowCut { table, min_time_ns, max_time_ns })
 }
 
 #[cfg(test)]
@@ -87,6 +115,21 @@ mod tests {
                 prop_assert!(content(&bytes[..cut]).is_err());
             }
         }
+
+        #[test]
+        fn cuts_survive_the_round_trip(
+            table in any::<u32>(),
+            min_time_ns in any::<i64>(),
+            max_time_ns in any::<i64>(),
+        ) {
+            let cut = RowCut { table: TableId(table), min_time_ns, max_time_ns };
+            let bytes = encode_cut(&cut);
+            prop_assert_eq!(content(&bytes), Ok(Content::Cut(cut)));
+            for cut in 0..bytes.len() {
+                prop_assert!(content(&bytes[..cut]).is_err());
+            }
+            prop_assert!(content(&[bytes, vec![0]].concat()).is_err());
+        }
     }
 
     #[test]
@@ -105,7 +148,7 @@ mod tests {
         let bytes = entry::encode(DbId(7), &[]).unwrap();
         assert_eq!(content(&bytes), Ok(Content::Rows(DbId(7), vec![])));
         let mut bytes = encode(&SnapshotMark::default());
-        bytes[4] = 3;
+        bytes[4] = 4;
         assert_eq!(content(&bytes), Err(FrameError::Malformed("unknown kind of entry")));
     }
 }

@@ -13,8 +13,8 @@ use super::wire::Reader;
 use bytes::Bytes;
 
 /// Marks the file, and ends in its version. The header is the same in every version. Frames of
-/// version 1 have no stamp.
-const TAG: &[u8; 8] = b"ix3.wal2";
+/// version 1 have no stamp, and files of version 2 no cuts.
+const TAG: &[u8; 8] = b"ix3.wal3";
 /// The oldest version that is read.
 const OLDEST_VERSION: u8 = b'1';
 /// Bytes of a file's header.

@@ -78,6 +78,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         refusals: Refusals::new(addresses.audit.clone()),
         audit: addresses.audit,
         redacts: config.access.redacts,
+        row_deleter: addresses.row_deleter,
         query: addresses.query,
         roster: addresses.roster,
         pulses: addresses.pulses,

@@ -1,4 +1,4 @@
-//! `influxdb3 delete`: databases and tables, after a question, caches, plugins and triggers.
+//! `influxdb3 delete`: databases, tables and rows, after a question, caches, plugins and triggers.
 
 use anyhow::Result;
 use chrono::DateTime;
@@ -11,6 +11,7 @@ use super::confirm::confirm;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::output::print_line;
 use super::plugins::{self, DeletePluginArgs};
+use super::row_deletes::{self, DeleteRowsArgs};
 use super::token::{self, DeleteTokenArgs};
 use super::triggers::{self, DeleteTriggerArgs};
 
@@ -27,6 +28,8 @@ enum What {
     Database(DeleteDatabaseArgs),
     /// Delete a table
     Table(DeleteTableArgs),
+    /// Delete rows of a table
+    Rows(DeleteRowsArgs),
     /// Delete a cache of last values
     #[command(name = "last_cache", visible_alias = "last-cache")]
     LastCache(DeleteCacheArgs),
@@ -93,6 +96,7 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
     match args.what {
         What::Database(args) => delete_database(args).await,
         What::Table(args) => delete_table(args).await,
+        What::Rows(args) => row_deletes::delete(args).await,
         What::LastCache(args) => caches::delete_last(args).await,
         What::DistinctCache(args) => caches::delete_distinct(args).await,
         What::Token(args) => token::delete(args).await,

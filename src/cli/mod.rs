@@ -24,6 +24,7 @@ mod plugin_runs;
 mod plugins;
 mod query;
 mod report;
+mod row_deletes;
 pub mod serve;
 mod show;
 mod show_system;
@@ -113,8 +114,10 @@ pub enum ClientCommand {
     /// Create a database, a table, a cache, a plugin, a trigger or a token
     Create(create::CreateArgs),
 
-    /// Delete a database, a table, a cache, a plugin, a trigger or a token
+    /// Delete a database, a table, rows, a cache, a plugin, a trigger or a token
     Delete(delete::DeleteArgs),
+    /// Take a delete of rows back
+    Cancel(row_deletes::CancelArgs),
 
     /// Bring a deleted database or table back
     Undelete(undelete::UndeleteArgs),
@@ -202,6 +205,7 @@ pub async fn run(command: ClientCommand) -> ExitCode {
         ClientCommand::Query(args) => ("Query", query::run(args).await),
         ClientCommand::Create(args) => ("Create", create::run(args).await),
         ClientCommand::Delete(args) => ("Delete", delete::run(args).await),
+        ClientCommand::Cancel(args) => ("Cancel", row_deletes::cancel(args).await),
         ClientCommand::Undelete(args) => ("Undelete", undelete::run(args).await),
         ClientCommand::Update(args) => ("Update", update::run(args).await),
         ClientCommand::Show(args) => ("Show", show::run(args).await),

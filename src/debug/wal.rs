@@ -75,7 +75,7 @@ fn rows(frame: &Frame) -> usize {
     contents
         .map(|content| match content {
             Content::Rows(_, tables) => tables.iter().map(|rows| rows.times.len()).sum(),
-            _ => 0,
+            Content::Mark(_) | Content::Cut(_) => 0,
         })
         .sum()
 }
@@ -117,6 +117,10 @@ fn described(entry: &[u8]) -> Vec<Value> {
         Ok(Content::Mark(mark)) => vec![json!({
             "kind": "snapshot", "snapshot": mark.number, "wal_through": mark.wal_through,
             "max_time": show::time(mark.end_time_ns),
+        })],
+        Ok(Content::Cut(cut)) => vec![json!({
+            "kind": "cut", "table_id": cut.table,
+            "min_time": show::time(cut.min_time_ns), "max_time": show::time(cut.max_time_ns),
         })],
         Err(error) => vec![json!({"kind": "damaged", "fault": error.to_string()})],
     }

@@ -140,7 +140,9 @@ fn names(statement: &Statement) -> Names<'_> {
         Statement::CreatePolicy { on, .. }
         | Statement::AlterPolicy { on, .. }
         | Statement::DropPolicy { on, .. } => found.on = Some(on),
-        Statement::Delete { from, .. } => in_sources(from, &mut found.sources),
+        Statement::Delete { from, .. } | Statement::DropSeries { from, .. } => {
+            in_sources(from, &mut found.sources)
+        }
         Statement::CreateDatabase { .. }
         | Statement::DropDatabase { .. }
         | Statement::DropMeasurement { .. } => {}
@@ -185,6 +187,7 @@ mod tests {
             next_table_id: 0,
             index: Default::default(),
             tokens: Arc::default(),
+            row_deletes: Arc::default(),
         };
         Visible::new(Arc::new(snapshot), Principal::Everybody)
     }

@@ -10,6 +10,7 @@ pub mod origins;
 pub mod query;
 pub mod quota;
 pub mod refusals;
+pub mod row_deletes;
 pub mod sessions;
 pub mod slowdown;
 pub mod state;

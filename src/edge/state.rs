@@ -17,7 +17,7 @@ use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
 use actors::runtime::vitals::Roster;
-use actors::server::{PluginAddresses, Pulses};
+use actors::server::{PluginAddresses, Pulses, RowDeleter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use protocols::plugins::TriggerKind;
 use protocols::schema::CatalogSnapshot;
@@ -59,6 +59,8 @@ pub struct ServerState {
     pub plugins: PluginAddresses,
     /// What may be done with it.
     pub plugin_settings: PluginSettings,
+    /// Deletes rows.
+    pub row_deleter: RowDeleter,
     /// Takes queries.
     pub query: Mailbox<Query>,
     /// Hears of what is done and refused.

@@ -23,6 +23,7 @@ mod plugins;
 mod query;
 pub(crate) mod recovery;
 pub mod routes;
+mod row_deletes;
 mod session;
 mod tables;
 mod tokens;

@@ -6,8 +6,8 @@ pub use super::needs::Needs;
 use super::observe::Routed;
 use super::plugins::{engine, files, test_runs, triggers};
 use super::{
-    absent, caches, compaction, databases, health, metrics, ping, query, session, tables, tokens,
-    v1, write,
+    absent, caches, compaction, databases, health, metrics, ping, query, row_deletes, session,
+    tables, tokens, v1, write,
 };
 use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
@@ -83,6 +83,9 @@ routes! {
     Delete "/api/v3/configure/last_cache" => caches::delete_last, Token;
     Post "/api/v3/configure/distinct_cache" => caches::create_distinct, Token;
     Delete "/api/v3/configure/distinct_cache" => caches::delete_distinct, Token;
+    Post "/api/v3/row_delete_requests" => row_deletes::create, Token;
+    Get "/api/v3/row_delete_requests" => row_deletes::list, Token;
+    Post "/api/v3/row_delete_requests/{sequence}/abort" => row_deletes::abort, Token;
     Post "/api/v3/configure/compact" => compaction::begin, Admin;
     Get "/api/v3/configure/compact" => compaction::show, Admin;
     Post "/api/v3/configure/token/admin" => tokens::create_operator, FirstToken;

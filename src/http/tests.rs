@@ -21,7 +21,8 @@ use actors::runtime::mailbox::Mailbox;
 use actors::runtime::mailbox_pool::MailboxPool;
 use actors::runtime::published::Published;
 use actors::runtime::vitals::Roster;
-use actors::server::{PluginAddresses, Pulses};
+use actors::server::{PluginAddresses, Pulses, RowDeleter};
+use actors::store::StoreShards;
 use actors::wal::Wal;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -79,16 +80,20 @@ fn state_with(access: Access, stopping: bool) -> web::Data<ServerState> {
         next_table_id: 0,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     };
     // None of them runs.
     let roster = Roster::default();
     let vital = ActorConfig { vital: true, ..bounds("wal") };
     roster.enter(Guardian::mailbox::<Wal>(&vital).vitals());
     let recorder = super::metrics::recorder().unwrap().build_recorder();
+    let snapshot = Published::new(Arc::new(snapshot)).1;
+    let stores = StoreShards::new(vec![mailbox("store")]);
     web::Data::new(ServerState {
         ingest: MailboxPool::new(vec![mailbox("ingest")]),
         catalog: mailbox("catalog"),
-        snapshot: Published::new(Arc::new(snapshot)).1,
+        row_deleter: RowDeleter::new(mailbox("catalog"), snapshot.clone(), mailbox("wal"), stores),
+        snapshot,
         caches: mailbox("cache-keeper"),
         plugins: PluginAddresses {
             triggers: mailbox("triggers"),

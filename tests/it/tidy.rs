@@ -96,6 +96,7 @@ fn every_actor_has_its_page() {
             "cache_kit",
             "cache_directory",
             "dedup",
+            "deleted_rows",
             "file_writer",
             "server",
             "simulation",

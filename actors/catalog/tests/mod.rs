@@ -4,6 +4,7 @@ mod actor;
 mod caches;
 mod files;
 mod plugins;
+mod row_deletes;
 mod rules;
 mod tokens;
 mod toxic;

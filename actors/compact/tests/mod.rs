@@ -64,6 +64,7 @@ fn catalog(retention_ns: Option<i64>) -> CatalogSnapshot {
         next_table_id: 2,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     };
     catalog.databases.insert("d".into(), Arc::new(db));
     catalog

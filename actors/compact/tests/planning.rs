@@ -79,7 +79,11 @@ fn settled(files: &mut Vec<ParquetFile>, now_ns: i64, retention_ns: Option<i64>)
                 min_time_ns: job.files().map(|file| file.min_time_ns).min().unwrap(),
                 max_time_ns: job.files().map(|file| file.max_time_ns).max().unwrap(),
                 order: orders.reduce(Stamps::to).unwrap(),
-                compacted: Some(Compacted { generation: job.generation, nonce }),
+                compacted: Some(Compacted {
+                    generation: job.generation,
+                    nonce,
+                    deletes_through: 0,
+                }),
                 ..first
             };
             written += output.row_count;
@@ -178,7 +182,7 @@ fn a_file_that_was_written_in_between_keeps_others_apart() {
     // One whose rows reach beyond the window, as with other widths before.
     let wide = ParquetFile {
         max_time_ns: 2 * DAY_NS,
-        compacted: Some(Compacted { generation: 6, nonce: 1 }),
+        compacted: Some(Compacted { generation: 6, nonce: 1, deletes_through: 0 }),
         ..order(file(COMPACTED_IDS, 3, 1_000), 200, 300)
     };
     let two = [order(file(1, 3, 1_000), 100, 150), order(file(2, 3, 1_000), 400, 450)];

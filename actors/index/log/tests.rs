@@ -357,13 +357,13 @@ async fn objects_of_a_newer_release_are_refused() {
         let (_, objects) = Moody::new();
         after_steps(&objects, steps).await;
         let mut bytes = bytes_of(&objects, &path).await;
-        bytes[8] = 4;
+        bytes[8] = 5;
         let mut hashed = bytes[..20].to_vec();
         hashed.extend_from_slice(&bytes[24..]);
         bytes[20..24].copy_from_slice(&crc32(&hashed).to_le_bytes());
         put(&objects, &path, bytes).await;
         let error = refusal(&objects).await;
-        assert_names(&error, &[&path, "version 4 is newer", "use the release that wrote it"]);
+        assert_names(&error, &[&path, "version 5 is newer", "use the release that wrote it"]);
     }
 }
 

@@ -35,12 +35,13 @@ impl World {
             min_time_ns: files.iter().map(|file| file.min_time_ns).min().unwrap(),
             max_time_ns: files.iter().map(|file| file.max_time_ns).max().unwrap(),
             order: orders.reduce(Stamps::to).unwrap(),
-            compacted: Some(Compacted { generation: 2, nonce }),
+            compacted: Some(Compacted { generation: 2, nonce, deletes_through: 0 }),
             ..files[0].as_ref().clone()
         };
         let path = Path::from(paths::parquet_file(NODE, &output));
         self.objects.store.put(&path, "rows".into()).await.unwrap();
-        AppendCompaction { table: TableId(TABLE), inputs: inputs.to_vec(), outputs: vec![output] }
+        let inputs = inputs.to_vec();
+        AppendCompaction { table: TableId(TABLE), inputs, outputs: vec![output], deletes: vec![] }
     }
 
     /// Files 1 to 3 of the table: two chunks, the first of which was written to again.
@@ -108,9 +109,10 @@ async fn what_does_not_fit_is_refused() {
         table: TableId(TABLE),
         inputs: vec![1, 2],
         outputs: vec![ParquetFile {
-            compacted: Some(Compacted { generation: 2, nonce: 9 }),
+            compacted: Some(Compacted { generation: 2, nonce: 9, deletes_through: 0 }),
             ..keeper.log.index().file(2).unwrap().as_ref().clone()
         }],
+        deletes: vec![],
     };
     let text = "a file that went in is no longer part of the table";
     assert_eq!(keeper.append_compaction(append).await.unwrap_err(), CompactionRefused::Stale(text));

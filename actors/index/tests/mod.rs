@@ -140,6 +140,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         next_table_id: 4,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     })
 }
 

@@ -67,6 +67,7 @@ fn chunk_of(chunk_time_ns: i64, batches: Vec<RecordBatch>) -> ChunkView {
     ChunkView {
         chunk_id: 1,
         chunk_time_ns,
+        division: 0,
         sorted: None,
         sorted_batches: 0,
         arrived_batches: batches.len(),
@@ -120,6 +121,7 @@ fn catalog(sequence: u64, removed: &[u32]) -> Arc<CatalogSnapshot> {
         next_table_id: 4,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     })
 }
 

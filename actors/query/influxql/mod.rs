@@ -13,6 +13,7 @@ mod bind;
 mod calls;
 mod collected;
 mod condition;
+mod deletes;
 mod expand;
 mod faults;
 mod forecast;
@@ -37,6 +38,8 @@ mod stage;
 mod time_range;
 mod transformations;
 mod windows;
+
+pub use deletes::{DeletedRows, deleted_rows};
 
 use super::functions::local_clock::LocalClock;
 use super::session::Session;
@@ -112,6 +115,7 @@ fn planned(
         Statement::CreatePolicy { .. } => Err(missing("CREATE RETENTION POLICY")),
         Statement::AlterPolicy { .. } => Err(missing("ALTER RETENTION POLICY")),
         Statement::DropPolicy { .. } => Err(missing("DROP RETENTION POLICY")),
+        Statement::DropSeries { .. } => Err(missing("DROP SERIES")),
         Statement::Delete { .. } => Err(missing("DELETE")),
     }
 }

@@ -21,6 +21,7 @@ use datafusion::prelude::SessionConfig;
 use protocols::ids::TableId;
 use protocols::messages::rank;
 use protocols::messages::store::{ChunkView, KeepSorted, Pin, SortedRows, TableView, ViewTable};
+use protocols::row_deletes::RowDelete;
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::ParquetFile;
 use std::collections::HashMap;
@@ -74,9 +75,14 @@ pub(super) struct View {
     /// Where a sorted form was handed back, it has taken the place of the rows it was made from.
     chunks: HashMap<u64, Publisher<ChunkView>>,
     pub(super) files: Vec<Arc<ParquetFile>>,
+    /// What was deleted of them.
+    deletes: Arc<[Arc<RowDelete>]>,
     /// Keeps the objects of the files.
     _pin: Option<Arc<Pin>>,
 }
+
+/// Deletes of rows.
+pub(super) type Deletes = Vec<Arc<RowDelete>>;
 
 /// The rows of one scan that are in memory.
 #[derive(Debug)]
@@ -117,13 +123,15 @@ impl ScanContext {
         if let Some(view) = views.iter().find(known) {
             return Ok(Arc::clone(view));
         }
+        // Before the files: a delete that is over was applied to all of those that are seen later.
+        let deletes = self.catalog.load().row_deletes.of(table);
         let TimeRange { min_ns, max_ns } = times;
         let question = ViewTable { table, min_time_ns: min_ns, max_time_ns: max_ns };
         let shard = self.stores.shard_of(table);
         let deadline = Instant::now() + self.view_time;
         let seen = shard.ask::<{ rank::QUERY }, _>(question, deadline).await;
         let seen = seen.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let view = Arc::new(View::new(table, times, seen));
+        let view = Arc::new(View::new(table, times, seen, deletes));
         views.push(Arc::clone(&view));
         Ok(view)
     }
@@ -160,12 +168,31 @@ impl Seen {
 }
 
 impl View {
-    fn new(table: TableId, times: TimeRange, seen: TableView) -> Self {
+    fn new(
+        table: TableId,
+        times: TimeRange,
+        seen: TableView,
+        deletes: Arc<[Arc<RowDelete>]>,
+    ) -> Self {
         let TableView { chunks, files, pin } = seen;
         let order = chunks.iter().map(|chunk| chunk.chunk_id).collect();
         let published = |chunk: ChunkView| (chunk.chunk_id, Published::new(Arc::new(chunk)).0);
         let chunks = chunks.into_iter().map(published).collect();
-        Self { table, times, order, chunks, files, _pin: pin }
+        Self { table, times, order, chunks, files, deletes, _pin: pin }
+    }
+
+    /// The deletes that rows of the chunk may be subject to.
+    pub(super) fn deletes_of_chunk(&self, chunk: &ChunkView) -> Deletes {
+        let is_about = |delete: &&Arc<RowDelete>| {
+            delete.is_about(chunk.order) && delete.overlaps(chunk.min_time_ns, chunk.max_time_ns)
+        };
+        self.deletes.iter().filter(is_about).map(Arc::clone).collect()
+    }
+
+    /// The deletes that rows of the file may be subject to.
+    pub(super) fn deletes_of_file(&self, file: &ParquetFile) -> Deletes {
+        let may_touch = |delete: &&Arc<RowDelete>| delete.may_touch(file);
+        self.deletes.iter().filter(may_touch).map(Arc::clone).collect()
     }
 
     /// A chunk by its number, with what is known by now.

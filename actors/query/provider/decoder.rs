@@ -2,12 +2,13 @@
 
 use super::counts::{CountedAtLast, Counts};
 use super::held::held;
+use super::overlap::FileRows;
 use super::reader::FileAccess;
 use super::segment::file_times;
 use super::selection::Selection;
 use super::short::Quick;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
-use datafusion::common::exec_err;
+use datafusion::common::{ScalarValue, exec_err};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::can_expr_be_pushed_down_with_schemas;
@@ -16,11 +17,16 @@ use datafusion::datasource::source::DataSource;
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns, split_conjunction};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit, not};
+use datafusion::physical_expr::utils::{
+    conjunction, conjunction_opt, reassign_expr_columns, split_conjunction,
+};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use protocols::paths;
-use protocols::snapshot::ParquetFile;
+use protocols::row_deletes::RowDelete;
+use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
 
 /// Decodes the files of one partition of a scan.
@@ -54,17 +60,20 @@ impl Decoder {
         Self { access: Arc::new(access), options, task, counts }
     }
 
-    /// The selected rows of a file in the order of the file, with the columns of `output`. Columns
-    /// that the file does not have are null.
+    /// The selected rows of a file that are not deleted, in the order of the file, with the columns of
+    /// `output`. Columns that the file does not have are null.
     pub(super) fn rows(
         &self,
-        file: &Arc<ParquetFile>,
+        FileRows { file, deletes }: &FileRows,
         selection: &Selection,
         output: &Schema,
         sparing: &Sparing,
     ) -> Result<SendableRecordBatchStream> {
         let table = self.access.table.arrow_schema();
-        let exact = selection.condition(table, file_times(file))?;
+        let kept = deletes.iter().map(|delete| is_kept(delete, table));
+        let kept = kept.collect::<Result<Vec<_>>>()?;
+        let exact = selection.condition(table, file_times(file))?.into_iter().chain(kept);
+        let exact = conjunction_opt(exact);
         if let Some(exact) = &exact {
             // The reader would leave out what it cannot evaluate, and nobody checks after it.
             for part in split_conjunction(exact) {
@@ -96,6 +105,24 @@ impl Decoder {
         let schema = rows.schema();
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, held(rows, counted))))
     }
+}
+
+/// The condition that a row is none of those that a delete is about. It is never null.
+fn is_kept(delete: &RowDelete, table: &SchemaRef) -> Result<Arc<dyn PhysicalExpr>> {
+    let compared = |column: &str, op, value: ScalarValue| -> Result<Arc<dyn PhysicalExpr>> {
+        let column = Arc::new(Column::new_with_schema(column, table)?);
+        Ok(Arc::new(BinaryExpr::new(column, op, lit(value))))
+    };
+    let at = |ns| ScalarValue::TimestampNanosecond(Some(ns), None);
+    let mut parts = Vec::with_capacity(delete.tags.len() + 2);
+    for (tag, value) in &delete.tags {
+        let value = ScalarValue::Utf8(Some(value.to_string()));
+        parts.push(compared(tag, Operator::IsNotDistinctFrom, value)?);
+    }
+    let (min_ns, max_ns) = delete.times_ns();
+    parts.push(compared(TIME_COLUMN, Operator::GtEq, at(min_ns))?);
+    parts.push(compared(TIME_COLUMN, Operator::LtEq, at(max_ns))?);
+    not(conjunction(parts))
 }
 
 /// The filter as one on columns of the table, if the decoder can evaluate it.

@@ -3,6 +3,7 @@
 use super::decoder::Sparing;
 use super::key_sets::KeySet;
 use super::open::Opener;
+use super::overlap::FileRows;
 use super::segment::{Segment, Source, file_times};
 use super::selection::Selection;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
@@ -155,7 +156,9 @@ impl Groups {
             return Ok(keys);
         }
         let every_row = Sparing::default();
-        let mut rows = from.decoder.rows(file, selection, &self.schema, &every_row)?;
+        // Also of rows that were deleted: what is remembered has to hold whatever becomes of these.
+        let file = FileRows { file: Arc::clone(file), deletes: Vec::new() };
+        let mut rows = from.decoder.rows(&file, selection, &self.schema, &every_row)?;
         let mut found = Found::default();
         while let Some(batch) = rows.try_next().await? {
             let heads = take_record_batch(&batch, &self.newest(&batch, None)?)?;
@@ -163,7 +166,7 @@ impl Groups {
         }
         let keys = Arc::new(found.keys);
         if is_uncut {
-            known.keep_of_file(file.id, &self.question, &keys);
+            known.keep_of_file(file.file.id, &self.question, &keys);
         }
         Ok(keys)
     }

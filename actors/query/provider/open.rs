@@ -6,13 +6,14 @@ use super::counts::Counts;
 use super::decoder::{Decoder, Sparing};
 use super::held::held;
 use super::merge::MergeLayout;
-use super::overlap::{Input, Piece, divide};
+use super::overlap::{FileRows, Input, Piece, divide};
 use super::reader::FileAccess;
 use super::scan::Scan;
 use super::segment::{Part, Segment, Source, chunk_times, file_times};
 use super::selection::{cut, project, rows_without_columns};
 use super::short::compact;
 use super::sorting::{Kept, SortedChunk, sort_chunk};
+use crate::deleted_rows::deleted_rows;
 use crate::runtime::pools;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::exec_datafusion_err;
@@ -146,10 +147,16 @@ impl Opener {
         self.counts.files_decoded.add(segment.decoded);
         for source in &segment.sources {
             match source {
-                Source::File(file) => inputs.push(match self.rows.decoded.get(&file.id) {
-                    Some(rows) => Input::Sorted(Arc::clone(rows), file_times(file)),
-                    None => Input::File(Arc::clone(file)),
-                }),
+                Source::File(file) => {
+                    let deletes = self.rows.view.deletes_of_file(file);
+                    inputs.push(match self.rows.decoded.get(&file.id) {
+                        Some(rows) => {
+                            let deleted = deleted_rows(rows, &deletes)?;
+                            Input::Sorted(Arc::clone(rows), file_times(file), deleted)
+                        }
+                        None => Input::File(FileRows { file: Arc::clone(file), deletes }),
+                    });
+                }
                 Source::Chunk(number) => {
                     let chunk = self.rows.view.chunk(*number)?;
                     let times = chunk_times(&chunk);
@@ -159,7 +166,11 @@ impl Opener {
                     if let Some(kept) = kept {
                         self.hand_back(&kept, &memory);
                     }
-                    inputs.extend(runs.into_iter().map(|run| Input::Sorted(run, times)));
+                    let deletes = self.rows.view.deletes_of_chunk(&chunk);
+                    for run in runs {
+                        let deleted = deleted_rows(&run, &deletes)?;
+                        inputs.push(Input::Sorted(run, times, deleted));
+                    }
                 }
             }
         }

@@ -1,26 +1,35 @@
 //! Which rows of a segment have to be merged with others, and which stand alone.
 
+use super::context::Deletes;
 use super::segment::file_times;
 use super::selection::{Selection, joined, rows_in, times};
 use super::times::TimeRange;
+use crate::deleted_rows::without;
 use datafusion::error::Result;
 use protocols::messages::store::SortedRows;
 use protocols::snapshot::ParquetFile;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// A file, and the deletes that rows of it may be subject to.
+#[derive(Clone, Debug)]
+pub(super) struct FileRows {
+    pub(super) file: Arc<ParquetFile>,
+    pub(super) deletes: Deletes,
+}
+
 /// An input of a segment.
 pub(super) enum Input {
-    /// Sorted rows in memory, and what their times lie between.
-    Sorted(Arc<SortedRows>, TimeRange),
-    File(Arc<ParquetFile>),
+    /// Sorted rows in memory, what their times lie between, and which of them are deleted.
+    Sorted(Arc<SortedRows>, TimeRange, Vec<Range<usize>>),
+    File(FileRows),
 }
 
 /// Selected rows of an input.
 #[derive(Debug)]
 pub(super) enum Piece {
     Rows(Arc<SortedRows>, Vec<Range<usize>>),
-    File(Arc<ParquetFile>),
+    File(FileRows),
 }
 
 /// The selected rows of a segment.
@@ -36,8 +45,9 @@ pub(super) struct Divided {
 /// Files that need a merge are merged as a whole: reading a part of them would cost as much.
 /// `inputs` are in the order of their precedence.
 pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divided> {
-    if let [Input::Sorted(only, bounds)] = inputs.as_slice()
+    if let [Input::Sorted(only, bounds, deleted)] = inputs.as_slice()
         && selection.is_all_of(*bounds)
+        && deleted.is_empty()
     {
         let every_row = std::iter::once(0..only.rows.num_rows()).collect();
         let alone = vec![Piece::Rows(Arc::clone(only), every_row)];
@@ -71,13 +81,13 @@ pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divide
 enum Selected {
     Run(Run),
     /// A file, and what the times of its selected rows lie between.
-    File(Arc<ParquetFile>, TimeRange),
+    File(FileRows, TimeRange),
 }
 
 /// A sorted run of rows and what of it is selected.
 struct Run {
     sorted: Arc<SortedRows>,
-    /// The selected series, at all times.
+    /// The selected series without what is deleted of them, at all times.
     series: Vec<Range<usize>>,
     /// The selected rows.
     spans: Vec<Range<usize>>,
@@ -122,7 +132,7 @@ fn wholes<'a>(inputs: impl Iterator<Item = &'a Selected>) -> Vec<TimeRange> {
     let mut ranges: Vec<(TimeRange, Option<&ParquetFile>)> = Vec::new();
     for input in inputs {
         let file = match input {
-            Selected::File(file, _) => Some(file.as_ref()),
+            Selected::File(rows, _) => Some(rows.file.as_ref()),
             Selected::Run(_) => None,
         };
         match (ranges.last_mut(), file) {
@@ -141,7 +151,7 @@ fn within(inputs: &[Selected], ranges: &[TimeRange]) -> Result<Vec<Piece>> {
     for input in inputs.iter().filter(|input| overlaps_any(input.times(), ranges)) {
         pieces.extend(match input {
             Selected::Run(run) => run.within(ranges)?,
-            Selected::File(file, _) => Some(Piece::File(Arc::clone(file))),
+            Selected::File(file, _) => Some(Piece::File(file.clone())),
         });
     }
     Ok(pieces)
@@ -158,11 +168,11 @@ fn selected(inputs: Vec<Input>, selection: &Selection) -> Result<Vec<Selected>> 
     for input in inputs {
         match input {
             Input::File(file) => {
-                let times = file_times(&file).and(wanted);
+                let times = file_times(&file.file).and(wanted);
                 found.push(Selected::File(file, times));
             }
-            Input::Sorted(sorted, bounds) => {
-                let series = selection.series(&sorted)?;
+            Input::Sorted(sorted, bounds, deleted) => {
+                let series = without(selection.series(&sorted)?, &deleted);
                 let spans = match wanted.covers(bounds) {
                     true => joined(&series),
                     false => rows_in(times(&sorted.rows)?, &series, wanted),
@@ -259,9 +269,10 @@ mod tests {
             crc32: 0,
             order: Stamps { lo: 1, hi: 2 },
             keys: Keys::default(),
-            compacted: Some(Compacted { generation: 5, nonce }),
+            compacted: Some(Compacted { generation: 5, nonce, deletes_through: 0 }),
         };
-        Selected::File(Arc::new(file), range(times))
+        let file = FileRows { file: Arc::new(file), deletes: Vec::new() };
+        Selected::File(file, range(times))
     }
 
     #[test]

@@ -8,6 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::common::stats::Precision;
 use datafusion::error::Result;
 use protocols::messages::store::{ChunkView, SortedRows};
+use protocols::row_deletes::RowDelete;
 use protocols::schema::TableSchema;
 use protocols::snapshot::{ParquetFile, Stamps};
 use std::ops::Range;
@@ -42,6 +43,8 @@ pub(super) struct Segment {
     pub(super) unsorted: usize,
     /// Files whose rows are in memory.
     pub(super) decoded: usize,
+    /// True if some of the rows may be deleted.
+    pub(super) has_deleted: bool,
     /// In the order of their precedence: where keys are equal, the last one wins.
     pub(super) sources: Vec<Source>,
 }
@@ -102,10 +105,16 @@ pub(super) fn together(
     for (place, number) in (0..).zip(&view.order) {
         let chunk = view.chunk(*number)?;
         let source = Source::Chunk(*number);
+        if all_deleted(&view.deletes_of_chunk(&chunk), chunk_times(&chunk)) {
+            continue;
+        }
         found.push(Found::new(chunk_times(&chunk), chunk.order, place, source));
     }
     for file in view.files.iter().filter(|file| file.max_time_ns >= files_since_ns) {
         let source = Source::File(Arc::clone(file));
+        if all_deleted(&view.deletes_of_file(file), file_times(file)) {
+            continue;
+        }
         found.push(Found::new(file_times(file), file.order, file.id, source));
     }
     found.retain(|found| found.times.overlaps(wanted));
@@ -129,6 +138,15 @@ pub(super) fn together(
     Ok(groups.into_iter().map(in_precedence).collect())
 }
 
+/// True if a delete has taken every row of these times.
+fn all_deleted(deletes: &[Arc<RowDelete>], times: TimeRange) -> bool {
+    let is_all = |delete: &Arc<RowDelete>| {
+        let (min_ns, max_ns) = delete.times_ns();
+        delete.tags.is_empty() && TimeRange { min_ns, max_ns }.covers(times)
+    };
+    deletes.iter().any(is_all)
+}
+
 impl Segment {
     /// What is known of `sources` before any of them is read. `share` is the part of the rows that
     /// is selected, about.
@@ -140,10 +158,12 @@ impl Segment {
         share: f64,
     ) -> Result<Self> {
         let (mut times, mut rows_max, mut decoded, mut unsorted) = (TimeRange::NONE, 0, 0, 0);
+        let mut has_deleted = false;
         for source in &sources {
             let (of_source, number) = match source {
                 Source::File(file) => {
                     decoded += usize::from(rows.decoded.contains_key(&file.id));
+                    has_deleted |= !rows.view.deletes_of_file(file).is_empty();
                     (file_times(file), file.row_count as usize)
                 }
                 Source::Chunk(number) => {
@@ -151,13 +171,14 @@ impl Segment {
                     let newer: usize = chunk.unsorted.iter().map(RecordBatch::num_rows).sum();
                     let sorted = chunk.sorted.as_ref().map_or(0, |sorted| sorted.rows.num_rows());
                     unsorted += newer;
+                    has_deleted |= !rows.view.deletes_of_chunk(&chunk).is_empty();
                     (chunk_times(&chunk), sorted + newer)
                 }
             };
             times = times.to(of_source);
             rows_max += number;
         }
-        let is_whole = selection.is_all_of(times);
+        let is_whole = selection.is_all_of(times) && !has_deleted;
         // Sorting may merge rows, and so may reading two sources.
         let is_exact = is_whole && unsorted == 0 && sources.len() == 1;
         let selected = if is_exact {
@@ -167,7 +188,8 @@ impl Segment {
         };
         let times = times.and(selection.times);
         let in_order = is_in_order(&sources, rows, table)?;
-        Ok(Self { times, is_whole, rows: selected, in_order, unsorted, decoded, sources })
+        let rows = selected;
+        Ok(Self { times, is_whole, rows, in_order, unsorted, decoded, has_deleted, sources })
     }
 
     /// The same if only rows with times in `wanted` are selected.
@@ -191,7 +213,10 @@ impl Segment {
 
     /// True if all rows are one sorted run in memory: then any part of them is found at once.
     fn is_divisible(&self) -> bool {
-        self.sources.len() == 1 && self.unsorted == 0 && self.files_to_open() == 0
+        self.sources.len() == 1
+            && self.unsorted == 0
+            && self.files_to_open() == 0
+            && !self.has_deleted
     }
 }
 

@@ -7,6 +7,7 @@ mod compactions;
 mod parquet_files;
 mod plugins;
 mod queries;
+mod row_deletes;
 mod server;
 mod tokens;
 
@@ -68,7 +69,7 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 20] = [
+const TABLES: [SystemTable; 21] = [
     server::ACTORS,
     audit::AUDIT,
     caches::CACHE_STATES,
@@ -87,6 +88,7 @@ const TABLES: [SystemTable; 20] = [
     plugins::PROCESSING_ENGINE_TRIGGER_ARGUMENTS,
     plugins::PROCESSING_ENGINE_TRIGGERS,
     queries::QUERIES,
+    row_deletes::ROW_DELETES,
     catalog_tables::TABLES,
     tokens::TOKENS,
 ];
@@ -98,13 +100,14 @@ pub fn system_table_names() -> impl Iterator<Item = &'static str> {
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 6] = [
+const UNLISTED: [&str; 7] = [
     caches::CACHE_STATES.name,
     compactions::COMPACTION_EVENTS.name,
     server::ACTORS.name,
     audit::AUDIT.name,
     plugins::PROCESSING_ENGINE_PLUGINS.name,
     plugins::PROCESSING_ENGINE_RUNS.name,
+    row_deletes::ROW_DELETES.name,
 ];
 
 /// Tables that only admins may read: they are about the server, not about a database.
@@ -159,7 +162,7 @@ impl SystemTables {
     }
 
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 20] = TABLES;
+        static ALL: [SystemTable; 21] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }

@@ -106,6 +106,7 @@ impl Fixture {
             next_table_id: 2,
             index: Default::default(),
             tokens: Arc::default(),
+            row_deletes: Arc::default(),
         };
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());
@@ -168,8 +169,13 @@ impl Fixture {
             max_time_ns: times.max().unwrap(),
             size_bytes: 1000,
         };
-        let group =
-            ApplyRows { sequence, stamp: sequence as i64, batches: vec![batch], mark: None };
+        let group = ApplyRows {
+            sequence,
+            stamp: sequence as i64,
+            batches: vec![batch],
+            cuts: vec![],
+            mark: None,
+        };
         let deadline = Instant::now() + Duration::from_secs(300);
         self.store.ask_from_edge(group, deadline).await.unwrap();
     }

@@ -56,7 +56,7 @@ fn empty() -> Store {
 }
 
 fn group(sequence: u64, batch: TableBatch) -> ApplyRows {
-    ApplyRows { sequence, stamp: sequence as i64, batches: vec![batch], mark: None }
+    ApplyRows { sequence, stamp: sequence as i64, batches: vec![batch], cuts: vec![], mark: None }
 }
 
 fn mark(number: u64, end_time_ns: i64) -> SnapshotMark {

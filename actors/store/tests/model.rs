@@ -6,6 +6,7 @@ use crate::store::{ShardFiles, Store};
 use proptest::prelude::*;
 use protocols::ids::TableId;
 use protocols::messages::store::{ApplyRows, ChunkView, EndSnapshot, RemoveFiles, SwapChunk};
+use protocols::row_deletes::RowCut;
 use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +17,8 @@ const TABLE: TableId = TableId(1);
 enum Step {
     /// Rows at these times.
     Rows(Vec<i64>),
+    /// Rows at these times, and then a cut from the one to the other instant.
+    Cut(Vec<i64>, i64, i64),
     /// Rows and the mark of a snapshot, if none runs.
     Mark(Vec<i64>, i64),
     /// Rows and the mark of an attempt that came to nothing: its number was used before, or will
@@ -44,6 +47,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let end = || (-2_i64..5).prop_map(|chunk| chunk * GEN1);
     let step = prop_oneof![
         6 => times().prop_map(Step::Rows),
+        2 => (times(), -1200_i64..2400, 0_i64..1800)
+            .prop_map(|(times, min, width)| Step::Cut(times, min, min + width)),
         4 => (times(), end()).prop_map(|(times, end)| Step::Mark(times, end)),
         1 => (end(), 0_u64..6).prop_map(|(end, number)| Step::Stray(end, number)),
         6 => any::<usize>().prop_map(Step::Swap),
@@ -61,7 +66,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A snapshot on its way, as its writer knows it.
 struct Running {
     placed: PlacedMark,
-    files: BTreeMap<i64, Arc<ParquetFile>>,
+    /// By chunk time and division.
+    files: BTreeMap<(i64, u32), Arc<ParquetFile>>,
     durable: bool,
 }
 
@@ -73,6 +79,8 @@ struct World {
     rows: Vec<i64>,
     /// Stamp of the group of each row.
     stamps: Vec<i64>,
+    /// Stamp, and between which instants.
+    cuts: Vec<(i64, i64, i64)>,
     removed: BTreeSet<i64>,
     index: ShardFiles,
     contents: BTreeMap<u64, Vec<i64>>,
@@ -87,6 +95,7 @@ impl World {
             log: Vec::new(),
             rows: Vec::new(),
             stamps: Vec::new(),
+            cuts: Vec::new(),
             removed: BTreeSet::new(),
             index: ShardFiles::default(),
             contents: BTreeMap::new(),
@@ -96,12 +105,23 @@ impl World {
     }
 
     fn write(&mut self, times: &[i64], mark: Option<SnapshotMark>) -> PlacedMark {
+        self.write_and_cut(times, mark, Vec::new())
+    }
+
+    fn write_and_cut(
+        &mut self,
+        times: &[i64],
+        mark: Option<SnapshotMark>,
+        cuts: Vec<RowCut>,
+    ) -> PlacedMark {
         let sequence = self.log.len() as u64 + 1;
         let first = self.rows.len() as i64;
         let rows: Vec<_> = times.iter().copied().zip(first..).collect();
         self.rows.extend(times.iter().map(|time| time.div_euclid(GEN1) * GEN1));
         self.stamps.resize(self.rows.len(), sequence as i64);
-        let group = ApplyRows { mark, ..group(sequence, batch(&rows)) };
+        let spans = cuts.iter().map(|cut| (sequence as i64, cut.min_time_ns, cut.max_time_ns));
+        self.cuts.extend(spans);
+        let group = ApplyRows { mark, cuts, ..group(sequence, batch(&rows)) };
         self.log.push(group.clone());
         self.store.apply(group);
         PlacedMark { mark: mark.unwrap_or(super::mark(0, 0)), sequence, stamp: sequence as i64 }
@@ -114,6 +134,10 @@ impl World {
     fn step(&mut self, step: Step) {
         match step {
             Step::Rows(times) => drop(self.write(&times, None)),
+            Step::Cut(times, min_time_ns, max_time_ns) => {
+                let cut = RowCut { table: TABLE, min_time_ns, max_time_ns };
+                self.write_and_cut(&times, None, vec![cut]);
+            }
             Step::Mark(times, end) if self.running.is_none() => {
                 let placed = self.write(&times, Some(mark(self.durable_number() + 1, end)));
                 self.running = Some(Running { placed, files: BTreeMap::new(), durable: false });
@@ -151,7 +175,8 @@ impl World {
             let file = file(next_id, chunk.chunk_time_ns, GEN1);
             Arc::new(ParquetFile { order: chunk.order, ..file.as_ref().clone() })
         };
-        let written = running.files.entry(chunk.chunk_time_ns).or_insert_with(new);
+        let place = (chunk.chunk_time_ns, chunk.division);
+        let written = running.files.entry(place).or_insert_with(new);
         assert_eq!(written.order, chunk.order, "a repeated snapshot is of the same writes");
         let contents = self.contents.entry(written.id).or_insert_with(|| values(chunk));
         assert_eq!(*contents, values(chunk), "a repeated snapshot has the same rows");
@@ -163,25 +188,27 @@ impl World {
         let number = running.placed.mark.number;
         let frozen = self.store.frozen_chunks(number).unwrap();
         for file in &frozen.swapped {
-            assert_eq!(running.files.get(&file.chunk_time_ns), Some(file));
+            assert!(running.files.values().any(|written| written == file));
         }
         if frozen.chunks.is_empty() {
             return;
         }
         let chunk = &frozen.chunks[which % frozen.chunks.len()].chunk;
         let files = vec![self.write_file(chunk)];
-        let chunk_time_ns = chunk.chunk_time_ns;
-        self.store.swap(SwapChunk { snapshot: number, table: TABLE, chunk_time_ns, files });
+        let (chunk_time_ns, division) = (chunk.chunk_time_ns, chunk.division);
+        let (snapshot, table) = (number, TABLE);
+        self.store.swap(SwapChunk { snapshot, table, chunk_time_ns, division, files });
     }
 
     fn repeat_swap(&mut self, which: usize) {
         let Some(running) = &self.running else { return };
         let snapshot = running.placed.mark.number;
-        let files: Vec<_> = running.files.values().collect();
+        let files: Vec<_> = running.files.iter().collect();
         if !files.is_empty() {
-            let file = Arc::clone(files[which % files.len()]);
-            let (table, chunk_time_ns) = (TABLE, file.chunk_time_ns);
-            self.store.swap(SwapChunk { snapshot, table, chunk_time_ns, files: vec![file] });
+            let ((chunk_time_ns, division), file) = files[which % files.len()];
+            let (table, chunk_time_ns, division) = (TABLE, *chunk_time_ns, *division);
+            let files = vec![Arc::clone(file)];
+            self.store.swap(SwapChunk { snapshot, table, chunk_time_ns, division, files });
         }
     }
 
@@ -246,6 +273,15 @@ impl World {
         stamps.reduce(Stamps::to).unwrap()
     }
 
+    /// Nothing has rows from both sides of a cut that touches its time.
+    fn check_cuts(&self, chunk_time_ns: i64, order: Stamps) {
+        for (stamp, min_ns, max_ns) in &self.cuts {
+            let is_touched = *min_ns < chunk_time_ns + GEN1 && *max_ns >= chunk_time_ns;
+            let is_divided = order.hi <= *stamp || order.lo > *stamp;
+            assert!(!is_touched || is_divided, "{order:?} has both sides of {stamp}");
+        }
+    }
+
     fn check(&mut self) {
         let mut expected: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
         for (value, chunk_time_ns) in self.rows.iter().enumerate() {
@@ -254,17 +290,28 @@ impl World {
             }
         }
         let (chunks, files) = shown(&mut self.store);
-        let mut found: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        // Of a time that was divided, a later part may be in a file while an earlier one is not yet.
+        let mut places: BTreeMap<i64, Vec<(Stamps, Vec<i64>)>> = BTreeMap::new();
         let seen = everything(&mut self.store);
         for chunk in &seen.chunks {
             assert_eq!(chunk.order, self.order_of(&values(chunk)));
+            self.check_cuts(chunk.chunk_time_ns, chunk.order);
+            places.entry(chunk.chunk_time_ns).or_default().push((chunk.order, values(chunk)));
         }
         for file in seen.files {
-            assert_eq!(file.order, self.order_of(&self.contents[&file.id]));
-            found.entry(file.chunk_time_ns).or_default().extend(&self.contents[&file.id]);
+            let contents = &self.contents[&file.id];
+            assert_eq!(file.order, self.order_of(contents));
+            self.check_cuts(file.chunk_time_ns, file.order);
+            places.entry(file.chunk_time_ns).or_default().push((file.order, contents.clone()));
         }
-        for (chunk_time_ns, values) in &chunks {
-            found.entry(*chunk_time_ns).or_default().extend(values);
+        let mut found: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+        for (chunk_time_ns, mut of_time) in places {
+            of_time.sort_by_key(|(order, _)| *order);
+            assert!(of_time.is_sorted_by(|(a, _), (b, _)| a.hi < b.lo), "{of_time:?}");
+            found.insert(
+                chunk_time_ns,
+                of_time.into_iter().flat_map(|(_, values)| values).collect(),
+            );
         }
         assert_eq!(found, expected);
         assert!(chunks.is_sorted_by_key(|chunk| chunk.0), "{chunks:?}");

@@ -16,7 +16,7 @@ fn marked(sequence: u64, rows: &[(i64, i64)], mark: SnapshotMark) -> ApplyRows {
 }
 
 fn swap(snapshot: u64, chunk_time_ns: i64, files: Vec<Arc<ParquetFile>>) -> SwapChunk {
-    SwapChunk { snapshot, table: TABLE, chunk_time_ns, files }
+    SwapChunk { snapshot, table: TABLE, chunk_time_ns, division: 0, files }
 }
 
 fn end(number: u64, end_time_ns: i64, sequence: u64, files: Vec<Arc<ParquetFile>>) -> EndSnapshot {

@@ -69,6 +69,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
         next_table_id: 2,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     })
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use object_store::ObjectStoreExt;
 use protocols::file_index::Segment;
 use protocols::messages::store::{EndSnapshot, FrozenChunks};
-use protocols::messages::wal::{SnapshotDone, TakeSnapshot};
+use protocols::messages::wal::{SnapshotDone, SnapshotWanted, TakeSnapshot};
 use protocols::snapshot::{PlacedMark, SnapshotMark};
 
 const MINUTE: i64 = 60_000_000_000;
@@ -49,6 +49,27 @@ fn small() -> Setup {
 
 fn stores(dir: &tempfile::TempDir) -> [Objects; 2] {
     [Objects::memory(), Objects::directory(dir.path().to_owned()).unwrap()]
+}
+
+#[test]
+fn one_that_is_wanted_takes_all_rows_once() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in stores(&dir) {
+            let node = Node::start_with(&objects, small()).await;
+            node.write_period(5).await;
+            node.wal.ask_from_edge(SnapshotWanted, soon()).await.unwrap();
+            assert_eq!(node.snapshot().await, None, "the period goes on");
+            node.end_period().await;
+            let begun = node.begun().await;
+            assert!(begun.mark.forced);
+            assert_eq!(node.frozen_chunks(1).await, [0]);
+            node.wal.ask_from_edge(SnapshotDone { number: 1 }, soon()).await.unwrap();
+            node.end_period().await;
+            node.write_period(6).await;
+            assert_eq!(node.snapshot().await, None);
+        }
+    });
 }
 
 #[test]

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use protocols::file_index::Segment;
-use protocols::messages::wal::TakeSnapshot;
+use protocols::messages::wal::{CutRows, TakeSnapshot};
+use protocols::row_deletes::RowCut;
 use protocols::snapshot::{PlacedMark, SnapshotMark, Stamps};
 use protocols::wal_frame::mark;
 use protocols::wal_frame::segment::{HEADER_BYTES, Header, encode_frame, encode_header};
@@ -54,6 +55,41 @@ fn stamps_follow_the_clock_and_rise_when_it_goes_back() {
             expected.push(Stamps::at(4001));
             expected[0].hi = 4002;
             assert_eq!(again.orders().await, expected);
+        }
+    });
+}
+
+#[test]
+fn a_cut_divides_what_was_written_before_from_what_comes_later_whenever_the_log_is_read() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        for objects in [Objects::memory(), Objects::directory(dir.path().to_owned()).unwrap()] {
+            let clock = Arc::new(AtomicI64::new(0));
+            let node = Node::start_with(&objects, at(&clock)).await;
+            let cut = |min_time_ns, max_time_ns| {
+                CutRows(RowCut { table: TABLE, min_time_ns, max_time_ns })
+            };
+            node.write_at(&clock, 1000, 0).await;
+            node.write_at(&clock, 1010, 1).await;
+            let bound = node.wal.ask_from_edge(cut(5, 6), soon()).await.unwrap().unwrap();
+            assert_eq!(bound, 1011, "behind all that was written");
+            node.write_at(&clock, 7, 0).await;
+            node.write_at(&clock, 7, 1).await;
+            let of_one_time = [Stamps::at(1000), Stamps::at(1012)];
+            let expected = [of_one_time[0], of_one_time[1], Stamps { lo: 1010, hi: 1013 }];
+            assert_eq!(node.orders().await, expected);
+            let last = node.wal.ask_from_edge(cut(i64::MIN, i64::MAX), soon()).await;
+            assert_eq!(last.unwrap().unwrap(), 1014);
+
+            // Also where the cut is the last that stands in the log.
+            let again = Node::start_with(&objects, at(&clock)).await;
+            assert_eq!(again.orders().await, expected);
+            again.write_at(&clock, 7, 1).await;
+            let newest = Stamps::at(1015);
+            let expected = [expected[0], expected[1], expected[2], newest];
+            assert_eq!(again.orders().await, expected);
+            let third = Node::start_with(&objects, at(&clock)).await;
+            assert_eq!(third.orders().await, expected);
         }
     });
 }

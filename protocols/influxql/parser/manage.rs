@@ -49,6 +49,10 @@ impl Parser<'_> {
             let (name, on) = self.policy()?;
             return Ok(Statement::DropPolicy { name, on });
         }
+        if self.eat_word("SERIES")? && self.eat_word("FROM")? {
+            let from = self.sources()?;
+            return Ok(Statement::DropSeries { from, condition: self.where_clause()? });
+        }
         Err(lexer::at("invalid DROP statement, expected MEASUREMENT", start))
     }
 

@@ -2,19 +2,29 @@
 
 use super::super::access::Who;
 use super::super::databases::{change, check_name};
+use crate::edge::row_deletes;
 use crate::edge::state::ServerState;
+use actix_web::web;
+use actors::query::{DeletedRows, deleted_rows};
+use actors::server::RowDeleteError;
 use protocols::access::rights::Right;
-use protocols::influxql::{PolicySettings, Statement};
+use protocols::influxql::{Expr, Measurement, MeasurementName, PolicySettings, Source, Statement};
 use protocols::messages::catalog::{
-    CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
+    By, CatalogError, CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, RequestRowDelete,
+    SetRetention,
 };
+use uuid::Uuid;
+
+/// What is said of deletes that go by anything else than times and equal tags.
+const NO_DELETE: &str = "datafusion error: This feature is not implemented: DELETE";
+const NO_DROP: &str = "datafusion error: This feature is not implemented: DROP SERIES";
 
 /// Has a change made in `db`.
 ///
 /// # Errors
 /// Says why there is none.
 pub(super) async fn make(
-    state: &ServerState,
+    state: &web::Data<ServerState>,
     who: Who,
     db: String,
     statement: Statement,
@@ -74,8 +84,11 @@ pub(super) async fn make(
             }
             change(state, who, DeleteDatabase { name: db, when }).await.map(drop).map_err(told)
         }
-        Statement::Delete { .. } => {
-            Err("datafusion error: This feature is not implemented: DELETE".to_owned())
+        Statement::Delete { from, condition } => {
+            delete_rows(state, who, &db, &from, condition.as_ref(), NO_DELETE).await
+        }
+        Statement::DropSeries { from, condition } => {
+            delete_rows(state, who, &db, &from, condition.as_ref(), NO_DROP).await
         }
         Statement::Select(_) | Statement::Show(_) | Statement::Explain(_) => {
             Err("nothing to change".to_owned())
@@ -83,12 +96,56 @@ pub(super) async fn make(
     }
 }
 
+/// Deletes rows of measurements, if the condition is one of times and equal tags.
+async fn delete_rows(
+    state: &web::Data<ServerState>,
+    Who(principal, origin): Who,
+    db: &str,
+    from: &[Source],
+    condition: Option<&Expr>,
+    refusal: &str,
+) -> Result<(), String> {
+    let refused = || refusal.to_owned();
+    let table = |source: &Source| match source {
+        Source::Measurement(Measurement { name: MeasurementName::Name(name), .. }) => {
+            Some(name.clone())
+        }
+        _ => None,
+    };
+    let tables = from.iter().map(table).collect::<Option<Vec<_>>>().ok_or_else(refused)?;
+    let rows = deleted_rows(condition, state.clock.now_ns()).ok_or_else(refused)?;
+    if tables.is_empty() {
+        return Err(refused());
+    }
+    let snapshot = state.snapshot.load();
+    for table in tables {
+        let is_there = snapshot.database(db).is_some_and(|db| db.table(&table).is_some());
+        if !is_there || rows.is_nothing {
+            continue; // as version 1 has it
+        }
+        let DeletedRows { min_time_ns, max_time_ns, tags, .. } = rows.clone();
+        let (db, request) = (db.to_owned(), Uuid::new_v4());
+        let change = RequestRowDelete { db, table, request, min_time_ns, max_time_ns, tags };
+        let by = By { principal: principal.clone(), origin: origin.clone(), change };
+        match row_deletes::delete(state, by).await {
+            Ok(_) => {}
+            Err(RowDeleteError::Catalog(CatalogError::InvalidRowDelete(_))) => {
+                return Err(refused());
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
 /// What a statement needs, and with which database; `db` is that of the statement.
 pub(super) fn rights(statement: &Statement, db: &str) -> Vec<(Right, String)> {
     match statement {
         Statement::CreateDatabase { name, .. } => vec![(Right::Create, name.clone())],
         Statement::DropDatabase { name } => vec![(Right::Delete, name.clone())],
-        Statement::DropMeasurement { .. } | Statement::Delete { .. } => {
+        Statement::DropMeasurement { .. }
+        | Statement::DropSeries { .. }
+        | Statement::Delete { .. } => {
             vec![(Right::Delete, db.to_owned())]
         }
         Statement::CreatePolicy { name, on, .. } => {

@@ -76,6 +76,14 @@ const TABLE: &[Row] = &[
         One("create"),
     ),
     ("DELETE", "/api/v3/configure/distinct_cache", "db=one&table=m&name=x", "", One("delete")),
+    (
+        "POST",
+        "/api/v3/row_delete_requests",
+        "",
+        r#"{"db":"one","table":"nosuch","all_time":true}"#,
+        One("delete"),
+    ),
+    ("GET", "/api/v3/row_delete_requests", "", "", Token),
     ("POST", "/api/v3/configure/compact", "", r#"{"db":"one"}"#, Admin),
     ("GET", "/api/v3/configure/compact", "run=0", "", Admin),
     ("POST", "/api/v3/configure/token/admin", "", "", Nothing),
@@ -152,10 +160,11 @@ const TABLE: &[Row] = &[
     ),
 ];
 
-/// Those that are tested apart: one takes the very token by which everybody else is asked for, the
-/// others are answered by plugins.
+/// Those that are tested apart: one takes the very token by which everybody else is asked for, one
+/// needs the number of a delete (`deletes.rs`), the others are answered by plugins.
 const APART: &[(&str, &str)] = &[
     ("POST", "/api/v3/configure/token/admin/regenerate"),
+    ("POST", "/api/v3/row_delete_requests/{sequence}/abort"),
     ("GET", "/api/v3/engine/{path:.+}"),
     ("POST", "/api/v3/engine/{path:.+}"),
     ("GET", "/api/v3/plugins/{path:.+}"),
@@ -236,7 +245,7 @@ fn ask(client: &Client, row: &Row) -> Answer {
 }
 
 fn content_type(path: &str) -> &'static str {
-    if path.contains("configure") || path.contains("plugin") {
+    if ["configure", "plugin", "row_delete"].iter().any(|part| path.contains(part)) {
         "application/json"
     } else {
         "text/plain"

@@ -11,6 +11,7 @@ mod limits;
 mod lists;
 mod matrix;
 mod operators;
+mod row_deletes;
 mod sessions;
 mod statements;
 mod tokens;

@@ -108,11 +108,12 @@ const INFLUXQL: &[(&str, Need)] = &[
     ("DROP RETENTION POLICY nosuch ON one", All("delete")),
     ("DROP DATABASE nosuch", All("delete")),
     ("DROP MEASUREMENT nosuch", One("delete")),
-    ("DELETE FROM m", One("delete")),
+    ("DELETE FROM m WHERE time < 0", One("delete")),
+    ("DROP SERIES FROM m WHERE room = 'nosuch'", One("delete")),
 ];
 
 /// System tables: those of any database, those of the built-in one, those that are about the server.
-const TABLES: [(&str, &str, Need); 20] = [
+const TABLES: [(&str, &str, Need); 21] = [
     ("one", "cache_states", One("read")),
     ("one", "distinct_caches", One("read")),
     ("one", "influxdb_schema", One("read")),
@@ -124,6 +125,7 @@ const TABLES: [(&str, &str, Need); 20] = [
     ("one", "processing_engine_trigger_arguments", One("read")),
     ("one", "processing_engine_triggers", One("read")),
     ("one", "queries", One("read")),
+    ("one", "row_deletes", One("read")),
     ("_internal", "databases", Reader),
     ("_internal", "generation_durations", Reader),
     ("_internal", "tables", Reader),
@@ -162,12 +164,13 @@ fn kind(statement: &Statement) -> &'static str {
         Statement::CreatePolicy { .. } => "create policy",
         Statement::AlterPolicy { .. } => "alter policy",
         Statement::DropPolicy { .. } => "drop policy",
+        Statement::DropSeries { .. } => "drop series",
         Statement::Delete { .. } => "delete",
     }
 }
 
 /// How many kinds there are.
-const KINDS: usize = 21;
+const KINDS: usize = 22;
 
 #[test]
 fn each_kind_of_statement_and_each_system_table_has_a_row() {

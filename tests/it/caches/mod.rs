@@ -7,6 +7,7 @@ mod failures;
 mod last;
 mod life;
 mod queries;
+mod row_deletes;
 
 use crate::support::client::{Answer, Client, with_query};
 use serde_json::{Value, json};

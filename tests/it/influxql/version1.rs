@@ -282,11 +282,40 @@ fn old_tools_make_databases_and_policies() {
     // A link that is followed must not change anything.
     let answer = ask(&server.client, &[("q", "CREATE DATABASE foo")]).text();
     assert!(answer.contains("send it with POST"), "{answer}");
-    let answer = post(&server.client, "DELETE FROM m").to_string();
+    let either = "DELETE FROM m WHERE a = 'x' OR a = 'y'";
+    let answer = post(&server.client, either).to_string();
     assert!(answer.contains("DELETE") || answer.contains("must specify"), "{answer}");
     let deleted = server.client.get(&with_query(
         "/api/v3/query_influxql",
         &[("db", "_internal"), ("q", "DROP MEASUREMENT m")],
     ));
     assert_eq!(deleted.status, 405, "{}", deleted.text());
+}
+
+#[test]
+fn rows_are_deleted_by_times_and_equal_tags() {
+    let server = Server::memory();
+    let client = &server.client;
+    let lines = "m,host=a f=1 1\nm,host=a f=2 2\nm,host=b f=3 3\nm,host=b f=4 4\nn,host=a f=5 5";
+    client.must_write("foo", lines);
+    let post = |q: &str| {
+        let path = with_query("/query", &[("db", "foo"), ("q", q)]);
+        client.post(&path, "").json()
+    };
+    let done = json!({"results": [{"statement_id": 0}]});
+    assert_eq!(post("DELETE FROM m WHERE time >= 2 AND host = 'a'"), done);
+    assert_eq!(client.value("foo", "SELECT sum(f) FROM m"), 8.0);
+    assert_eq!(post("DROP SERIES FROM m, n WHERE host = 'a'"), done);
+    assert_eq!(client.value("foo", "SELECT sum(f) FROM m"), 7.0);
+    assert_eq!(client.count("foo", "n"), 0);
+    assert_eq!(post("DELETE FROM nosuch"), done, "as in version 1");
+    assert_eq!(post("DELETE FROM m WHERE time > 9 AND time < 3"), done);
+    for refused in ["DELETE FROM m WHERE f = 3", "DELETE FROM /m/", "DELETE WHERE host = 'b'"] {
+        let answer = post(refused).to_string();
+        assert!(answer.contains("This feature is not implemented: DELETE"), "{refused}: {answer}");
+    }
+    assert_eq!(client.count("foo", "m"), 2);
+    client.must_write("foo", "m,host=a f=9 1");
+    assert_eq!(post("DELETE FROM m"), done);
+    assert_eq!(client.count("foo", "m"), 0);
 }

@@ -28,7 +28,7 @@ const COMPACTING: &[&str] = &[
 ];
 
 /// Small snapshots, and compaction of what they leave.
-fn compacting() -> Setup {
+pub(super) fn compacting() -> Setup {
     let (others, switch) = SMALL.split_at(SMALL.len() - 2);
     assert_eq!(switch, ["--compaction", "off"]);
     Setup::disk().with(others).with(COMPACTING)
@@ -42,7 +42,7 @@ fn compacting_eagerly() -> Setup {
 }
 
 /// Compacted by a command only.
-fn by_hand() -> Setup {
+pub(super) fn by_hand() -> Setup {
     eager().with(COMPACTING)
 }
 

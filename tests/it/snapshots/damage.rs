@@ -82,7 +82,7 @@ fn an_index_without_its_end_is_not_taken_for_a_shorter_one() {
 /// Changes the version in the header of an object of the index.
 fn of_newer_version(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    bytes[8] = 4;
+    bytes[8] = 5;
     let mut crc = Crc::new();
     crc.update(&bytes[..20]);
     crc.update(&bytes[24..]);
@@ -98,7 +98,7 @@ fn a_store_of_a_newer_release_is_left_alone() {
     fs::write(&file, of_newer_version(&bytes)).expect("written");
     let (status, log) = setup.start_refused();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("format version 4 is newer than this release can read"), "{log}");
+    assert!(log.contains("format version 5 is newer than this release can read"), "{log}");
     fs::write(&file, bytes).expect("written");
 
     let file = last(&setup, "catalog/v1/logs", ".catalog");
@@ -118,7 +118,7 @@ fn a_wal_file_of_a_newer_release_is_left_alone() {
     let file = last(&setup, "wal", ".wal");
     let bytes = fs::read(&file).expect("readable");
     let mut newer = bytes.clone();
-    newer[7] = b'3';
+    newer[7] = b'4';
     let mut crc = Crc::new();
     crc.update(&newer[..40]);
     newer[40..44].copy_from_slice(&crc.sum().to_le_bytes());

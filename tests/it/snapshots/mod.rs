@@ -33,6 +33,9 @@
 //! | 26 | the disk is full | `outage::row_26_…` |
 //! | 27 | a damaged WAL file | `wal_damage` |
 //! | 28 | the orderly end | `outage::row_28_…`, `durability::signals_…`, `durability::writes_under_way_…` |
+//! | 29 | a delete of rows was asked for and is not accepted | `row_deletes::a_delete_that_was_not_…` |
+//! | 30 | it is accepted, the client was not told | `row_deletes::a_delete_that_was_accepted_…` |
+//! | 31 | files are written anew without the rows | `row_deletes::the_process_ends_while_…` |
 
 mod compaction;
 mod crash;
@@ -41,6 +44,7 @@ mod deletion;
 mod model;
 mod outage;
 mod parquet;
+mod row_deletes;
 mod rules;
 mod stage;
 mod twins;

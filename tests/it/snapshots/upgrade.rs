@@ -80,10 +80,10 @@ fn a_store_of_the_release_before_the_order_of_writes_opens_and_goes_on() {
 
     let names = objects(&setup, "index/v1");
     let versions: Vec<u8> = names.iter().map(|name| version(&setup, name)).collect();
-    assert_eq!((versions.first(), versions.last()), (Some(&1), Some(&3)), "{names:?}");
+    assert_eq!((versions.first(), versions.last()), (Some(&1), Some(&4)), "{names:?}");
     let newest = objects(&setup, "wal").pop().expect("a file of the log");
     let newest = fs::read(object(&setup, "wal", &newest)).expect("an object");
-    assert!(newest.starts_with(b"ix3.wal2"));
+    assert!(newest.starts_with(b"ix3.wal3"));
 
     let server = setup.start();
     check_rows(&server.client, 6.0);

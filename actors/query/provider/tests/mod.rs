@@ -210,7 +210,7 @@ impl World {
     async fn apply(&mut self, batches: Vec<TableBatch>, mark: Option<SnapshotMark>) {
         self.sequence += 1;
         let (sequence, stamp) = (self.sequence, self.sequence as i64);
-        let group = ApplyRows { sequence, stamp, batches, mark };
+        let group = ApplyRows { sequence, stamp, batches, cuts: vec![], mark };
         self.store.ask_from_edge(group, Self::deadline()).await.expect("applied");
     }
 
@@ -243,6 +243,7 @@ impl World {
                 snapshot,
                 table: TABLE,
                 chunk_time_ns: chunk.chunk_time_ns,
+                division: chunk.division,
                 files: vec![file],
             };
             self.store.ask_from_edge(swap, Self::deadline()).await.expect("swapped");
@@ -371,6 +372,7 @@ fn catalog() -> CatalogSnapshot {
         next_table_id: 4,
         index: Default::default(),
         tokens: Arc::default(),
+        row_deletes: Arc::default(),
     }
 }
 
