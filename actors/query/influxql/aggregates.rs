@@ -14,6 +14,7 @@ use super::stage::{
 use super::transformations;
 use super::windows;
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -34,16 +35,53 @@ struct Call {
 /// The name of the column with the time of the row that was chosen.
 const CHOSEN_TIME: &str = "chosen";
 
+/// Aggregates rows. What a projection below makes of them is made by the aggregation itself: that is
+/// a step less, and shows it what its groups are.
+fn aggregated(
+    plan: LogicalPlan,
+    groups: Vec<Engine>,
+    aggregates: Vec<Engine>,
+) -> Result<LogicalPlanBuilder> {
+    let LogicalPlan::Projection(below) = &plan else {
+        return LogicalPlanBuilder::from(plan).aggregate(groups, aggregates);
+    };
+    let made = |expr: Engine| {
+        let made = expr.transform_up(|expr| {
+            let place = match &expr {
+                Engine::Column(column) => below.schema.maybe_index_of_column(column),
+                _ => None,
+            };
+            Ok(match place {
+                Some(at) => Transformed::yes(below.expr[at].clone().unalias()),
+                None => Transformed::no(expr),
+            })
+        });
+        made.map(|made| made.data)
+    };
+    let group = |group: Engine| Ok(made(group.clone())?.alias(group.schema_name().to_string()));
+    let groups = groups.into_iter().map(group).collect::<Result<Vec<_>>>()?;
+    let aggregates = aggregates.into_iter().map(made).collect::<Result<Vec<_>>>()?;
+    LogicalPlanBuilder::from(Arc::clone(&below.input)).aggregate(groups, aggregates)
+}
+
 /// A row for each series and window.
 pub(super) fn aggregates(
     planner: &Planner<'_>,
     mut stage: Stage,
     outline: &Outline,
 ) -> Result<(LogicalPlan, Vec<Kind>)> {
-    if let Some(newest) = outline.end() {
-        stage = limits::ends(stage, outline, newest)?;
-    }
     let is_one = outline.calls.is_one_selector();
+    let mut is_end = false;
+    if let Some(newest) = outline.end() {
+        (stage, is_end) = limits::ends(stage, outline, newest)?;
+    }
+    if let (true, true, [call @ Expr::Call { args, .. }]) =
+        (is_end, is_one, outline.calls.aggregates.as_slice())
+    {
+        // One row is left of each series, and it has everything.
+        stage.calls = vec![(call.clone(), scalar::value(&args[0], &mut stage)?)];
+        return finished(planner, stage, outline);
+    }
     let keeps_time = is_one && outline.frame.windows.is_none();
     let brought: Vec<(Expr, Typed)> = match is_one && outline.calls.plain {
         true => plain_variables(outline, &stage),
@@ -70,7 +108,7 @@ pub(super) fn aggregates(
     if is_alone {
         aggregates.push(aggregate_of(planner, "count", vec![lit(1_i64)], false)?.alias("rows"));
     }
-    let mut builder = LogicalPlanBuilder::from(stage.plan).aggregate(groups.clone(), aggregates)?;
+    let mut builder = aggregated(stage.plan, groups.clone(), aggregates)?;
     if is_alone {
         // Without rows there is no result, not one of nulls.
         builder = builder.filter(column("rows").gt(lit(0_i64)))?;

@@ -26,11 +26,17 @@ const GROUP_KEY: &str = "iox::influxql::group_key::metadata";
 pub(super) fn select(planner: &Planner<'_>, select: &Select) -> Result<LogicalPlan> {
     let Selected { outline, parts, kinds } = select::select(planner, select, &Outer::default())?;
     let shape = Shape { outline: &outline };
-    let plan = match parts.is_empty() {
-        true => return shape.named(LogicalPlanBuilder::empty(false).build()?, None),
-        false => shape.sorted(union(parts, &outline)?)?,
-    };
-    shape.named(plan, Some(&kinds))
+    if parts.is_empty() {
+        return shape.named(LogicalPlanBuilder::empty(false).build()?, None);
+    }
+    let has_keys = outline.has_keys() && outline.key_columns() > 0;
+    let is_ordered_as_named = parts.len() == 1 && !has_keys && outline.frame.zone.is_none();
+    let plan = union(parts, &outline)?;
+    if is_ordered_as_named {
+        let plan = shape.named(plan.0, Some(&kinds))?;
+        return in_order(plan, shape.order_as_named());
+    }
+    shape.named(shape.sorted(plan)?, Some(&kinds))
 }
 
 /// The name that the measurement of a row has until the end.
@@ -58,6 +64,13 @@ fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
     }
 }
 
+fn in_order(plan: LogicalPlan, order: Vec<SortExpr>) -> Result<LogicalPlan> {
+    match order.is_empty() {
+        true => Ok(plan),
+        false => LogicalPlanBuilder::from(plan).sort(order)?.build(),
+    }
+}
+
 struct Shape<'a> {
     outline: &'a Outline,
 }
@@ -70,11 +83,27 @@ impl Shape<'_> {
             order.push(column(SOURCE).sort(true, false));
         }
         order.extend(super::limits::groups_in_order(outline));
-        order.extend(super::limits::in_time(outline, outline.has_keys()));
+        if !outline.has_one_row() {
+            order.extend(super::limits::in_time(outline, outline.has_keys()));
+        }
         if outline.calls.distinct.is_some() {
             order.push(result(0).sort(true, false));
         }
-        LogicalPlanBuilder::from(plan).sort(order)?.build()
+        in_order(plan, order)
+    }
+
+    /// The order of the rows of one measurement, by the names of the user's.
+    fn order_as_named(&self) -> Vec<SortExpr> {
+        let outline = self.outline;
+        let tags = outline.tags.iter().map(|tag| {
+            let name = outline.selected(tag).map_or(tag, |item| &outline.names[item]);
+            column(name).sort(true, false)
+        });
+        let time = column(&outline.time_name).sort(!outline.descending, false);
+        let time = (!outline.has_one_row()).then_some(time);
+        let distinct = outline.names.first().filter(|_| outline.calls.distinct.is_some());
+        let distinct = distinct.map(|name| column(name).sort(true, false));
+        tags.chain(time).chain(distinct).collect()
     }
 
     /// The result under the names of the user's. Without kinds there are no rows.

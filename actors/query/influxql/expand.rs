@@ -57,21 +57,26 @@ pub(super) fn items(select: &Select, columns: &Columns, tags: &[String]) -> Resu
     let mut items = Vec::new();
     let mut time_name = "time".to_owned();
     let grouped: HashSet<&String> = tags.iter().collect();
+    // Tags that are grouped by are there already. Beside a pattern of such tags no other is shown.
+    let shows_tags =
+        !select.dimensions.iter().any(|d| matches!(d, Dimension::Wildcard | Dimension::Regex(_)));
+    let is_free =
+        |name: &String, kind: Kind| (kind != Kind::Tag || shows_tags) && !grouped.contains(name);
     for field in &select.fields {
         if is_time(&field.expr) {
             time_name = field.alias.clone().unwrap_or(time_name);
             continue;
         }
         if matches!(field.expr, Expr::Literal(Literal::Regex(_)) | Expr::Wildcard(_)) {
-            let kept = |name: &String, kind: Kind| match &field.expr {
+            let is_of_kind = |kind: Kind| match &field.expr {
                 Expr::Wildcard(Some(WildcardKind::Tag)) => kind == Kind::Tag,
                 Expr::Wildcard(Some(WildcardKind::Field)) => kind.is_field(),
-                Expr::Wildcard(None) => !grouped.contains(name),
                 _ => true,
             };
             let pattern = pattern(&field.expr)?;
             for (name, kind) in columns {
-                if kept(name, *kind) && pattern.as_ref().is_none_or(|p| p.is_match(name)) {
+                let is_kept = is_of_kind(*kind) && is_free(name, *kind);
+                if is_kept && pattern.as_ref().is_none_or(|p| p.is_match(name)) {
                     let name = name.clone();
                     let expr = Expr::Variable { name: name.clone(), cast: None };
                     items.push(Item::new(expr, name));

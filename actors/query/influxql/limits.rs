@@ -113,8 +113,8 @@ pub(super) fn limited(
 }
 
 /// Of the rows of each series those with the newest values of the fields that are asked for, or the
-/// oldest: the rest need not be read.
-pub(super) fn ends(stage: Stage, outline: &Outline, newest: bool) -> Result<Stage> {
+/// oldest: the rest need not be read. False if that is not possible.
+pub(super) fn ends(stage: Stage, outline: &Outline, newest: bool) -> Result<(Stage, bool)> {
     let schema = stage.plan.schema();
     let place = |name: &str| schema.index_of_column_by_name(None, name);
     let field = |call: &Expr| {
@@ -133,7 +133,7 @@ pub(super) fn ends(stage: Stage, outline: &Outline, newest: bool) -> Result<Stag
     let (Some(fields), Some(series), Some(keys), Some(time)) =
         (fields, series, keys, place(TIME_COLUMN))
     else {
-        return Ok(stage);
+        return Ok((stage, false));
     };
     let cut = Cut {
         series,
@@ -146,7 +146,7 @@ pub(super) fn ends(stage: Stage, outline: &Outline, newest: bool) -> Result<Stag
         series_skip: 0,
         series_fetch: None,
     };
-    Ok(Stage { plan: cut_series(stage.plan, cut)?, ..stage })
+    Ok((Stage { plan: cut_series(stage.plan, cut)?, ..stage }, true))
 }
 
 fn cut(

@@ -4,6 +4,7 @@ use super::calls::{self, Calls, Class};
 use super::expand::{self, Item, variables};
 use super::faults::{inconsistent, meaningless};
 use super::kind::Kind;
+use super::limits::{self, Way};
 use super::outer::Outer;
 use super::placeholders::{Instant, instant, instant_of};
 use super::relation::{Columns, Relation};
@@ -11,7 +12,7 @@ use super::time_range::{Clock, TimeRange, Windows, split};
 use datafusion::error::Result;
 use datafusion::logical_expr::Expr as Engine;
 use protocols::influxql::{Bounds, Dimension, Expr, Fill, Literal, Order, Select};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// What is known before the sources are.
@@ -154,16 +155,18 @@ pub(super) struct Outline {
     pub(super) fill: Fill,
     pub(super) descending: bool,
     pub(super) bounds: Bounds,
+    /// True if rows of one time are put in order by what cuts series, and by nothing else.
+    is_cut: bool,
 }
 
 impl Outline {
-    /// Looks at all of a statement. `relations` are its sources.
-    pub(super) fn new<'a>(
+    /// Looks at all of a statement. `sources` are its measurements.
+    pub(super) fn new(
         select: &Select,
         outer: &Outer,
         frame: Frame,
         columns: Columns,
-        relations: impl Iterator<Item = &'a Relation>,
+        sources: &BTreeMap<String, Vec<Relation>>,
     ) -> Result<Self> {
         let tags = expand::tags(select, &columns, &outer.tags(&columns)?)?;
         let expand::Items { items, time_name } = expand::items(select, &columns, &tags)?;
@@ -184,7 +187,7 @@ impl Outline {
         let takes_order =
             calls.aggregates.iter().any(is_integral) || end_of(&calls, &frame).is_some();
         if (!gathers || takes_order) && calls.distinct.is_none() {
-            for tag in relations.flat_map(|relation| &relation.tags) {
+            for tag in sources.values().flatten().flat_map(|relation| &relation.tags) {
                 if !tags.contains(tag) && !keys.contains(tag) {
                     keys.push(tag.clone());
                 }
@@ -192,7 +195,7 @@ impl Outline {
         }
         let default = if outer.is_inside { Fill::None } else { Fill::Null };
         let names = unique(&items, &time_name, &tags);
-        Ok(Self {
+        let outline = Self {
             names,
             items,
             time_name,
@@ -204,17 +207,41 @@ impl Outline {
             descending: select.order == Some(Order::Descending),
             bounds: select.bounds,
             frame,
-        })
+            is_cut: false,
+        };
+        // Where there are several measurements their rows are sorted once more.
+        let cuts_rows = sources.len() == 1
+            && outline.calls.is_raw()
+            && !outline.fills_rows()
+            && matches!(limits::way(&outline, outline.fields().len()), Way::Series);
+        Ok(Self { is_cut: cuts_rows || outline.end().is_some(), ..outline })
     }
 
-    /// How many columns rows of one time are ordered by: several tags make one key.
+    /// How many columns rows of one time are ordered by. Several tags make one key, unless only the
+    /// few rows are ordered that are left of each series.
     pub(super) fn key_columns(&self) -> usize {
-        self.keys.len().min(1)
+        if self.is_cut { self.keys.len() } else { self.keys.len().min(1) }
     }
 
-    /// True if rows of one time are ordered in the result, too: what was gathered has no such rows.
+    /// True if rows of one time are ordered in the result, too: what was gathered has no such rows,
+    /// and what cuts series yields them in order.
     pub(super) fn has_keys(&self) -> bool {
-        self.calls.aggregates.is_empty()
+        self.calls.aggregates.is_empty() && !self.is_cut
+    }
+
+    /// True if the result has no more than a row of each series.
+    pub(super) fn has_one_row(&self) -> bool {
+        !self.calls.aggregates.is_empty() && self.frame.windows.is_none()
+    }
+
+    /// The columns of the result that are made of fields.
+    pub(super) fn fields(&self) -> Vec<usize> {
+        (0..self.items.len()).filter(|at| self.has_field(&self.items[*at])).collect()
+    }
+
+    /// True if nulls of rows become what `FILL` names.
+    pub(super) fn fills_rows(&self) -> bool {
+        matches!(self.fill, Fill::Integer(_) | Fill::Float(_)) && !self.calls.transforms
     }
 
     /// True if nothing but the newest values of fields is asked for, false if it is the oldest.

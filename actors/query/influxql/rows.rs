@@ -16,7 +16,7 @@ use super::windows;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::{Expr as Engine, LogicalPlan, LogicalPlanBuilder, lit};
-use protocols::influxql::{Expr, Fill};
+use protocols::influxql::Expr;
 use protocols::schema::TIME_COLUMN;
 
 /// Plans what `outline` asks for of one measurement; returns the kinds of its columns, too.
@@ -101,11 +101,9 @@ fn raw(
     let mut all = vec![column(TIME_COLUMN)];
     all.extend(carried(outline, true));
     all.extend(columns);
-    let fields: Vec<usize> =
-        (0..outline.items.len()).filter(|at| outline.has_field(&outline.items[*at])).collect();
+    let fields = outline.fields();
     let mut builder = LogicalPlanBuilder::from(stage.plan).project(all)?;
-    let fills =
-        matches!(outline.fill, Fill::Integer(_) | Fill::Float(_)) && !outline.calls.transforms;
+    let fills = outline.fills_rows();
     // What cuts fields lets go of rows without any of them, but counts their series.
     let is_done_later = matches!(limits::way(outline, fields.len()), Way::Series)
         && outline.bounds.slimit.is_none()

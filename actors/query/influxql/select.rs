@@ -40,8 +40,7 @@ pub(super) fn select(planner: &Planner<'_>, select: &Select, outer: &Outer) -> R
     let inner = Outer { range: frame.read, dimensions, zone, is_inside: true };
     let sources = sources(planner, &select.from, &inner)?;
     let columns = unified(sources.values().flatten());
-    let all = sources.values().flatten();
-    let outline = Outline::new(select, outer, frame, columns, all)?;
+    let outline = Outline::new(select, outer, frame, columns, &sources)?;
     let (mut parts, mut kinds) = (Vec::new(), Vec::new());
     if outline.frame.range.is_empty() || !outline.items.iter().any(|i| outline.has_field(i)) {
         return Ok(Selected { outline, parts, kinds });

@@ -33,12 +33,26 @@ impl Told {
         Self::Series(found)
     }
 
-    /// The same without the rows that have nothing but a time.
-    pub(super) fn without_empty_rows(&self) -> Self {
+    /// The same without the rows that have nothing but a time and what `fills` stands for.
+    pub(super) fn without_empty_rows(&self, fills: &[f64]) -> Self {
+        let is_empty = |value: &Value| {
+            value.is_null() || value.as_f64().is_some_and(|number| fills.contains(&number))
+        };
+        self.with_rows(|row| !row.iter().skip(1).all(is_empty))
+    }
+
+    /// The same without the rows of a span of time, in nanoseconds since 1970.
+    pub(super) fn without_times(&self, first_ns: i64, last_ns: i64) -> Self {
+        self.with_rows(|row| {
+            row[0].as_i64().is_none_or(|time_ns| time_ns < first_ns || time_ns > last_ns)
+        })
+    }
+
+    fn with_rows(&self, is_kept: impl Fn(&Row) -> bool) -> Self {
         let Self::Series(series) = self else { return self.clone() };
         let mut kept = series.clone();
         for (_, rows) in kept.values_mut() {
-            rows.retain(|row| row.iter().skip(1).any(|value| !value.is_null()));
+            rows.retain(&is_kept);
         }
         kept.retain(|_, (_, rows)| !rows.is_empty());
         Self::Series(kept)

@@ -8,6 +8,14 @@ pub(super) const START_S: i64 = 1_577_836_800;
 /// How long they go on.
 pub(super) const LENGTH_S: i64 = 3_600;
 
+/// Time zones, the days on which their clocks were changed, and when that was, in seconds since 1970.
+pub(super) const CLOCK_CHANGES: [(&str, &str, i64); 4] = [
+    ("Europe/Berlin", "2020-03-29", 1_585_443_600),
+    ("Europe/Berlin", "2020-10-25", 1_603_587_600),
+    ("America/New_York", "2020-03-08", 1_583_650_800),
+    ("America/New_York", "2020-11-01", 1_604_210_400),
+];
+
 const SERIES: [(&str, &str); 7] = [
     ("host=a,region=x", "a"),
     ("host=a,region=y", "b"),
@@ -20,7 +28,8 @@ const SERIES: [(&str, &str); 7] = [
 
 /// Lines in the order of their writing, which is not that of their times.
 ///
-/// In `m` no two rows have the same time; in `g` all series have rows at the same times.
+/// In `m` no two rows have the same time; in `g` all series have rows at the same times; `z` has rows
+/// around the changes of clocks.
 pub(super) fn batches() -> Vec<String> {
     let mut chance = Chance(1);
     let mut lines = Vec::new();
@@ -48,6 +57,16 @@ pub(super) fn batches() -> Vec<String> {
         let time_ns = (START_S + step * 90) * 1_000_000_000 + 7_000_000;
         // The same names with other types.
         lines.push(format!("n,host=a f={}i,t=\"n{}\" {time_ns}", chance.below(50), step % 3));
+    }
+    for (_, _, change_s) in CLOCK_CHANGES {
+        for (number, tags) in ["host=a", "host=b"].iter().enumerate() {
+            let mut time_s = change_s - 40 * 3_600 + chance.below(3_600) as i64;
+            while time_s < change_s + 40 * 3_600 {
+                let time_ns = time_s * 1_000_000_000 + number as i64 * 1_000_000;
+                lines.push(line(&mut chance, "z", tags, time_ns));
+                time_s += 600 + chance.below(6_000) as i64;
+            }
+        }
     }
     // Later rows are written first in each of a few batches.
     let mut batches = vec![String::new(); 4];

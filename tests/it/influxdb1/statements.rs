@@ -1,5 +1,7 @@
 //! Statements by chance.
 
+mod further;
+
 use super::Chance;
 use super::data::{LENGTH_S, START_S};
 
@@ -42,7 +44,7 @@ impl Maker {
     }
 
     pub(super) fn next(&mut self) -> String {
-        match self.chance.below(20) {
+        match self.chance.below(28) {
             0..=4 => self.raw(),
             5..=9 => self.aggregated(),
             10 => self.several(),
@@ -51,6 +53,11 @@ impl Maker {
             15 => self.forecast(),
             16 | 17 => self.nested(),
             18 => self.listed(),
+            19 | 20 => self.zoned(),
+            21..=23 => self.deeper(),
+            24 => self.cast(),
+            25 => self.matched(),
+            26 => self.sliced(),
             _ => self.odd(),
         }
     }
@@ -325,32 +332,6 @@ impl Maker {
         let windows = format!("time({})", self.chance.pick(&["5m", "10m", "7m"]));
         let group = self.group_by(Some(windows));
         format!("SELECT {call} FROM m{filter}{group}")
-    }
-
-    fn nested(&mut self) -> String {
-        let (inner, name) = match self.chance.below(4) {
-            0 => ("mean(f) AS x".to_owned(), "x"),
-            1 => ("max(i) AS x".to_owned(), "x"),
-            2 => ("f".to_owned(), "f"),
-            _ => ("i * 2 AS x".to_owned(), "x"),
-        };
-        let gathers = inner.contains('(');
-        let filter = self.filter(true);
-        let windows = (gathers && self.chance.one_in(2)).then(|| self.windows());
-        let group = self.group_by(windows);
-        let outer = match self.chance.below(4) {
-            0 => name.to_owned(),
-            1 => format!("mean({name})"),
-            2 => format!("max({name})"),
-            _ => format!("sum({name})"),
-        };
-        let outer_group = match self.chance.below(3) {
-            0 => " GROUP BY host",
-            1 => " GROUP BY region",
-            _ => "",
-        };
-        let end = self.end(false);
-        format!("SELECT {outer} FROM (SELECT {inner} FROM m{filter}{group}){outer_group}{end}")
     }
 
     fn listed(&mut self) -> String {

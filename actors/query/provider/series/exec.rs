@@ -8,8 +8,9 @@ use super::cut::{Cut, as_cut};
 use crate::query::plan_kit::{new_children, no_expressions};
 use arrow::compute::SortOptions;
 use arrow::datatypes::{Fields, Schema};
-use datafusion::common::internal_err;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Statistics, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -21,6 +22,7 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Sched
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
@@ -33,6 +35,9 @@ use std::sync::Arc;
 
 /// Limit: of more rows of a series than this the table is not read from one end of time on.
 const WANTED_MAX: usize = 10_000;
+
+/// So many rows a series is assumed to have.
+const ROWS_OF_SERIES: usize = 1_000;
 
 /// Yields the rows that are shown, ordered by series, time and keys, once it has seen all that
 /// matter.
@@ -212,6 +217,21 @@ impl ExecutionPlan for CutSeriesExec {
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
+    }
+
+    /// How many series there are is not known. Taken for granted is that they are not short, so that
+    /// a few rows of each are not divided among threads.
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        if let Some(rows) = inputs.first().and_then(|input| input.num_rows.get_value()) {
+            let shown = (rows / ROWS_OF_SERIES).max(1).saturating_mul(self.cut.wanted());
+            statistics.num_rows = Precision::Inexact(shown.min(*rows));
+        }
+        Ok(Arc::new(statistics))
     }
 }
 
