@@ -1,6 +1,7 @@
 //! The engine's planner, which also knows the steps that are ours.
 
 use super::functions::gapfill::GapFillPlanner;
+use super::influxql::InOrderPlanner;
 use super::provider::SeriesPlanner;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
@@ -22,7 +23,11 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let steps = vec![Arc::new(GapFillPlanner) as _, Arc::new(SeriesPlanner) as _];
+        let steps = vec![
+            Arc::new(GapFillPlanner) as _,
+            Arc::new(SeriesPlanner) as _,
+            Arc::new(InOrderPlanner) as _,
+        ];
         DefaultPhysicalPlanner::with_extension_planners(steps)
             .create_physical_plan(plan, session)
             .await

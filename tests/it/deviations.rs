@@ -220,7 +220,7 @@ const DEVIATIONS: &[Deviation] = &[
         why: "load balancers ask so",
     },
     Deviation {
-        case: "influxql-226",
+        case: "influxql-226, v1-226",
         method: "GET",
         path: "/api/v3/query_influxql?db=_internal&q=SHOW%20SERIES",
         header: None,
@@ -233,7 +233,7 @@ const DEVIATIONS: &[Deviation] = &[
         why: "tools of version 1 list and count series",
     },
     Deviation {
-        case: "influxql-111",
+        case: "influxql-111, v1-111",
         method: "GET",
         path: "/api/v3/query_influxql?db=seen&q=SELECT%20ELAPSED(MEAN(usage),1s)%20FROM%20cpu%20WHERE%20time%20%3E%3D%20360s%20AND%20time%20%3C%20720s%20GROUP%20BY%20time(6m)",
         header: None,
@@ -249,7 +249,7 @@ const DEVIATIONS: &[Deviation] = &[
         why: "the window before the range is read for the first one, and is not asked for",
     },
     Deviation {
-        case: "influxql-186, influxql-188",
+        case: "influxql-186, influxql-188, v1-186, v1-188",
         method: "GET",
         path: "/api/v3/query_influxql?db=seen&q=SELECT%20usage%20FROM%20cpu%20LIMIT%201",
         header: None,
@@ -265,7 +265,7 @@ const DEVIATIONS: &[Deviation] = &[
         why: "rows of one time are in the order of their tags, so that LIMIT shows the same each time",
     },
     Deviation {
-        case: "influxql-058",
+        case: "influxql-058, v1-058",
         method: "GET",
         path: "/api/v3/query_influxql?db=seen&q=SELECT%20INTEGRAL(usage,1m)%20FROM%20cpu",
         header: None,

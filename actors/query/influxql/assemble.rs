@@ -1,14 +1,15 @@
 //! From the rows of each measurement to one result.
 
+use super::in_order::{Order, in_order};
 use super::kind::Kind;
 use super::outer::Outer;
 use super::outline::{MEASUREMENT, Outline};
 use super::planner::Planner;
 use super::relation::joined;
 use super::select::{self, Part, Selected};
-use super::stage::{carried, column, group, result};
+use super::stage::{carried, column, group, key, result};
 use super::windows::zoned;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue, internal_datafusion_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     Expr as Engine, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr, lit,
@@ -32,9 +33,14 @@ pub(super) fn select(planner: &Planner<'_>, select: &Select) -> Result<LogicalPl
     let has_keys = outline.has_keys() && outline.key_columns() > 0;
     let is_ordered_as_named = parts.len() == 1 && !has_keys && outline.frame.zone.is_none();
     let plan = union(parts, &outline)?;
+    if outline.is_rows {
+        let plan = shape.named(plan.0, Some(&kinds))?;
+        let order = shape.order_of_rows(&plan)?;
+        return in_order(plan, order);
+    }
     if is_ordered_as_named {
         let plan = shape.named(plan.0, Some(&kinds))?;
-        return in_order(plan, shape.order_as_named());
+        return sorted(plan, shape.order_as_named());
     }
     shape.named(shape.sorted(plan)?, Some(&kinds))
 }
@@ -64,7 +70,7 @@ fn union(parts: Vec<Part>, outline: &Outline) -> Result<(LogicalPlan, bool)> {
     }
 }
 
-fn in_order(plan: LogicalPlan, order: Vec<SortExpr>) -> Result<LogicalPlan> {
+fn sorted(plan: LogicalPlan, order: Vec<SortExpr>) -> Result<LogicalPlan> {
     match order.is_empty() {
         true => Ok(plan),
         false => LogicalPlanBuilder::from(plan).sort(order)?.build(),
@@ -89,7 +95,7 @@ impl Shape<'_> {
         if outline.calls.distinct.is_some() {
             order.push(result(0).sort(true, false));
         }
-        in_order(plan, order)
+        sorted(plan, order)
     }
 
     /// The order of the rows of one measurement, by the names of the user's.
@@ -106,7 +112,42 @@ impl Shape<'_> {
         tags.chain(time).chain(distinct).collect()
     }
 
-    /// The result under the names of the user's. Without kinds there are no rows.
+    /// The order of rows as they are, by the columns of the named result.
+    fn order_of_rows(&self, plan: &LogicalPlan) -> Result<Order> {
+        let outline = self.outline;
+        let schema = plan.schema();
+        let place = |name: &String| {
+            let at = schema.index_of_column_by_name(None, name);
+            at.ok_or_else(|| internal_datafusion_err!("a result without a column {name}"))
+        };
+        let tag =
+            |tag: &String| place(outline.selected(tag).map_or(tag, |item| &outline.names[item]));
+        let shown = schema.fields().len() - outline.key_columns();
+        let fields = outline.fields().into_iter().map(|at| place(&outline.names[at]));
+        Ok(Order {
+            shown,
+            series: outline.tags.iter().map(tag).collect::<Result<_>>()?,
+            time: place(&outline.time_name)?,
+            keys: (shown..schema.fields().len()).collect(),
+            fields: fields.collect::<Result<_>>()?,
+            descending: outline.descending,
+        })
+    }
+
+    /// A name for a column that rows are only ordered by.
+    fn name_of_key(&self, at: usize) -> String {
+        let mut name = format!("iox::key{at}");
+        let outline = self.outline;
+        while outline.names.iter().chain(&outline.tags).any(|known| *known == name)
+            || outline.time_name == name
+        {
+            name.push('_');
+        }
+        name
+    }
+
+    /// The result under the names of the user's, and behind it what rows are only ordered by.
+    /// Without kinds there are no rows.
     fn named(&self, plan: LogicalPlan, kinds: Option<&Vec<Kind>>) -> Result<LogicalPlan> {
         let outline = self.outline;
         let there = |value: Engine, null: ScalarValue| match kinds {
@@ -141,6 +182,10 @@ impl Shape<'_> {
         let first_item = columns.len();
         for (at, name) in outline.names.iter().enumerate() {
             columns.push(there(result(at), Kind::Null.null_value()).alias(name));
+        }
+        if outline.is_rows && kinds.is_some() {
+            let keys = 0..outline.key_columns();
+            columns.extend(keys.map(|at| key(at).alias(self.name_of_key(at))));
         }
         let keys: Vec<Value> = tags
             .into_iter()

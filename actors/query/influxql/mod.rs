@@ -17,6 +17,7 @@ mod deletes;
 mod expand;
 mod faults;
 mod forecast;
+mod in_order;
 mod kind;
 mod limits;
 mod maths;
@@ -52,6 +53,7 @@ use planner::Planner;
 use protocols::influxql::{Explain, Statement, parse};
 use protocols::messages::query::{Language, Statement as Asked};
 
+pub(super) use in_order::{InOrderPlanner, is_in_order};
 pub(super) use slots::{Apart, apart};
 
 /// True for the names of time zones.

@@ -157,6 +157,8 @@ pub(super) struct Outline {
     pub(super) bounds: Bounds,
     /// True if rows of one time are put in order by what cuts series, and by nothing else.
     is_cut: bool,
+    /// True if the result is rows as they are, all of them, in order.
+    pub(super) is_rows: bool,
 }
 
 impl Outline {
@@ -208,19 +210,26 @@ impl Outline {
             bounds: select.bounds,
             frame,
             is_cut: false,
+            is_rows: false,
         };
         // Where there are several measurements their rows are sorted once more.
-        let cuts_rows = sources.len() == 1
-            && outline.calls.is_raw()
-            && !outline.fills_rows()
-            && matches!(limits::way(&outline, outline.fields().len()), Way::Series);
-        Ok(Self { is_cut: cuts_rows || outline.end().is_some(), ..outline })
+        let is_plain = sources.len() == 1 && outline.calls.is_raw() && !outline.fills_rows();
+        let way = limits::way(&outline, outline.fields().len());
+        let cuts_rows = is_plain && matches!(way, Way::Series);
+        Ok(Self {
+            is_cut: cuts_rows || outline.end().is_some(),
+            is_rows: is_plain && matches!(way, Way::All) && !outer.is_inside,
+            ..outline
+        })
     }
 
-    /// How many columns rows of one time are ordered by. Several tags make one key, unless only the
-    /// few rows are ordered that are left of each series.
+    /// How many columns rows of one time are ordered by. Several tags make one key, unless few rows
+    /// are likely to be ordered.
     pub(super) fn key_columns(&self) -> usize {
-        if self.is_cut { self.keys.len() } else { self.keys.len().min(1) }
+        match self.is_cut || self.is_rows {
+            true => self.keys.len(),
+            false => self.keys.len().min(1),
+        }
     }
 
     /// True if rows of one time are ordered in the result, too: what was gathered has no such rows,

@@ -104,11 +104,13 @@ fn raw(
     let fields = outline.fields();
     let mut builder = LogicalPlanBuilder::from(stage.plan).project(all)?;
     let fills = outline.fills_rows();
-    // What cuts fields lets go of rows without any of them, but counts their series.
-    let is_done_later = matches!(limits::way(outline, fields.len()), Way::Series)
+    // What cuts fields lets go of rows without any of them, but counts their series; so does what
+    // puts rows in order.
+    let is_cut = matches!(limits::way(outline, fields.len()), Way::Series)
         && outline.bounds.slimit.is_none()
         && outline.bounds.soffset.is_none()
         && !fills;
+    let is_done_later = is_cut || outline.is_rows;
     if !is_done_later && let Some(some) = limits::some_of(&fields) {
         builder = builder.filter(some)?;
     }

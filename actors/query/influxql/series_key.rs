@@ -5,18 +5,33 @@
 
 use arrow::array::{ArrayRef, BinaryArray, DictionaryArray, Int32Array, UInt32Array};
 use arrow::compute::{SortOptions, partition, take};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Int32Type, Schema};
 use arrow::row::{RowConverter, SortField};
+use datafusion::common::config::ConfigOptions;
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
 
 /// The key of a row with such tags, in the order of their importance.
 pub(super) fn series_key(tags: Vec<Expr>) -> Expr {
+    function().call(tags)
+}
+
+fn function() -> Arc<ScalarUDF> {
     let signature = Signature::variadic_any(Volatility::Immutable);
-    Arc::new(ScalarUDF::new_from_impl(SeriesKey { signature })).call(tags)
+    Arc::new(ScalarUDF::new_from_impl(SeriesKey { signature }))
+}
+
+/// The same in a physical plan.
+pub(super) fn series_key_of(
+    tags: Vec<Arc<dyn PhysicalExpr>>,
+    schema: &Schema,
+    config: &Arc<ConfigOptions>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    Ok(Arc::new(ScalarFunctionExpr::try_new(function(), tags, schema, Arc::clone(config))?))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

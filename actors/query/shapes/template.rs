@@ -5,6 +5,7 @@ use super::text::Shape;
 use super::value::Value;
 use crate::query::cache_tables;
 use crate::query::functions::gapfill::is_gap_fill;
+use crate::query::influxql::is_in_order;
 use crate::query::provider::{self, is_cut_series};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -58,7 +59,9 @@ impl Template {
                     provider::is_stored(&scan.source) || cache_tables::is_cache(&scan.source)
                 }
                 LogicalPlan::Extension(step) => {
-                    is_cut_series(step.node.as_ref()) || is_gap_fill(step.node.as_ref())
+                    is_cut_series(step.node.as_ref())
+                        || is_gap_fill(step.node.as_ref())
+                        || is_in_order(step.node.as_ref())
                 }
                 LogicalPlan::Subquery(_) => false,
                 _ => true,

@@ -33,12 +33,18 @@ impl Told {
         Self::Series(found)
     }
 
-    /// The same without the rows that have nothing but a time and what `fills` stands for.
+    /// The same with nulls for the numbers `fills`, and without the rows that have nothing but a
+    /// time then.
     pub(super) fn without_empty_rows(&self, fills: &[f64]) -> Self {
         let is_empty = |value: &Value| {
             value.is_null() || value.as_f64().is_some_and(|number| fills.contains(&number))
         };
-        self.with_rows(|row| !row.iter().skip(1).all(is_empty))
+        let Self::Series(series) = self else { return self.clone() };
+        let mut with_nulls = series.clone();
+        for row in with_nulls.values_mut().flat_map(|(_, rows)| rows) {
+            row.iter_mut().skip(1).filter(|value| is_empty(value)).for_each(|v| *v = Value::Null);
+        }
+        Self::Series(with_nulls).with_rows(|row| row.iter().skip(1).any(|value| !value.is_null()))
     }
 
     /// The same without the rows of a span of time, in nanoseconds since 1970.

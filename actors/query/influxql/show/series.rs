@@ -70,10 +70,11 @@ fn tag_sets(
         let one = rows.plan.limit(0, Some(1))?.project([lit(1_i64).alias("one")])?;
         return Ok(Some(one));
     }
-    let columns = tags.iter().map(|tag| rows.relation.column(tag, Kind::Tag).alias(tag));
-    let sets = rows.plan.project(columns.collect::<Vec<_>>())?;
-    let groups: Vec<Engine> = tags.iter().map(|tag| column(tag.as_str())).collect();
-    Ok(Some(sets.aggregate(groups, Vec::<Engine>::new())?))
+    let groups: Vec<Engine> =
+        tags.iter().map(|tag| rows.relation.column(tag, Kind::Tag)).collect();
+    let named = groups.iter().zip(&tags).map(|(group, tag)| group.clone().alias(tag));
+    let named: Vec<Engine> = named.collect();
+    Ok(Some(rows.plan.aggregate(groups, Vec::<Engine>::new())?.project(named)?))
 }
 
 /// How many there are.

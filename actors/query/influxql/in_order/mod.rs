@@ -1,0 +1,13 @@
+//! The rows of a result in their order: by series and time, and rows of one time by their tags.
+//!
+//! Most questions for rows as they are have few of them. These are put in order by one step, which
+//! looks at tags only where times are equal; for many rows the engine's own operators are planned,
+//! which use several threads and the disk. Columns that rows are only ordered by end here.
+
+mod exec;
+mod node;
+mod order;
+
+pub(super) use node::in_order;
+pub(in crate::query) use node::{InOrderPlanner, is_in_order};
+pub(super) use order::Order;
