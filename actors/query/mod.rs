@@ -52,6 +52,7 @@ mod plan_kit;
 mod prepare;
 pub mod provider;
 mod redact;
+mod rules;
 mod running;
 mod runs;
 mod scope;

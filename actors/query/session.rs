@@ -9,6 +9,7 @@ use super::functions::windows::WatchWindows;
 use super::functions::{self, gapfill};
 use super::narrow::NarrowLargeRows;
 use super::provider::{ReadNewest, ReadNewestBins};
+use super::rules;
 use super::runs::GroupRuns;
 use super::watched::WatchPlan;
 use chrono::DateTime;
@@ -109,6 +110,7 @@ impl Sessions {
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(ReadNewest))
             .with_optimizer_rule(Arc::new(WatchWindows))
+            .with_physical_optimizer_rules(rules::rules())
             .with_physical_optimizer_rule(Arc::new(ReadNewestBins))
             .with_physical_optimizer_rule(Arc::new(GroupRuns))
             .with_physical_optimizer_rule(Arc::new(NarrowLargeRows))

@@ -9,12 +9,11 @@ use super::outline::Outline;
 use super::planner::Planner;
 use super::scalar::{self, Typed};
 use super::stage::{
-    BIN, Gathered, Stage, area_of, carried, column, fill_value, group, key, results,
+    BIN, Gathered, Stage, area_of, below, carried, column, fill_value, group, key, results,
 };
 use super::transformations;
 use super::windows;
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -42,26 +41,12 @@ fn aggregated(
     groups: Vec<Engine>,
     aggregates: Vec<Engine>,
 ) -> Result<LogicalPlanBuilder> {
-    let LogicalPlan::Projection(below) = &plan else {
-        return LogicalPlanBuilder::from(plan).aggregate(groups, aggregates);
+    let (of_groups, of_aggregates) = (below(&plan, &groups)?, below(&plan, &aggregates)?);
+    let (plan, groups, aggregates) = match (of_groups, of_aggregates) {
+        (Some((plan, groups)), Some((_, aggregates))) => (plan, groups, aggregates),
+        _ => (Arc::new(plan), groups, aggregates),
     };
-    let made = |expr: Engine| {
-        let made = expr.transform_up(|expr| {
-            let place = match &expr {
-                Engine::Column(column) => below.schema.maybe_index_of_column(column),
-                _ => None,
-            };
-            Ok(match place {
-                Some(at) => Transformed::yes(below.expr[at].clone().unalias()),
-                None => Transformed::no(expr),
-            })
-        });
-        made.map(|made| made.data)
-    };
-    let group = |group: Engine| Ok(made(group.clone())?.alias(group.schema_name().to_string()));
-    let groups = groups.into_iter().map(group).collect::<Result<Vec<_>>>()?;
-    let aggregates = aggregates.into_iter().map(made).collect::<Result<Vec<_>>>()?;
-    LogicalPlanBuilder::from(Arc::clone(&below.input)).aggregate(groups, aggregates)
+    LogicalPlanBuilder::from(plan).aggregate(groups, aggregates)
 }
 
 /// A row for each series and window.

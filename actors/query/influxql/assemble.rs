@@ -122,13 +122,18 @@ impl Shape<'_> {
         };
         let tag =
             |tag: &String| place(outline.selected(tag).map_or(tag, |item| &outline.names[item]));
-        let shown = schema.fields().len() - outline.key_columns();
+        let shown = schema.fields().len() - outline.own_keys().count();
+        let mut own = shown..;
+        let keys = (0..outline.key_columns()).map(|at| match outline.shown_key(at) {
+            Some(item) => place(&outline.names[item]),
+            None => Ok(own.next().unwrap_or(shown)),
+        });
         let fields = outline.fields().into_iter().map(|at| place(&outline.names[at]));
         Ok(Order {
             shown,
             series: outline.tags.iter().map(tag).collect::<Result<_>>()?,
             time: place(&outline.time_name)?,
-            keys: (shown..schema.fields().len()).collect(),
+            keys: keys.collect::<Result<_>>()?,
             fields: fields.collect::<Result<_>>()?,
             descending: outline.descending,
         })
@@ -184,8 +189,7 @@ impl Shape<'_> {
             columns.push(there(result(at), Kind::Null.null_value()).alias(name));
         }
         if outline.is_rows && kinds.is_some() {
-            let keys = 0..outline.key_columns();
-            columns.extend(keys.map(|at| key(at).alias(self.name_of_key(at))));
+            columns.extend(outline.own_keys().map(|at| key(at).alias(self.name_of_key(at))));
         }
         let keys: Vec<Value> = tags
             .into_iter()

@@ -159,15 +159,18 @@ fn cut(
         let at = plan.schema().index_of_column_by_name(None, &name);
         at.ok_or_else(|| internal_datafusion_err!("rows without a column {name}"))
     };
-    let places = |letter: char, count: usize| -> Result<Vec<usize>> {
-        (0..count).map(|at| place(format!("{letter}{at}"))).collect()
+    let key = |at: usize| match outline.shown_key(at) {
+        Some(item) => place(format!("c{item}")),
+        None => place(format!("k{at}")),
     };
+    let keys = if with_keys { outline.key_columns() } else { 0 };
+    let series = (0..outline.tags.len()).map(|at| place(format!("g{at}")));
     let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
     let bounds = outline.bounds;
     let cut = Cut {
-        series: places('g', outline.tags.len())?,
+        series: series.collect::<Result<_>>()?,
         time: place(TIME_COLUMN.to_owned())?,
-        keys: places('k', if with_keys { outline.key_columns() } else { 0 })?,
+        keys: (0..keys).map(key).collect::<Result<_>>()?,
         fields: fields.iter().map(|at| place(format!("c{at}"))).collect::<Result<_>>()?,
         descending: outline.descending,
         skip: bounds.offset.map_or(0, rows),

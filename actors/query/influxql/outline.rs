@@ -232,6 +232,21 @@ impl Outline {
         }
     }
 
+    /// The keys that have a column of their own. Rows as they are may show a tag anyway.
+    pub(super) fn own_keys(&self) -> impl Iterator<Item = usize> {
+        (0..self.key_columns()).filter(|at| self.shown_key(*at).is_none())
+    }
+
+    /// The column of the result that is the same as a key.
+    pub(super) fn shown_key(&self, at: usize) -> Option<usize> {
+        let shows = self.is_rows || (self.is_cut && self.calls.is_raw());
+        let is_key = |item: &Item| {
+            let key = &self.keys[at];
+            matches!(&item.expr, Expr::Variable { name, cast: None } if name == key)
+        };
+        self.items.iter().position(is_key).filter(|_| shows)
+    }
+
     /// True if rows of one time are ordered in the result, too: what was gathered has no such rows,
     /// and what cuts series yields them in order.
     pub(super) fn has_keys(&self) -> bool {

@@ -77,7 +77,7 @@ fn base(planner: &Planner<'_>, relation: &Relation, outline: &Outline) -> Result
     if keys.len() > outline.key_columns() {
         keys = vec![series_key(keys)];
     }
-    columns.extend(keys.into_iter().enumerate().map(|(at, key)| key.alias(format!("k{at}"))));
+    columns.extend(outline.own_keys().map(|at| keys[at].clone().alias(format!("k{at}"))));
     let mut variables = Vec::new();
     for (at, variable) in outline.variables().into_iter().enumerate() {
         let Expr::Variable { name, cast } = &variable else { continue };

@@ -7,11 +7,13 @@ use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
 use super::scalar::{self, Resolve, Typed};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr as Engine, LogicalPlan};
 use protocols::influxql::{Cast, Expr, Fill};
 use protocols::schema::TIME_COLUMN;
+use std::sync::Arc;
 
 /// A column by the name that it has in a plan.
 pub(super) fn column(name: impl Into<String>) -> Engine {
@@ -62,11 +64,35 @@ impl Resolve for Stage {
     }
 }
 
+/// Expressions over a projection as expressions over what is below it, each under its name: a step
+/// less. `None` if the plan is none.
+pub(super) fn below(
+    plan: &LogicalPlan,
+    exprs: &[Engine],
+) -> Result<Option<(Arc<LogicalPlan>, Vec<Engine>)>> {
+    let LogicalPlan::Projection(projection) = plan else { return Ok(None) };
+    let made = |expr: &Engine| {
+        let made = expr.clone().transform_up(|expr| {
+            let place = match &expr {
+                Engine::Column(column) => projection.schema.maybe_index_of_column(column),
+                _ => None,
+            };
+            Ok(match place {
+                Some(at) => Transformed::yes(projection.expr[at].clone().unalias()),
+                None => Transformed::no(expr),
+            })
+        });
+        let (made, name) = (made?.data, expr.schema_name().to_string());
+        Ok(if made.schema_name().to_string() == name { made } else { made.alias(name) })
+    };
+    let exprs = exprs.iter().map(made).collect::<Result<_>>()?;
+    Ok(Some((Arc::clone(&projection.input), exprs)))
+}
+
 /// Columns that go along: the time, what is grouped by, and what orders rows.
 pub(super) fn carried(outline: &Outline, with_keys: bool) -> Vec<Engine> {
-    let keys = if with_keys { outline.key_columns() } else { 0 };
     let groups = (0..outline.tags.len()).map(group);
-    groups.chain((0..keys).map(key)).collect()
+    groups.chain(outline.own_keys().filter(|_| with_keys).map(key)).collect()
 }
 
 /// The columns of the result.

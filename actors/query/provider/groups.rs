@@ -4,15 +4,17 @@ use super::decoder::Sparing;
 use super::key_sets::KeySet;
 use super::open::Opener;
 use super::overlap::FileRows;
-use super::segment::{Segment, Source, file_times};
+use super::segment::{Segment, Source, chunk_times, file_times};
 use super::selection::Selection;
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array, new_null_array};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, UInt32Array, new_null_array,
+};
 use datafusion::arrow::compute::{partition, take, take_record_batch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef, TimestampNanosecondType};
+use datafusion::arrow::datatypes::{DataType, Int32Type, SchemaRef, TimestampNanosecondType};
 use datafusion::arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use hashbrown::HashSet;
 use protocols::messages::store::SortedRows;
 use protocols::snapshot::ParquetFile;
@@ -85,26 +87,116 @@ impl Groups {
             return Ok(has_met_any);
         }
         for source in &older.sources {
-            let keys = match source {
-                Source::Chunk(number) => {
-                    let chunk = from.rows.view.chunk(*number)?;
-                    match &chunk.sorted {
-                        Some(sorted) if chunk.unsorted.is_empty() => {
-                            self.of_sorted(sorted, from)?
-                        }
-                        _ => return Ok(false),
-                    }
-                }
-                Source::File(file) => match from.rows.decoded.get(&file.id) {
-                    Some(rows) => self.of_sorted(rows, from)?,
-                    None => self.of_file(file, from).await?,
-                },
-            };
-            if !self.have_met(&keys) {
-                return Ok(false);
+            match self.of_source(source, from).await? {
+                Some(keys) if self.have_met(&keys) => {}
+                _ => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    /// The groups of a source at all times. `None` if its rows would have to be sorted for that.
+    async fn of_source(&self, source: &Source, from: &Opener) -> Result<Option<Arc<KeySet>>> {
+        match source {
+            Source::Chunk(number) => {
+                let chunk = from.rows.view.chunk(*number)?;
+                match &chunk.sorted {
+                    Some(sorted) if chunk.unsorted.is_empty() => {
+                        self.of_sorted(sorted, from).map(Some)
+                    }
+                    _ => Ok(None),
+                }
+            }
+            Source::File(file) => match from.rows.decoded.get(&file.id) {
+                Some(rows) => self.of_sorted(rows, from).map(Some),
+                None => self.of_file(file, from).await.map(Some),
+            },
+        }
+    }
+
+    /// The groups of the selected rows of a segment, by source. `None` if its rows have to be read.
+    /// A set that is equal to one of `known` becomes that one, here and for later queries.
+    pub(super) async fn of_segment(
+        &self,
+        segment: &Segment,
+        from: &Opener,
+        known: &[Arc<KeySet>],
+    ) -> Result<Option<Vec<Arc<KeySet>>>> {
+        let mut sets = Vec::with_capacity(segment.sources.len());
+        for source in &segment.sources {
+            let view = &from.rows.view;
+            let (times, deletes) = match source {
+                Source::Chunk(number) => {
+                    let chunk = view.chunk(*number)?;
+                    (chunk_times(&chunk), view.deletes_of_chunk(&chunk))
+                }
+                Source::File(file) => (file_times(file), view.deletes_of_file(file)),
+            };
+            // What was deleted may have been all rows of a group.
+            if !from.scan.selection.times.covers(times) || !deletes.is_empty() {
+                return Ok(None);
+            }
+            let Some(keys) = self.of_source(source, from).await? else { return Ok(None) };
+            let equal = known.iter().find(|known| **known == keys);
+            match equal {
+                Some(equal) if !Arc::ptr_eq(equal, &keys) => self.keep(source, from, equal)?,
+                _ => {}
+            }
+            sets.push(equal.map_or(keys, Arc::clone));
+        }
+        Ok(Some(sets))
+    }
+
+    fn keep(&self, source: &Source, from: &Opener, keys: &Arc<KeySet>) -> Result<()> {
+        let known = &from.context.files.key_sets;
+        let rows = match source {
+            Source::Chunk(number) => from.rows.view.chunk(*number)?.sorted.clone(),
+            Source::File(file) => from.rows.decoded.get(&file.id).cloned(),
+        };
+        match (rows, source) {
+            (Some(rows), _) => known.keep_of_rows(&rows, &self.question, keys),
+            (None, Source::File(file)) => known.keep_of_file(file.id, &self.question, keys),
+            (None, Source::Chunk(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// The groups of rows.
+    pub(super) async fn of_rows(
+        &self,
+        mut rows: impl Stream<Item = Result<RecordBatch>> + Unpin,
+    ) -> Result<Arc<KeySet>> {
+        let mut found = Found::default();
+        while let Some(batch) = rows.try_next().await? {
+            let heads = take_record_batch(&batch, &self.newest(&batch, None)?)?;
+            found.add(&self.of(&heads)?);
+        }
+        Ok(Arc::new(found.keys))
+    }
+
+    /// The tags at the places `shown` of the groups `names`, as columns of `schema`.
+    pub(super) fn tags(
+        &self,
+        names: &[&[u8]],
+        shown: &[usize],
+        schema: &SchemaRef,
+    ) -> Result<RecordBatch> {
+        let parser = self.converter.parser();
+        let tags = self.converter.convert_rows(names.iter().map(|name| parser.parse(name)))?;
+        let column = |at: &usize| {
+            let values = Arc::clone(&tags[*at]);
+            if !matches!(self.schema.field(*at).data_type(), DataType::Dictionary(_, _))
+                || matches!(values.data_type(), DataType::Dictionary(_, _))
+            {
+                return Ok(values);
+            }
+            let nulls = values.logical_nulls();
+            let places = Int32Array::new((0..values.len() as i32).collect(), nulls);
+            let column = DictionaryArray::<Int32Type>::try_new(places, values)?;
+            Ok(Arc::new(column) as ArrayRef)
+        };
+        let columns = shown.iter().map(column).collect::<Result<Vec<_>>>()?;
+        Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
     }
 
     fn have_met(&self, keys: &Arc<KeySet>) -> bool {
@@ -158,13 +250,8 @@ impl Groups {
         let every_row = Sparing::default();
         // Also of rows that were deleted: what is remembered has to hold whatever becomes of these.
         let file = FileRows { file: Arc::clone(file), deletes: Vec::new() };
-        let mut rows = from.decoder.rows(&file, selection, &self.schema, &every_row)?;
-        let mut found = Found::default();
-        while let Some(batch) = rows.try_next().await? {
-            let heads = take_record_batch(&batch, &self.newest(&batch, None)?)?;
-            found.add(&self.of(&heads)?);
-        }
-        let keys = Arc::new(found.keys);
+        let rows = from.decoder.rows(&file, selection, &self.schema, &every_row)?;
+        let keys = self.of_rows(rows).await?;
         if is_uncut {
             known.keep_of_file(file.file.id, &self.question, &keys);
         }

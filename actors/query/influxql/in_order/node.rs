@@ -1,5 +1,6 @@
 //! The step in the logical plan.
 
+use super::super::stage::below;
 use super::exec::InOrderExec;
 use super::order::Order;
 use async_trait::async_trait;
@@ -11,25 +12,30 @@ use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-/// The rows of `input` in order, with the columns that are shown.
+/// The rows of `plan` in order, with the columns that are shown. What projections make of rows is
+/// made by this step itself.
 ///
 /// # Errors
 /// When two columns have the same name.
-pub(in crate::query::influxql) fn in_order(
-    input: LogicalPlan,
-    order: Order,
-) -> Result<LogicalPlan> {
-    let fields = input.schema().iter().take(order.shown);
+pub(in crate::query::influxql) fn in_order(plan: LogicalPlan, order: Order) -> Result<LogicalPlan> {
+    let fields = plan.schema().iter().take(order.shown);
     let fields = fields.map(|(table, field)| (table.cloned(), Arc::clone(field))).collect();
-    let metadata = input.schema().metadata().clone();
+    let metadata = plan.schema().metadata().clone();
     let schema = Arc::new(DFSchema::new_with_metadata(fields, metadata)?);
-    let node = InOrder { input, schema, order: Arc::new(order) };
+    let columns = plan.schema().columns().into_iter().map(Expr::Column);
+    let (mut columns, mut input): (Vec<_>, _) = (columns.collect(), Arc::new(plan));
+    while let Some((lower, made)) = below(&input, &columns)? {
+        (columns, input) = (made, lower);
+    }
+    let input = Arc::unwrap_or_clone(input);
+    let node = InOrder { input, columns, schema, order: Arc::new(order) };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -37,11 +43,13 @@ pub(in crate::query::influxql) fn in_order(
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct InOrder {
     input: LogicalPlan,
+    /// What is made of a row, in the order of the columns; those that it is only ordered by last.
+    columns: Vec<Expr>,
     schema: DFSchemaRef,
     order: Arc<Order>,
 }
 
-/// True for a step of this kind, in which there is nothing but places.
+/// True for a step of this kind.
 pub(in crate::query) fn is_in_order(node: &dyn UserDefinedLogicalNode) -> bool {
     node.as_any().is::<InOrder>()
 }
@@ -66,19 +74,30 @@ impl UserDefinedLogicalNodeCore for InOrder {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![]
+        self.columns.clone()
+    }
+
+    /// None but those that columns are made of.
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![vec![]])
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InOrder: {}", self.order)
+        write!(f, "InOrder: {}, columns=[", self.order)?;
+        let columns: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
+        write!(f, "{}]", columns.join(", "))
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        columns: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
         let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else {
             return internal_err!("rows are put in order of exactly one input");
         };
         let (schema, order) = (Arc::clone(&self.schema), Arc::clone(&self.order));
-        Ok(Self { input, schema, order })
+        Ok(Self { input, columns, schema, order })
     }
 }
 
@@ -89,24 +108,29 @@ pub(in crate::query) struct InOrderPlanner;
 impl ExtensionPlanner for InOrderPlanner {
     async fn plan_extension(
         &self,
-        _: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
         session: &dyn Session,
-        _: &PhysicalPlanningContext,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<InOrder>(), inputs) else {
             return Ok(None);
         };
+        let columns = node.columns.iter().map(|column| {
+            let (name, schema) = (column.schema_name().to_string(), node.input.schema());
+            let value = column.clone().unalias();
+            let value = planner.create_physical_expr(&value, schema, session, context)?;
+            Ok(ProjectionExpr { expr: value, alias: name })
+        });
+        let columns: Arc<[ProjectionExpr]> = columns.collect::<Result<_>>()?;
         let known = StatisticsContext::new().compute(input.as_ref(), &StatisticsArgs::new())?;
         let few = session.config().batch_size();
-        let input = Arc::clone(input);
+        let (input, order) = (Arc::clone(input), Arc::clone(&node.order));
         Ok(Some(match known.num_rows.get_value() {
-            Some(rows) if *rows <= few => {
-                Arc::new(InOrderExec::try_new(input, Arc::clone(&node.order))?)
-            }
-            _ => node.order.planned(input, session.config().options())?,
+            Some(rows) if *rows <= few => Arc::new(InOrderExec::try_new(input, columns, order)?),
+            _ => order.planned(input, &columns, session.config().options())?,
         }))
     }
 }

@@ -15,7 +15,7 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, is_not_null as 
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use std::fmt;
 use std::sync::Arc;
@@ -111,12 +111,15 @@ impl Order {
         Ok(())
     }
 
-    /// The same by the operators of the engine.
+    /// The same by the operators of the engine, of `columns` that are made of rows.
     pub(super) fn planned(
         &self,
         input: Arc<dyn ExecutionPlan>,
+        columns: &[ProjectionExpr],
         config: &Arc<ConfigOptions>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let made = ProjectionExec::try_new(columns.to_vec(), input)?;
+        let input: Arc<dyn ExecutionPlan> = Arc::new(made);
         let schema = input.schema();
         let column = |at: usize| -> Arc<dyn PhysicalExpr> {
             Arc::new(Column::new(schema.field(at).name(), at))

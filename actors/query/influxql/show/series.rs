@@ -70,8 +70,7 @@ fn tag_sets(
         let one = rows.plan.limit(0, Some(1))?.project([lit(1_i64).alias("one")])?;
         return Ok(Some(one));
     }
-    let groups: Vec<Engine> =
-        tags.iter().map(|tag| rows.relation.column(tag, Kind::Tag)).collect();
+    let groups: Vec<Engine> = tags.iter().map(|tag| rows.relation.column(tag, Kind::Tag)).collect();
     let named = groups.iter().zip(&tags).map(|(group, tag)| group.clone().alias(tag));
     let named: Vec<Engine> = named.collect();
     Ok(Some(rows.plan.aggregate(groups, Vec::<Engine>::new())?.project(named)?))

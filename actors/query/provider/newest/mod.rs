@@ -6,6 +6,7 @@
 
 mod best;
 mod exec;
+mod names;
 mod rule;
 mod table;
 

@@ -2,6 +2,7 @@
 
 use super::super::table::StoredTable;
 use super::exec::{NewestExec, Yields};
+use super::names::GroupNamesExec;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
@@ -29,6 +30,23 @@ pub(in super::super) struct NewestRows {
 impl NewestRows {
     pub(super) fn new(table: StoredTable, key: Vec<String>, yields: Yields) -> Self {
         Self { table, key, yields }
+    }
+
+    /// Plans the reading of nothing but tags of the groups: those at the places `shown`.
+    async fn names(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+        shown: Vec<usize>,
+        output: SchemaRef,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let table = self.schema();
+        let columns = self.key.iter().map(|name| table.index_of(name));
+        let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(match self.table.plan(state, Some(&columns), filters, None).await? {
+            Some(scan) => Arc::new(GroupNamesExec::new(&scan, shown, output)),
+            None => Arc::new(EmptyExec::new(output)),
+        })
     }
 }
 
@@ -58,6 +76,10 @@ impl TableProvider for NewestRows {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let table = self.schema();
         let output = project_schema(&table, projection)?;
+        let shown = output.fields().iter().map(|f| self.key.iter().position(|key| key == f.name()));
+        if let (Yields::OneRow, Some(shown)) = (self.yields, shown.collect::<Option<Vec<_>>>()) {
+            return self.names(state, filters, shown, output).await;
+        }
         let mut columns = projection.cloned().unwrap_or((0..table.fields().len()).collect());
         for name in self.key.iter().map(String::as_str).chain([TIME_COLUMN]) {
             let column = table.index_of(name)?;

@@ -93,7 +93,7 @@ impl CutSeriesExec {
     }
 }
 
-/// By series, time and keys.
+/// By series and time. That keys come next matters to nobody, and each column costs planning.
 fn ordering(schema: &Schema, cut: &Cut) -> Option<LexOrdering> {
     let by = |at: usize, descending: bool| {
         let options = SortOptions { descending, nulls_first: false };
@@ -101,7 +101,7 @@ fn ordering(schema: &Schema, cut: &Cut) -> Option<LexOrdering> {
     };
     let series = cut.series.iter().map(|at| by(*at, false));
     let time = std::iter::once(by(cut.time, cut.descending));
-    LexOrdering::new(series.chain(time).chain(cut.keys.iter().map(|at| by(*at, false))))
+    LexOrdering::new(series.chain(time))
 }
 
 /// The same plan over a table that is read from one end of time on, and what tells series apart
