@@ -1,6 +1,9 @@
 //! Rows as they were written: names, conditions, limits.
 
 use super::{EMPTY, check};
+use crate::support::client::with_query;
+use crate::support::server::Server;
+use serde_json::{Value, json};
 
 #[test]
 fn a_field_is_needed() {
@@ -166,4 +169,35 @@ fn regular_expressions_unknown_columns_quotes() {
             "iox::measurement,time,f64\nm0,17:00:00,21.2\nm0,17:01:10,20.1",
         ),
     ]);
+}
+
+/// Rows of one time are in the order of their tags, whether there are few of them or many.
+#[test]
+fn rows_are_in_the_order_of_time_and_tags() {
+    let server = Server::memory();
+    let mut lines = String::new();
+    for time in 0..3_000 {
+        for host in ["b", "a", ""] {
+            let tags = if host.is_empty() { String::new() } else { format!(",host={host}") };
+            let value = if time % 3 == 0 { "other=1" } else { "v=2" };
+            lines.push_str(&format!("m{tags} {value} {}000000000\n", 1_600_000_000 + time));
+        }
+    }
+    server.client.must_write("d", &lines);
+    for (first, seconds, order) in [(0, 3_000, "ASC"), (0, 3_000, "DESC"), (10, 20, "ASC")] {
+        let (from, until) = (1_600_000_000 + first, 1_600_000_000 + first + seconds);
+        let q = format!(
+            "SELECT v, host FROM m WHERE time >= {from}s AND time < {until}s ORDER BY time {order}"
+        );
+        let path = with_query("/query", &[("db", "d"), ("epoch", "s"), ("q", &q)]);
+        let answer = server.client.get(&path).json();
+        let rows = answer["results"][0]["series"][0]["values"].as_array().cloned().expect("rows");
+        let mut times: Vec<i64> = (from..until).filter(|t| (t - 1_600_000_000) % 3 != 0).collect();
+        if order == "DESC" {
+            times.reverse();
+        }
+        let hosts = [json!("a"), json!("b"), Value::Null];
+        let all = times.iter().flat_map(|t| hosts.iter().map(move |host| json!([t, 2, host])));
+        assert_eq!(rows, all.collect::<Vec<Value>>(), "{q}");
+    }
 }

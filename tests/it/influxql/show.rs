@@ -1,6 +1,8 @@
 //! Lists, faults, and the words of the language.
 
 use super::{EMPTY, check};
+use crate::support::client::with_query;
+use crate::support::server::Server;
 
 #[test]
 fn show_measurements() {
@@ -65,4 +67,55 @@ fn words_and_comments() {
         ),
         ("SELECT \"name\" FROM m0", 200, EMPTY),
     ]);
+}
+
+/// What is known of the groups of a part of a table, and what has to be read for them.
+#[test]
+fn tags_and_series_of_all_parts_of_a_table() {
+    let server = Server::memory();
+    let write = |lines: &[String]| server.client.must_write("d", &lines.join("\n"));
+    let first = 1_600_000_200;
+    let line = |tags: &str, time: i64| format!("m{tags} v=1 {time}000000000");
+    for hour in 0..4 {
+        let start = first + hour * 3_600;
+        write(&[
+            line(",host=all", start),
+            line(&format!(",host=h{hour}"), start + 60),
+            // In the same chunk, later.
+            line(&format!(",host=l{hour},rack=1"), start + 300),
+            line("", start + 360),
+        ]);
+    }
+    let texts = |q: &str, column: &str| -> Vec<String> {
+        let path = with_query("/api/v3/query_influxql", &[("db", "d"), ("q", q)]);
+        let answer = server.client.get(&path);
+        assert_eq!(answer.status, 200, "{q}: {}", answer.text());
+        let rows = answer.json().as_array().cloned().expect("rows");
+        rows.iter().map(|row| row[column].to_string().replace('"', "")).collect()
+    };
+    let check = |late: &[&str]| {
+        let mut all = vec!["all", "h0", "h1", "h2", "h3", "l0", "l1", "l2", "l3"];
+        all.extend(late);
+        all.sort_unstable();
+        // Rows are sorted by the first of these.
+        for _ in 0..3 {
+            let hosts = "SHOW TAG VALUES WITH KEY = host WHERE time > 0";
+            assert_eq!(texts(hosts, "value"), all);
+            let cut = format!("{hosts} AND time >= {}s", first + 3 * 3_600 + 200);
+            assert_eq!(texts(&cut, "value"), ["l3"]);
+            let racks = "SHOW TAG VALUES WITH KEY = rack WHERE time > 0";
+            assert_eq!(texts(racks, "value"), ["1"]);
+            let of_some = "SHOW TAG VALUES WITH KEY = host WHERE time > 0 AND rack = '1'";
+            assert_eq!(texts(of_some, "value"), ["l0", "l1", "l2", "l3"]);
+            let count = (all.len() + 1).to_string();
+            assert_eq!(texts("SHOW SERIES CARDINALITY", "count"), [count.clone()]);
+            assert_eq!(texts("SHOW SERIES EXACT CARDINALITY", "count"), [count]);
+            let series = texts("SHOW SERIES", "key");
+            assert_eq!(series.len(), all.len() + 1);
+            assert_eq!(series[..2], ["m", "m,host=all"]);
+        }
+    };
+    check(&[]);
+    write(&[line(",host=late", first + 30), line(",host=all", first + 7_200)]);
+    check(&["late"]);
 }
