@@ -7,7 +7,7 @@ use super::relation::{Columns, Relation};
 use super::scalar::{self, Resolve, Typed, cast_to};
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
-use datafusion::logical_expr::{Expr as Engine, Operator, binary_expr, cast, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr as Engine, Operator, binary_expr, cast, lit};
 use protocols::influxql::{Cast, Expr, Literal, Logic, Op};
 use regex::Regex;
 
@@ -48,11 +48,13 @@ pub(super) fn condition(expr: &Expr, names: &mut Names<'_>) -> Result<Engine> {
         Expr::Logical { logic, operands } => {
             let conditions = operands.iter().map(|operand| condition(operand, names));
             let conditions = conditions.collect::<Result<Vec<_>>>()?;
-            let operator = match logic {
-                Logic::And => Operator::And,
-                Logic::Or => Operator::Or,
-            };
-            Ok(balanced(conditions, operator))
+            Ok(match logic {
+                Logic::And => balanced(conditions, Operator::And),
+                Logic::Or => match one_of(&conditions) {
+                    Some(one_of) => one_of,
+                    None => balanced(conditions, Operator::Or),
+                },
+            })
         }
         Expr::Binary { op, left, right } if op.is_comparison() => {
             comparison(*op, left, right, names)
@@ -62,6 +64,22 @@ pub(super) fn condition(expr: &Expr, names: &mut Names<'_>) -> Result<Engine> {
             _ => Ok(lit(false)),
         },
     }
+}
+
+/// A list of the values that one column is compared with, if all conditions do that.
+fn one_of(conditions: &[Engine]) -> Option<Engine> {
+    let compared = conditions.iter().map(|condition| match condition {
+        Engine::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            let is_value = matches!(**right, Engine::Literal(..) | Engine::Placeholder(_));
+            (matches!(**left, Engine::Column(_)) && is_value).then_some((&**left, &**right))
+        }
+        _ => None,
+    });
+    let compared = compared.collect::<Option<Vec<_>>>()?;
+    let (column, _) = *compared.first()?;
+    let values = compared.iter().filter(|(other, _)| *other == column);
+    let values: Vec<Engine> = values.map(|(_, value)| Engine::clone(value)).collect();
+    (values.len() == compared.len()).then(|| column.clone().in_list(values, false))
 }
 
 /// Many conditions as a tree that is not deep.
