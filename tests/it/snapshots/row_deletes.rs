@@ -121,6 +121,19 @@ impl History {
         let expected_newest: BTreeMap<String, i64> =
             expected.keys().map(|(host, minute)| (host.clone(), *minute)).collect();
         assert_eq!(newest, expected_newest, "the newest of each host");
+        let hosts: Vec<&String> = expected_newest.keys().collect();
+        for names in ["SELECT DISTINCT host FROM m", "SELECT host FROM m GROUP BY host"] {
+            let rows = client.rows(DB, &format!("{names} ORDER BY host"));
+            let rows = rows.as_array().expect("rows").iter();
+            let named: Vec<_> = rows.map(|row| row["host"].as_str().expect("a host")).collect();
+            assert_eq!(named, hosts, "{names}");
+        }
+        let show = "SHOW TAG VALUES FROM m WITH KEY = host WHERE time >= 0";
+        let shown = &client.get(&with_query("/query", &[("db", DB), ("q", show)])).json()["results"]
+            [0]["series"][0];
+        let shown = shown["values"].as_array().into_iter().flatten();
+        let shown: Vec<_> = shown.map(|pair| pair[1].as_str().expect("a host")).collect();
+        assert_eq!(shown, hosts, "SHOW TAG VALUES");
         let of_host = client.value(DB, "SELECT count(*) FROM m WHERE host = 'h1'");
         let count = expected.keys().filter(|(host, _)| host == "h1").count();
         assert_eq!(of_host, count as i64, "count of a host");
