@@ -72,7 +72,7 @@ struct Waiting {
 }
 
 /// Requests on their way into the log as one record.
-struct Group {
+struct RecordGroup {
     requests: Vec<Waiting>,
     /// What each of them is told once the record is stored.
     outcomes: Vec<Result<(), CatalogError>>,
@@ -214,7 +214,7 @@ impl Catalog {
         next.advance();
         let header = self.state.next_header();
         let record = LogRecord { nonce: random::uuid(), time_ns: now_ns, changes };
-        let group = Group { requests, outcomes, told, next, races_lost };
+        let group = RecordGroup { requests, outcomes, told, next, races_lost };
         let log = self.log.clone();
         self.busy = true;
         cx.then(async move { log.append(header, &record).await }, move |catalog, appended, cx| {
@@ -223,7 +223,7 @@ impl Catalog {
     }
 
     /// A put has ended.
-    fn finish(&mut self, group: Group, appended: Appended, cx: &mut Cx<'_, Self>) {
+    fn finish(&mut self, group: RecordGroup, appended: Appended, cx: &mut Cx<'_, Self>) {
         self.busy = false;
         match appended {
             Appended::Ours => {
@@ -242,7 +242,7 @@ impl Catalog {
     }
 
     /// Takes in what others have written and tries again behind it.
-    fn retry(&mut self, group: Group, records: &[LogRecord], cx: &mut Cx<'_, Self>) {
+    fn retry(&mut self, group: RecordGroup, records: &[LogRecord], cx: &mut Cx<'_, Self>) {
         if let Err(error) = self.take_in(records) {
             self.refuse(group.requests, &error);
             return;

@@ -4,7 +4,7 @@ use super::merge::{Merge, Step};
 use super::options::CompactionOptions;
 use super::output::{Finished, Output};
 use super::plan::Job;
-use super::read::{Group, Source};
+use super::read::{RowGroup, Source};
 use super::runs::Run;
 use crate::file_writer::put;
 use crate::runtime::faults;
@@ -118,7 +118,7 @@ impl Tools {
         &self,
         sources: &mut [Source],
         wanted: &[usize],
-    ) -> anyhow::Result<Vec<(usize, Option<Group>)>> {
+    ) -> anyhow::Result<Vec<(usize, Option<RowGroup>)>> {
         let sources = sources.iter_mut().enumerate().filter(|(number, _)| wanted.contains(number));
         stream::iter(sources)
             .map(async |(number, source)| Ok((number, source.next_group().await?)))

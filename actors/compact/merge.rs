@@ -5,7 +5,7 @@
 //! whose batch is used up is read on. So an input that has nothing to say about a stretch of series
 //! costs nothing there.
 
-use super::read::Group;
+use super::read::RowGroup;
 use crate::dedup::merge_sorted;
 use crate::deleted_rows::{copy_without, deleted_rows};
 use anyhow::Context;
@@ -94,7 +94,7 @@ impl Merge {
     }
 
     /// Takes what was read of an input: a row group, or that there is none any more.
-    pub(super) fn read(&mut self, input: usize, group: Option<Group>) -> anyhow::Result<()> {
+    pub(super) fn read(&mut self, input: usize, group: Option<RowGroup>) -> anyhow::Result<()> {
         let input = self.inputs.get_mut(input).context("there is no such input")?;
         match group {
             Some(group) => input.group = Some(group.rows(self.batch_rows)?),

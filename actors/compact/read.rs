@@ -49,7 +49,7 @@ enum Content {
 }
 
 /// A row group, read and not decoded yet.
-pub(super) struct Group {
+pub(super) struct RowGroup {
     description: ArrowReaderMetadata,
     number: usize,
     bytes: Stretch,
@@ -77,7 +77,7 @@ impl Source {
     }
 
     /// The next row group; `None` behind the last.
-    pub(super) async fn next_group(&mut self) -> anyhow::Result<Option<Group>> {
+    pub(super) async fn next_group(&mut self) -> anyhow::Result<Option<RowGroup>> {
         loop {
             if let Some(open) = &mut self.open
                 && open.next_group < open.description.metadata().num_row_groups()
@@ -86,7 +86,7 @@ impl Source {
                 open.next_group += 1;
                 let bytes = open.group_bytes(self.store.as_ref(), number).await?;
                 self.bytes_read += bytes.bytes.len() as u64;
-                return Ok(Some(Group { description: open.description.clone(), number, bytes }));
+                return Ok(Some(RowGroup { description: open.description.clone(), number, bytes }));
             }
             let Some(file) = self.files.pop_front() else { return Ok(None) };
             self.open = Some(self.open(file).await?);
@@ -136,7 +136,7 @@ impl Open {
     }
 }
 
-impl Group {
+impl RowGroup {
     /// The rows, so many at a time. Long work for a thread of its own.
     pub(super) fn rows(self, batch_rows: usize) -> ParquetResult<ParquetRecordBatchReader> {
         let Self { description, number, bytes } = self;

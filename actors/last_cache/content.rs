@@ -44,7 +44,7 @@ const NO_ROW: Row =
 
 /// The rows of a key: a list from the newest to the oldest.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct RowsOfKey {
     newest: u32,
     oldest: u32,
     rows: u32,
@@ -56,7 +56,7 @@ struct Held {
     entered_since_ns: i64,
 }
 
-const NOTHING: Held = Held {
+const NOTHING: RowsOfKey = RowsOfKey {
     newest: NONE,
     oldest: NONE,
     rows: 0,
@@ -81,7 +81,7 @@ pub struct LastValues {
     keys: KeyTable,
     /// Types of the key columns, texts as plain ones.
     key_kinds: Vec<DataType>,
-    held: Blocks<Held>,
+    held: Blocks<RowsOfKey>,
     order: EntryOrder,
     series: Series,
     /// The rows of large keys to which rows came late, by time.
@@ -416,7 +416,7 @@ impl Content for LastValues {
     fn bytes(&self) -> usize {
         let values: usize = self.columns.iter().map(ValueColumn::value_bytes).sum();
         let texts: usize = self.columns.iter().map(ValueColumn::text_bytes).sum();
-        let key = self.keys.key_bytes() + size_of::<Held>() + 16;
+        let key = self.keys.key_bytes() + size_of::<RowsOfKey>() + 16;
         let index = self.index.len() * 2 * size_of::<(KeyId, i64, u32)>();
         let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values) + index;
         // Lists and indexes that grow by doubling have room that is empty.

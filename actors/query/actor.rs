@@ -8,7 +8,7 @@ use super::lanes::{QueryRuntime, Width};
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::places::{Place, Places};
 use super::prepare;
-use super::provider::{Files, KeySets, ScanContext, Seen};
+use super::provider::{KeySets, ParquetFiles, ScanContext, Seen};
 use super::running::{AskedBy, Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
@@ -52,7 +52,7 @@ const PLANS_BYTES_MAX: usize = 32 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Query {
     config: QueryConfig,
-    files: Files,
+    files: ParquetFiles,
     runtime: QueryRuntime,
     sessions: Arc<Sessions>,
     memory: Arc<Pool>,
@@ -91,7 +91,7 @@ impl Query {
             &options.settings,
         )?;
         let memory = Pool::open(options.memory_pool_bytes, options.query_memory_bytes);
-        let files = Files {
+        let files = ParquetFiles {
             node: Arc::from(config.node.as_str()),
             store: Arc::clone(&config.objects.store),
             cache: config.cache.clone(),

@@ -4,7 +4,7 @@
 //! call returns only after the name is there too: write to a temporary name in the same folder,
 //! fsync, link without replacing (or rename), fsync the folder and every folder that was made.
 
-use super::files::{self, OpenFile};
+use super::file_system::{self, OpenFile};
 #[cfg(feature = "simulation")]
 use super::simulated_disk::HasDisk;
 use crate::runtime::{canary, random};
@@ -31,15 +31,15 @@ pub fn create_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The same; without `fsync` nothing waits for the disk, and a power loss may take the file.
 fn create(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<()> {
     let mut temporary = write_temporary(path, bytes, fsync)?;
-    let mut linked = files::hard_link(&temporary, path);
+    let mut linked = file_system::hard_link(&temporary, path);
     for _ in 1..CREATIONS_MAX {
         if !is_missing(&linked) {
             break;
         }
         temporary = write_temporary(path, bytes, fsync)?;
-        linked = files::hard_link(&temporary, path);
+        linked = file_system::hard_link(&temporary, path);
     }
-    let removed = files::remove(&temporary);
+    let removed = file_system::remove(&temporary);
     linked?;
     if !is_missing(&removed) {
         removed?;
@@ -51,7 +51,7 @@ fn create(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<()> {
     if synced.is_err() {
         // Whoever reads the file takes it for stored, which it is not. When this fails too, the
         // caller has an error all the same.
-        files::remove(path).ok();
+        file_system::remove(path).ok();
     }
     synced
 }
@@ -67,7 +67,7 @@ fn is_missing(result: &io::Result<()>) -> bool {
 /// Any error of the file system.
 pub fn replace_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = write_temporary(path, bytes, true)?;
-    files::rename(&temporary, path)?;
+    file_system::rename(&temporary, path)?;
     sync_parent(path)
 }
 
@@ -82,7 +82,7 @@ fn write_temporary(path: &Path, bytes: &[u8], fsync: bool) -> io::Result<PathBuf
     });
     if let Err(error) = written {
         // What is left of the file is harmless; removing it only frees the space sooner.
-        files::remove(&temporary).ok();
+        file_system::remove(&temporary).ok();
         return Err(error);
     }
     Ok(temporary)
@@ -133,7 +133,7 @@ struct UnsyncedFolder {
 /// # Errors
 /// Any error of the file system.
 pub fn make_folders(folder: &Path) -> io::Result<UnsyncedFolders> {
-    let was_there = files::is_folder(folder);
+    let was_there = file_system::is_folder(folder);
     if was_there && durable_folders(|known| known.contains(folder)) {
         return Ok(UnsyncedFolders::default());
     }
@@ -143,8 +143,10 @@ pub fn make_folders(folder: &Path) -> io::Result<UnsyncedFolders> {
         false => make_folders(above)?,
     };
     if !was_there {
-        match files::create_folder(folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists || !files::is_folder(folder) => {
+        match file_system::create_folder(folder) {
+            Err(e)
+                if e.kind() != io::ErrorKind::AlreadyExists || !file_system::is_folder(folder) =>
+            {
                 return Err(e);
             }
             _ => {}
@@ -201,7 +203,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if canary::is("no-folder-sync") { Ok(()) } else { files::sync_folder(folder) }
+    if canary::is("no-folder-sync") { Ok(()) } else { file_system::sync_folder(folder) }
 }
 
 /// A file that only grows, and whose growth is synced group by group.
@@ -256,7 +258,7 @@ impl AppendFile {
 /// # Errors
 /// Any error of the file system.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    files::read(path)
+    file_system::read(path)
 }
 
 /// Makes sure that the content of `path` survives a power loss.
@@ -272,12 +274,12 @@ pub fn sync(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Any error of the file system.
 pub fn file_names(folder: &Path) -> io::Result<Vec<String>> {
-    files::names(folder)
+    file_system::names(folder)
 }
 
 /// True when something has the name `path`.
 pub fn exists(path: &Path) -> bool {
-    files::exists(path)
+    file_system::exists(path)
 }
 
 /// Removes the file `path`.
@@ -285,7 +287,7 @@ pub fn exists(path: &Path) -> bool {
 /// # Errors
 /// Any error of the file system.
 pub fn remove(path: &Path) -> io::Result<()> {
-    files::remove(path)
+    file_system::remove(path)
 }
 
 /// Removes what earlier processes left under temporary names in `folder`.
@@ -293,7 +295,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Any error of the file system but that the folder does not exist.
 pub fn remove_temporary(folder: &Path) -> io::Result<()> {
-    let names = match files::names(folder) {
+    let names = match file_system::names(folder) {
         Ok(names) => names,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
@@ -301,7 +303,7 @@ pub fn remove_temporary(folder: &Path) -> io::Result<()> {
     for name in names {
         let path = folder.join(name);
         if path.extension().is_some_and(|e| e == TEMPORARY_ENDING) {
-            let removed = files::remove(&path);
+            let removed = file_system::remove(&path);
             if !is_missing(&removed) {
                 removed?;
             }

@@ -2,7 +2,7 @@
 //! touches the file system or a store.
 
 pub mod disk;
-mod files;
+mod file_system;
 pub mod objects;
 #[cfg(feature = "simulation")]
 pub mod simulated_disk;

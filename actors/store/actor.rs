@@ -2,7 +2,7 @@
 
 use super::files::{ShardFiles, by_table};
 use super::pins::{Epochs, Pins};
-use super::table::{Held, Table};
+use super::table::{RowBytes, Table};
 use crate::cache_directory::CacheFeeds;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::canary;
@@ -24,7 +24,7 @@ pub struct Store {
     tables: HashMap<TableId, Table>,
     dropped: HashSet<TableId>,
     applied_sequence: u64,
-    held: Held,
+    held: RowBytes,
     /// How many files all tables have.
     files: usize,
     running: Option<Running>,
@@ -71,7 +71,7 @@ impl Store {
             tables: HashMap::new(),
             dropped: dropped.into_iter().collect(),
             applied_sequence: 0,
-            held: Held::default(),
+            held: RowBytes::default(),
             files: 0,
             running: None,
             durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),

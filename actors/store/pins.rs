@@ -9,18 +9,18 @@ use protocols::messages::store::Pin;
 use std::sync::{Arc, Weak};
 
 /// Pins by their epochs, the newest last.
-type Held = Vec<(u64, Weak<Pin>)>;
+type PinsByEpoch = Vec<(u64, Weak<Pin>)>;
 
 /// The epochs of all lives of a shard.
 #[derive(Debug)]
-pub struct Epochs(Publisher<Held>);
+pub struct Epochs(Publisher<PinsByEpoch>);
 
 /// The epochs of one life.
 #[derive(Debug)]
 pub(super) struct Pins {
     epoch: u64,
     current: Arc<Pin>,
-    held: Publisher<Held>,
+    held: Publisher<PinsByEpoch>,
 }
 
 impl Epochs {
@@ -49,7 +49,7 @@ impl Default for Epochs {
 }
 
 impl Pins {
-    fn begin(epoch: u64, former: &Held, held: Publisher<Held>) -> Self {
+    fn begin(epoch: u64, former: &PinsByEpoch, held: Publisher<PinsByEpoch>) -> Self {
         let current = Arc::new(Pin);
         let mut all = alive(former);
         all.push((epoch, Arc::downgrade(&current)));
@@ -78,7 +78,7 @@ impl Pins {
     }
 }
 
-fn alive(held: &Held) -> Held {
+fn alive(held: &PinsByEpoch) -> PinsByEpoch {
     held.iter().filter(|(_, pin)| pin.strong_count() > 0).cloned().collect()
 }
 

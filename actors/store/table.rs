@@ -14,14 +14,14 @@ type Chunks = BTreeMap<(i64, u32), Chunk>;
 
 /// How many bytes of rows are held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct RowBytes {
     /// In chunks that take rows.
     pub(super) live_bytes: usize,
     /// In chunks that wait to be written.
     pub(super) frozen_bytes: usize,
 }
 
-impl Held {
+impl RowBytes {
     /// Counts a part of the whole anew.
     pub(super) fn replace(&mut self, before: Self, after: Self) {
         self.live_bytes = (self.live_bytes + after.live_bytes).saturating_sub(before.live_bytes);
@@ -30,7 +30,7 @@ impl Held {
     }
 }
 
-impl std::iter::Sum for Held {
+impl std::iter::Sum for RowBytes {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
         let mut sum = Self::default();
         parts.for_each(|part| sum.replace(Self::default(), part));
@@ -46,16 +46,16 @@ pub(super) struct Table {
     live: Chunks,
     /// Chunks of the running snapshot that are not in files yet: older than the live ones.
     frozen: Chunks,
-    held: Held,
+    held: RowBytes,
 }
 
 impl Table {
     pub(super) fn new(db: DbId) -> Self {
         let (live, frozen) = (Chunks::new(), Chunks::new());
-        Self { db, files: TableFiles::default(), live, frozen, held: Held::default() }
+        Self { db, files: TableFiles::default(), live, frozen, held: RowBytes::default() }
     }
 
-    pub(super) fn held(&self) -> Held {
+    pub(super) fn held(&self) -> RowBytes {
         self.held
     }
 
@@ -166,7 +166,7 @@ impl Table {
         for (time, of_time) in chunks {
             self.live.extend((0..).map(|division| (time, division)).zip(of_time));
         }
-        self.held = Held { live_bytes: size_bytes(&self.live), frozen_bytes: 0 };
+        self.held = RowBytes { live_bytes: size_bytes(&self.live), frozen_bytes: 0 };
     }
 
     fn cut(&mut self, end_time_ns: i64) -> Chunks {

@@ -2,7 +2,7 @@
 
 use super::config::WalConfig;
 use super::feed::Feed;
-use super::log::{Group, Log, LogError};
+use super::log::{Log, LogError, WalGroup};
 use super::tracker::{Due, Period, Tracker};
 use super::write::append;
 use crate::runtime::actor::{Cx, Receive, Service};
@@ -175,7 +175,7 @@ impl Wal {
         let mut entries: Vec<_> = group.waiting.iter().map(|w| w.rows.entry.clone()).collect();
         entries.extend(group.cuts.iter().map(|(cut, _)| mark::encode_cut(cut).into()));
         entries.extend(begins.map(|begins| mark::encode(&begins).into()));
-        let written = Group { sequence, stamp, entries };
+        let written = WalGroup { sequence, stamp, entries };
         self.config.pulse.begins();
         faults::fails("wal-before-put");
         cx.then(append(log, written), move |wal, (mut log, result), cx| {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// One group of requests on its way to the log.
 #[derive(Clone, Debug)]
-pub(super) struct Group {
+pub(super) struct WalGroup {
     /// Number of the group, over all files and processes of this node.
     pub(super) sequence: u64,
     /// Its place in the order of writes.
@@ -49,7 +49,7 @@ impl From<FrameError> for LogError {
 pub(super) trait Log: Send {
     /// Returns once the group is on stable storage and no successor has taken over. A store behind
     /// a network is not waited for longer than `until`.
-    async fn append(&mut self, group: &Group, until: Instant) -> Result<(), LogError>;
+    async fn append(&mut self, group: &WalGroup, until: Instant) -> Result<(), LogError>;
 
     /// Ends the period: the next group begins a new file.
     fn end_period(&mut self);

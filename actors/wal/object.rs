@@ -5,7 +5,7 @@
 //! earlier one is found there. That one then does not count, which the object after it says in its
 //! header: its writers were told that its outcome is unknown, and no shard has its rows.
 
-use super::log::{Group, Log, LogError, bytes_of, list};
+use super::log::{Log, LogError, WalGroup, bytes_of, list};
 use super::owner::Owner;
 use crate::runtime::{canary, faults, random};
 use async_trait::async_trait;
@@ -72,7 +72,7 @@ impl ObjectLog {
 
     /// Puts an object under the next number. Returns its size; but only its header counts until
     /// [`Self::append`] says otherwise.
-    async fn put(&mut self, group: Option<&Group>) -> Result<u64, LogError> {
+    async fn put(&mut self, group: Option<&WalGroup>) -> Result<u64, LogError> {
         let sequence = self.newest + 1;
         let path = Path::from(paths::wal_file(self.owner.node(), sequence));
         let previous_bytes = self.counted_bytes;
@@ -126,7 +126,7 @@ impl ObjectLog {
         self.counted_bytes = HEADER_BYTES as u64;
     }
 
-    async fn append_now(&mut self, group: &Group) -> Result<(), LogError> {
+    async fn append_now(&mut self, group: &WalGroup) -> Result<(), LogError> {
         if faults::fails("wal-put") {
             return Err(LogError::Io("planted failure".to_owned()));
         }
@@ -140,7 +140,7 @@ impl ObjectLog {
 #[async_trait]
 impl Log for ObjectLog {
     /// The client of the store has retries of its own, which take minutes.
-    async fn append(&mut self, group: &Group, until: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, group: &WalGroup, until: Instant) -> Result<(), LogError> {
         let late = |_| LogError::Io("the object store has not answered in time".to_owned());
         // Wherever this is cut off, the object that may be there does not count.
         timeout_at(until, self.append_now(group)).await.map_err(late)?
@@ -176,8 +176,8 @@ mod tests {
 
     const NODE: &str = "n";
 
-    fn group(sequence: u64, text: &'static [u8]) -> Group {
-        Group { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(text)] }
+    fn group(sequence: u64, text: &'static [u8]) -> WalGroup {
+        WalGroup { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(text)] }
     }
 
     async fn open(objects: &Objects) -> ObjectLog {

@@ -14,7 +14,7 @@
 //! writers would wait for two more syncs. As long as no group comes, it is a file without groups
 //! like the one that each start makes: it vouches for the file before it, and adds nothing.
 
-use super::log::{Group, Log, LogError};
+use super::log::{Log, LogError, WalGroup};
 use super::owner::Owner;
 use crate::runtime::{canary, faults, pools::Pool, random};
 use crate::storage::disk::{self, AppendFile};
@@ -33,11 +33,11 @@ use tokio::time::Instant;
 pub(super) struct SegmentLog {
     disk: Pool,
     /// `None` only while a job on the disk thread has it.
-    files: Option<Files>,
+    files: Option<SegmentFiles>,
     first_own_file: u64,
 }
 
-struct Files {
+struct SegmentFiles {
     folder: PathBuf,
     /// The file that names the process that took the log over last, and what it is to hold.
     owner: (PathBuf, String),
@@ -69,13 +69,13 @@ impl SegmentLog {
         let folder = root.join(paths::wal_dir(owner.node()));
         let file = owner.file().context("the store is not a folder")?;
         let (fsync, owner) = (owner.objects().fsync, (file, owner.text()));
-        let files = disk.run(move || Files::open(folder, owner, above, fsync)).await??;
+        let files = disk.run(move || SegmentFiles::open(folder, owner, above, fsync)).await??;
         Ok(Self { disk, first_own_file: files.newest, files: Some(files) })
     }
 
     async fn on_disk<R: Send + 'static>(
         &mut self,
-        job: impl FnOnce(&mut Files) -> R + Send + 'static,
+        job: impl FnOnce(&mut SegmentFiles) -> R + Send + 'static,
     ) -> Result<R, LogError> {
         let mut files = self.files.take().ok_or(LogError::Lost)?;
         let ran = self.disk.run(move || {
@@ -92,7 +92,7 @@ impl SegmentLog {
 #[async_trait]
 impl Log for SegmentLog {
     // A call to the disk cannot be taken back: it is waited for as long as it takes.
-    async fn append(&mut self, group: &Group, _: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, group: &WalGroup, _: Instant) -> Result<(), LogError> {
         let group = group.clone();
         self.on_disk(move |files| files.append(&group)).await?
     }
@@ -104,7 +104,7 @@ impl Log for SegmentLog {
     }
 
     async fn prepare(&mut self) -> Result<(), LogError> {
-        self.on_disk(Files::prepare).await?
+        self.on_disk(SegmentFiles::prepare).await?
     }
 
     fn next_file(&self) -> u64 {
@@ -122,7 +122,7 @@ impl Log for SegmentLog {
     }
 }
 
-impl Files {
+impl SegmentFiles {
     fn open(
         folder: PathBuf,
         owner: (PathBuf, String),
@@ -225,7 +225,7 @@ impl Files {
             .is_some_and(|header| header.writer == self.writer)
     }
 
-    fn append(&mut self, group: &Group) -> Result<(), LogError> {
+    fn append(&mut self, group: &WalGroup) -> Result<(), LogError> {
         let appended = self.write(group).and_then(|()| self.check_owner());
         match (&appended, &self.current) {
             (Ok(()), Some(file)) => self.counted_bytes = file.synced_bytes(),
@@ -236,7 +236,7 @@ impl Files {
         appended
     }
 
-    fn write(&mut self, group: &Group) -> Result<(), LogError> {
+    fn write(&mut self, group: &WalGroup) -> Result<(), LogError> {
         if self.current.is_none() {
             self.start(None)?;
         }
@@ -314,15 +314,15 @@ mod tests {
     use super::*;
     use protocols::wal_frame::segment::counted_bytes;
 
-    fn group(sequence: u64) -> Group {
-        Group { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(b"rows")] }
+    fn group(sequence: u64) -> WalGroup {
+        WalGroup { sequence, stamp: sequence as i64, entries: vec![Bytes::from_static(b"rows")] }
     }
 
     /// Takes over as `name` and opens.
-    fn open(root: &Path, name: &str, above: u64) -> Files {
+    fn open(root: &Path, name: &str, above: u64) -> SegmentFiles {
         let owner = root.join("owner");
         disk::replace_durable(&owner, name.as_bytes()).unwrap();
-        Files::open(root.join("wal"), (owner, name.to_owned()), above, true).unwrap()
+        SegmentFiles::open(root.join("wal"), (owner, name.to_owned()), above, true).unwrap()
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
     }
 
     /// The groups that count of each file, from the first one on.
-    fn counted_groups(files: &Files) -> Vec<Vec<u64>> {
+    fn counted_groups(files: &SegmentFiles) -> Vec<Vec<u64>> {
         let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
         let groups = |n: u64| {
             let next = (n < files.newest).then(|| decode_header(&bytes(n + 1)).unwrap());
@@ -447,7 +447,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut successor = open(dir.path(), "two", 0);
         let replaced = (dir.path().join("owner"), "one".to_owned());
-        let error = Files::open(dir.path().join("wal"), replaced, 0, true).err().unwrap();
+        let error = SegmentFiles::open(dir.path().join("wal"), replaced, 0, true).err().unwrap();
         assert!(error.to_string().contains("another process"), "{error}");
         successor.append(&group(1)).unwrap();
     }
@@ -468,16 +468,16 @@ mod crashes {
     use crate::storage::simulated_disk::{Call, HasDisk};
     use std::rc::Rc;
 
-    fn group(sequence: u64) -> Group {
+    fn group(sequence: u64) -> WalGroup {
         let entries = vec![Bytes::from(sequence.to_string())];
-        Group { sequence, stamp: sequence as i64, entries }
+        WalGroup { sequence, stamp: sequence as i64, entries }
     }
 
     /// Takes over as `name` and opens.
-    fn open(name: &str) -> Files {
+    fn open(name: &str) -> SegmentFiles {
         let owner = PathBuf::from("/node/wal-owner");
         disk::replace_durable(&owner, name.as_bytes()).unwrap();
-        Files::open("/node/wal".into(), (owner, name.to_owned()), 0, true).unwrap()
+        SegmentFiles::open("/node/wal".into(), (owner, name.to_owned()), 0, true).unwrap()
     }
 
     /// The machine starts again, after its power has failed or only its process has died.
@@ -494,7 +494,7 @@ mod crashes {
     }
 
     /// The groups that count, over all files.
-    fn groups(files: &Files) -> Vec<u64> {
+    fn groups(files: &SegmentFiles) -> Vec<u64> {
         let mut found = Vec::new();
         let bytes = |n| Bytes::from(disk::read(&files.path(n)).unwrap());
         for n in 1..=files.newest {

@@ -1,6 +1,6 @@
 //! Bringing a group into the log, for as long as its writers wait.
 
-use super::log::{Group, Log, LogError};
+use super::log::{Log, LogError, WalGroup};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Appends until it succeeds, the log is fenced, or it was tried for long enough.
 pub(super) async fn append(
     mut log: Box<dyn Log>,
-    group: Group,
+    group: WalGroup,
 ) -> (Box<dyn Log>, Result<(), LogError>) {
     record_group(&group);
     let begun = Instant::now();
@@ -38,7 +38,7 @@ pub(super) async fn append(
     (log, result)
 }
 
-fn record_group(group: &Group) {
+fn record_group(group: &WalGroup) {
     let bytes: usize = group.entries.iter().map(bytes::Bytes::len).sum();
     metrics::histogram!("wal_group_writes").record(group.entries.len() as f64);
     metrics::counter!("wal_groups_total").increment(1);
@@ -55,7 +55,7 @@ mod tests {
 
     #[async_trait]
     impl Log for Silent {
-        async fn append(&mut self, _: &Group, until: Instant) -> Result<(), LogError> {
+        async fn append(&mut self, _: &WalGroup, until: Instant) -> Result<(), LogError> {
             tokio::time::sleep_until(until).await;
             Err(LogError::Io("planted".to_owned()))
         }
@@ -75,7 +75,7 @@ mod tests {
     async fn the_writers_of_a_log_that_is_silent_are_told_after_ten_seconds() {
         let begun = Instant::now();
         let (_, result) =
-            append(Box::new(Silent), Group { sequence: 1, stamp: 1, entries: vec![] }).await;
+            append(Box::new(Silent), WalGroup { sequence: 1, stamp: 1, entries: vec![] }).await;
         assert_eq!(result, Err(LogError::Io("planted".to_owned())));
         assert_eq!(begun.elapsed(), PATIENCE);
     }

@@ -171,19 +171,19 @@ impl Usage {
 }
 
 /// The body of an answer whose request counts until it has left.
-pub struct Held<B> {
+pub struct CountedBody<B> {
     body: B,
     _in_flight: InFlight,
 }
 
-impl<B> Held<B> {
+impl<B> CountedBody<B> {
     /// `body`, and what its request counts for.
     pub fn new(body: B, in_flight: InFlight) -> Self {
         Self { body, _in_flight: in_flight }
     }
 }
 
-impl MessageBody for Held<BoxBody> {
+impl MessageBody for CountedBody<BoxBody> {
     type Error = Box<dyn std::error::Error>;
 
     fn size(&self) -> BodySize {
@@ -198,7 +198,7 @@ impl MessageBody for Held<BoxBody> {
     }
 }
 
-impl Body for Held<tonic::body::Body> {
+impl Body for CountedBody<tonic::body::Body> {
     type Data = Bytes;
     type Error = tonic::Status;
 

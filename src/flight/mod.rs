@@ -16,7 +16,7 @@ mod wire_types;
 mod xdbc;
 
 use crate::edge::access::ClientCertificate;
-use crate::edge::quota::Held;
+use crate::edge::quota::CountedBody;
 use crate::edge::state::ServerState;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
 use arrow_flight::{
@@ -111,7 +111,7 @@ impl GrpcServices {
         }
         match in_flight {
             Some(in_flight) => {
-                response.map(|body| tonic::body::Body::new(Held::new(body, in_flight)))
+                response.map(|body| tonic::body::Body::new(CountedBody::new(body, in_flight)))
             }
             None => response,
         }

@@ -5,7 +5,7 @@ use super::body::pass_over;
 use super::failure::Failure;
 use super::needs::Needs;
 use crate::edge::access::{Brought, ClientCertificate, FORWARDING_HEADERS, Refusal, is_cross_site};
-use crate::edge::quota::{Held, InFlight, TooMuch};
+use crate::edge::quota::{CountedBody, InFlight, TooMuch};
 use crate::edge::sessions::PROOF;
 use crate::edge::state::ServerState;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -105,7 +105,9 @@ pub(super) async fn guard<B: MessageBody + 'static>(
     // A form says who sends it where it is read.
     let of_form = || response.request().extensions_mut().remove::<InFlight>();
     Ok(match entered.or_else(of_form) {
-        Some(in_flight) => response.map_body(|_, body| BoxBody::new(Held::new(body, in_flight))),
+        Some(in_flight) => {
+            response.map_body(|_, body| BoxBody::new(CountedBody::new(body, in_flight)))
+        }
         None => response,
     })
 }

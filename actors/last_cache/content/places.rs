@@ -1,6 +1,6 @@
 //! Which place a row takes among those of its key.
 
-use super::{Held, LastValues, NO_ROW, NOTHING, Row};
+use super::{LastValues, NO_ROW, NOTHING, Row, RowsOfKey};
 use crate::cache_kit::{KeyId, NONE};
 
 /// Keys with more rows than this have an index of them once a row comes late.
@@ -30,8 +30,13 @@ impl LastValues {
         if held.rows == 0 {
             let place = self.free_place();
             self.set(place, row);
-            self.held[key as usize] =
-                Held { newest: place, oldest: place, rows: 1, entered_since_ns: now_ns, ..NOTHING };
+            self.held[key as usize] = RowsOfKey {
+                newest: place,
+                oldest: place,
+                rows: 1,
+                entered_since_ns: now_ns,
+                ..NOTHING
+            };
             self.order.add(key, now_ns);
             return Entry::New(place);
         }

@@ -9,7 +9,7 @@
 //! kept here, scans of a query share it where they can, and a scan that runs finds it under the
 //! number that it got when it was planned.
 
-use super::files::Files;
+use super::parquet_files::ParquetFiles;
 use super::times::TimeRange;
 use crate::query::errors;
 use crate::runtime::published::{Published, Publisher};
@@ -36,7 +36,7 @@ pub struct ScanContext {
     /// Where the buffered rows are.
     pub stores: StoreShards,
     /// Where the files are.
-    pub files: Files,
+    pub files: ParquetFiles,
     /// The newest names and schemas: rows may have columns that the query does not know.
     pub catalog: Published<CatalogSnapshot>,
     /// How long a scan waits for its view of a table.

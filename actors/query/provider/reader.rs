@@ -1,7 +1,7 @@
 //! How the decoder gets at the bytes of a file.
 
 use super::counts::Counts;
-use super::files::{Files, LOOK_UP_DEADLINE};
+use super::parquet_files::{LOOK_UP_DEADLINE, ParquetFiles};
 use crate::query::errors;
 use crate::runtime::mailbox::Mailbox;
 use bytes::Bytes;
@@ -43,7 +43,7 @@ const TAIL_BYTES: u64 = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct FileAccess {
     /// Where the bytes are.
-    pub(super) files: Files,
+    pub(super) files: ParquetFiles,
     /// Descriptions of files that were read before.
     pub(super) metadata: Arc<FileMetadataCache>,
     /// The table whose files they are.

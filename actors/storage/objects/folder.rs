@@ -1,7 +1,7 @@
 //! The folder of an object store: how files get and lose their places in it.
 
 use crate::runtime::random;
-use crate::storage::{disk, files};
+use crate::storage::{disk, file_system};
 use object_store::path::Path;
 use object_store::{Error, PutPayload};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -118,7 +118,7 @@ impl Folder {
         } else {
             fs::rename(unfinished, path)?;
         }
-        if self.fsync { files::sync_folder(folder) } else { Ok(()) }
+        if self.fsync { file_system::sync_folder(folder) } else { Ok(()) }
     }
 
     pub(super) fn put(

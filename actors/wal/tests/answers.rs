@@ -69,7 +69,7 @@ struct Gone;
 
 #[async_trait]
 impl Log for Gone {
-    async fn append(&mut self, _: &Group, _: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, _: &WalGroup, _: Instant) -> Result<(), LogError> {
         Err(LogError::Lost)
     }
     fn end_period(&mut self) {}

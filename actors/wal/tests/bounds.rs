@@ -51,7 +51,7 @@ struct Noting(Arc<Mutex<Vec<usize>>>, Arc<Notify>);
 
 #[async_trait]
 impl Log for Noting {
-    async fn append(&mut self, group: &Group, _: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, group: &WalGroup, _: Instant) -> Result<(), LogError> {
         let bytes = group.entries.iter().map(bytes::Bytes::len).sum();
         self.0.lock().unwrap().push(bytes);
         if bytes == 0 {

@@ -6,7 +6,7 @@ mod snapshots;
 mod stamps;
 mod unread;
 
-use super::log::{Group, Log, LogError};
+use super::log::{Log, LogError, WalGroup};
 use super::replay::{Replay, replay, table_batch};
 use super::{Owner, Wal, WalConfig};
 use crate::persist::Persist;
@@ -390,7 +390,7 @@ struct Flaky(u32);
 
 #[async_trait]
 impl Log for Flaky {
-    async fn append(&mut self, _: &Group, _: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, _: &WalGroup, _: Instant) -> Result<(), LogError> {
         if self.0 == 0 {
             return Ok(());
         }
@@ -414,7 +414,7 @@ struct Stuck;
 
 #[async_trait]
 impl Log for Stuck {
-    async fn append(&mut self, _: &Group, _: Instant) -> Result<(), LogError> {
+    async fn append(&mut self, _: &WalGroup, _: Instant) -> Result<(), LogError> {
         std::future::pending().await
     }
     fn end_period(&mut self) {}

@@ -63,7 +63,7 @@ impl Object {
 
     /// Somebody who has not seen the file before.
     fn reader(&self) -> Box<dyn AsyncFileReader + Send> {
-        let files = Files {
+        let files = ParquetFiles {
             node: "n".into(),
             store: Arc::clone(&self.objects) as _,
             cache: None,

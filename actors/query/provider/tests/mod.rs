@@ -9,7 +9,7 @@ mod merged;
 mod newest;
 mod store;
 
-use super::{Files, KeySets, ReadNewest, ScanContext, StoredTable};
+use super::{KeySets, ParquetFiles, ReadNewest, ScanContext, StoredTable};
 use crate::dedup::sort_dedup;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
@@ -308,7 +308,7 @@ impl World {
     fn context(&self, now_ns: i64) -> ScanContext {
         ScanContext {
             stores: StoreShards::new(vec![self.store.clone()]),
-            files: Files {
+            files: ParquetFiles {
                 node: "n".into(),
                 store: Arc::clone(&self.objects) as _,
                 cache: self.cache.clone(),

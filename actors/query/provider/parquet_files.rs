@@ -26,7 +26,7 @@ pub(super) const LOOK_UP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Where Parquet files are.
 #[derive(Clone, Debug)]
-pub struct Files {
+pub struct ParquetFiles {
     /// The node whose files they are: the first part of their keys.
     pub node: Arc<str>,
     /// What has all of them.
@@ -41,7 +41,7 @@ pub struct Files {
     pub key_sets: KeySets,
 }
 
-impl Files {
+impl ParquetFiles {
     /// Those of the files whose rows the cache has in decoded form, with the columns of `schema`,
     /// by their identity. A cache that fails is no reason to fail a query.
     pub(super) async fn decoded(
