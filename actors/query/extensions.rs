@@ -1,7 +1,7 @@
 //! The engine's planner, which also knows the steps that are ours.
 
 use super::functions::gapfill::GapFillPlanner;
-use super::influxql::InOrderPlanner;
+use super::in_order::InOrderPlanner;
 use super::provider::SeriesPlanner;
 use async_trait::async_trait;
 use datafusion::catalog::Session;

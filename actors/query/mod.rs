@@ -41,6 +41,7 @@ mod extensions;
 mod functions;
 mod growth;
 mod guard;
+mod in_order;
 mod influxql;
 mod lanes;
 mod log;

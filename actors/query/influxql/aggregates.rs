@@ -9,10 +9,11 @@ use super::outline::Outline;
 use super::planner::Planner;
 use super::scalar::{self, Typed};
 use super::stage::{
-    BIN, Gathered, Stage, area_of, below, carried, column, fill_value, group, key, results,
+    BIN, Gathered, Stage, area_of, carried, column, fill_value, group, key, results,
 };
 use super::transformations;
 use super::windows;
+use crate::query::in_order::below;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};

@@ -1,6 +1,5 @@
 //! From the rows of each measurement to one result.
 
-use super::in_order::{Order, in_order};
 use super::kind::Kind;
 use super::outer::Outer;
 use super::outline::{MEASUREMENT, Outline};
@@ -9,6 +8,7 @@ use super::relation::joined;
 use super::select::{self, Part, Selected};
 use super::stage::{carried, column, group, key, result};
 use super::windows::zoned;
+use crate::query::in_order::{Order, in_order};
 use datafusion::common::{DFSchema, ScalarValue, internal_datafusion_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{

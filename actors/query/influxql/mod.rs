@@ -17,7 +17,6 @@ mod deletes;
 mod expand;
 mod faults;
 mod forecast;
-mod in_order;
 mod kind;
 mod limits;
 mod maths;
@@ -30,7 +29,6 @@ mod rows;
 mod running;
 mod scalar;
 mod select;
-mod series_key;
 mod several;
 mod show;
 mod simplex;
@@ -53,7 +51,6 @@ use planner::Planner;
 use protocols::influxql::{Explain, Statement, parse};
 use protocols::messages::query::{Language, Statement as Asked};
 
-pub(super) use in_order::{InOrderPlanner, is_in_order};
 pub(super) use slots::{Apart, apart};
 
 /// True for the names of time zones.

@@ -7,13 +7,11 @@ use super::faults::meaningless;
 use super::kind::Kind;
 use super::outline::Outline;
 use super::scalar::{self, Resolve, Typed};
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, ScalarValue};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr as Engine, LogicalPlan};
 use protocols::influxql::{Cast, Expr, Fill};
 use protocols::schema::TIME_COLUMN;
-use std::sync::Arc;
 
 /// A column by the name that it has in a plan.
 pub(super) fn column(name: impl Into<String>) -> Engine {
@@ -62,31 +60,6 @@ impl Resolve for Stage {
             None => datafusion::common::internal_err!("{call} was not planned"),
         }
     }
-}
-
-/// Expressions over a projection as expressions over what is below it, each under its name: a step
-/// less. `None` if the plan is none.
-pub(super) fn below(
-    plan: &LogicalPlan,
-    exprs: &[Engine],
-) -> Result<Option<(Arc<LogicalPlan>, Vec<Engine>)>> {
-    let LogicalPlan::Projection(projection) = plan else { return Ok(None) };
-    let made = |expr: &Engine| {
-        let made = expr.clone().transform_up(|expr| {
-            let place = match &expr {
-                Engine::Column(column) => projection.schema.maybe_index_of_column(column),
-                _ => None,
-            };
-            Ok(match place {
-                Some(at) => Transformed::yes(projection.expr[at].clone().unalias()),
-                None => Transformed::no(expr),
-            })
-        });
-        let (made, name) = (made?.data, expr.schema_name().to_string());
-        Ok(if made.schema_name().to_string() == name { made } else { made.alias(name) })
-    };
-    let exprs = exprs.iter().map(made).collect::<Result<_>>()?;
-    Ok(Some((Arc::clone(&projection.input), exprs)))
 }
 
 /// Columns that go along: the time, what is grouped by, and what orders rows.

@@ -5,7 +5,7 @@ use super::text::Shape;
 use super::value::Value;
 use crate::query::cache_tables;
 use crate::query::functions::gapfill::is_gap_fill;
-use crate::query::influxql::is_in_order;
+use crate::query::in_order::is_in_order;
 use crate::query::provider::{self, is_cut_series};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};

@@ -1,6 +1,6 @@
 //! The step in the logical plan.
 
-use super::super::stage::below;
+use super::below::below;
 use super::exec::InOrderExec;
 use super::order::Order;
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// When two columns have the same name.
-pub(in crate::query::influxql) fn in_order(plan: LogicalPlan, order: Order) -> Result<LogicalPlan> {
+pub(in crate::query) fn in_order(plan: LogicalPlan, order: Order) -> Result<LogicalPlan> {
     let fields = plan.schema().iter().take(order.shown);
     let fields = fields.map(|(table, field)| (table.cloned(), Arc::clone(field))).collect();
     let metadata = plan.schema().metadata().clone();

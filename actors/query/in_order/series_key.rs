@@ -16,7 +16,7 @@ use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use std::sync::Arc;
 
 /// The key of a row with such tags, in the order of their importance.
-pub(super) fn series_key(tags: Vec<Expr>) -> Expr {
+pub(in crate::query) fn series_key(tags: Vec<Expr>) -> Expr {
     function().call(tags)
 }
 

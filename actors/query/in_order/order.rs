@@ -1,6 +1,6 @@
 //! What rows are ordered by.
 
-use super::super::series_key::series_key_of;
+use super::series_key::series_key_of;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{
     SortOptions, filter_record_batch, is_not_null, or, take_arrays, take_record_batch,
@@ -22,19 +22,19 @@ use std::sync::Arc;
 
 /// What rows are ordered by. Columns are told by their places.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::query::influxql) struct Order {
+pub(in crate::query) struct Order {
     /// So many columns are shown, the first ones.
-    pub(in crate::query::influxql) shown: usize,
+    pub(in crate::query) shown: usize,
     /// What tells series apart.
-    pub(in crate::query::influxql) series: Vec<usize>,
+    pub(in crate::query) series: Vec<usize>,
     /// When a row was.
-    pub(in crate::query::influxql) time: usize,
+    pub(in crate::query) time: usize,
     /// What orders rows of one time.
-    pub(in crate::query::influxql) keys: Vec<usize>,
+    pub(in crate::query) keys: Vec<usize>,
     /// Rows that have a value in none of these are left out.
-    pub(in crate::query::influxql) fields: Vec<usize>,
+    pub(in crate::query) fields: Vec<usize>,
     /// True if the newest rows come first.
-    pub(in crate::query::influxql) descending: bool,
+    pub(in crate::query) descending: bool,
 }
 
 impl fmt::Display for Order {
