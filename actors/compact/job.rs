@@ -7,6 +7,7 @@ use super::plan::Job;
 use super::read::{RowGroup, Source};
 use super::runs::Run;
 use crate::file_writer::put;
+use crate::runtime::canary;
 use crate::runtime::faults;
 use crate::runtime::pools::Pool;
 use crate::runtime::random;
@@ -255,7 +256,9 @@ impl<'a> Stored<'a> {
 fn deletes_of(job: &Job, catalog: &CatalogSnapshot) -> Vec<Vec<Arc<RowDelete>>> {
     let in_force = catalog.row_deletes.of(job.table);
     let of_run = |run: &Run| {
-        let touches = |delete: &&Arc<RowDelete>| run.files.iter().any(|f| delete.may_touch(f));
+        let touches = |delete: &&Arc<RowDelete>| {
+            run.files.iter().any(|f| delete.may_touch(f)) || canary::is("delete-takes-later-rows")
+        };
         in_force.iter().filter(touches).map(Arc::clone).collect()
     };
     job.runs.iter().map(of_run).collect()

@@ -22,4 +22,8 @@ pub const CANARIES: &[&str] = &[
     "unread-header-is-none",
     "cache-keeps-first",
     "compacts-with-a-hole",
+    "cut-divides-nothing",
+    "delete-spares-its-group",
+    "delete-forgets-chunks",
+    "delete-takes-later-rows",
 ];

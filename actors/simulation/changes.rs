@@ -36,7 +36,7 @@ enum Ended {
 /// Deletes a table, or a database, for which `table` is `None`.
 pub(super) async fn delete(world: Rc<World>, db: u8, table: Option<u8>) {
     let sent = world.moment();
-    let deletion = world.model.borrow_mut().delete(db, table, sent);
+    let deletion = world.model.borrow_mut().deletions.delete(db, table, sent);
     let when = match world.random().random_range(0..3) {
         0 => HardDelete::Now,
         1 => HardDelete::Default,
@@ -52,12 +52,12 @@ pub(super) async fn delete(world: Rc<World>, db: u8, table: Option<u8>) {
     let mut model = world.model.borrow_mut();
     match ended {
         Ended::Done | Ended::Absent => {
-            model.deleted(deletion, answered);
+            model.deletions.deleted(deletion, answered);
             if table.is_none() {
                 model.retention.forget(db);
             }
         }
-        Ended::Nothing => model.nothing_deleted(deletion),
+        Ended::Nothing => model.deletions.nothing_deleted(deletion),
         Ended::Never => {}
     }
     world.changing.set(false);

@@ -9,10 +9,12 @@ mod caches;
 mod canaries;
 mod changes;
 mod clients;
+pub mod deletions;
 pub mod logging;
 pub mod model;
 pub mod objects;
 pub mod retention;
+mod row_deletes;
 mod run;
 mod setup;
 #[cfg(test)]

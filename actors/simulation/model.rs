@@ -5,6 +5,7 @@
 //! or not. What a query has shown is certain too: it must have been durable. Every value names the
 //! line that wrote it, so a result says which lines it is made of.
 
+use super::deletions::Deletions;
 use super::retention::{Moment, Retention};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,15 +76,6 @@ struct Version {
     line: usize,
 }
 
-/// A deletion of a table, or of a whole database.
-#[derive(Clone, Debug)]
-struct Deletion {
-    db: u8,
-    table: Option<u8>,
-    sent: Moment,
-    answered: Option<Moment>,
-}
-
 /// A row of a result.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Observed {
@@ -127,7 +119,8 @@ pub struct Model {
     shown: BTreeMap<Version, Moment>,
     /// What the last full look at each table has shown, since they are noted.
     surveyed: BTreeMap<TableKey, BTreeSet<Version>>,
-    deletions: Vec<Deletion>,
+    /// Deletions of tables and rows.
+    pub deletions: Deletions,
     /// Retention periods.
     pub retention: Retention,
 }
@@ -195,22 +188,6 @@ impl Model {
         self.writes.iter().filter(|w| w.outcome == Outcome::Stored).count()
     }
 
-    /// Notes a deletion that is sent now; `table` is `None` for the whole database.
-    pub fn delete(&mut self, db: u8, table: Option<u8>, now: Moment) -> usize {
-        self.deletions.push(Deletion { db, table, sent: now, answered: None });
-        self.deletions.len() - 1
-    }
-
-    /// Notes that the deletion has taken effect.
-    pub fn deleted(&mut self, deletion: usize, now: Moment) {
-        self.deletions[deletion].answered = Some(now);
-    }
-
-    /// Notes that there was nothing to delete.
-    pub fn nothing_deleted(&mut self, deletion: usize) {
-        self.deletions[deletion].sent = Moment::MAX;
-    }
-
     /// From when on the line was certainly there: it was acknowledged, or seen.
     fn settled(&self, version: Version) -> Option<Moment> {
         let write = &self.writes[version.write];
@@ -219,30 +196,21 @@ impl Model {
         [stored, shown].into_iter().flatten().min()
     }
 
-    fn deletions_of(&self, table: TableKey) -> impl Iterator<Item = &Deletion> {
-        let hits =
-            move |d: &&Deletion| d.db == table.db && d.table.is_none_or(|t| t == table.table);
-        self.deletions.iter().filter(hits)
-    }
-
     /// True when a look between these moments must find the line, unless a later one has taken its place.
     fn is_certain(&self, version: Version, (asked, answered): (Moment, Moment)) -> bool {
         let (write, line) = self.line(version);
         let settled = self.settled(version).is_some_and(|moment| moment < asked);
-        let survives =
-            |d: &Deletion| d.sent > answered || d.answered.is_some_and(|a| a < write.sent);
         !line.refused
             && settled
-            && self.deletions_of(line.table).all(survives)
+            && self.deletions.surely_keep(line, write.sent, answered)
             && self.retention.surely_keeps(line.table.db, line.key.time_ns)
     }
 
     /// True when a look must not find the line, because a deletion has surely taken it.
-    fn is_deleted(&self, version: Version, asked: Moment) -> bool {
-        let Some(settled) = self.settled(version) else { return false };
+    fn is_deleted(&self, version: Version, moments: (Moment, Moment)) -> bool {
         let (_, line) = self.line(version);
-        let takes = |d: &Deletion| d.answered.is_some_and(|a| a < asked) && settled < d.sent;
-        self.deletions_of(line.table).any(takes)
+        let takes = |settled| self.deletions.surely_take(line, settled, moments);
+        self.settled(version).is_some_and(takes)
     }
 
     fn line(&self, version: Version) -> (&Write, &Line) {
@@ -292,7 +260,7 @@ impl Model {
                 let version = Version { write: number, line };
                 let Some(shown) = self.surveyed.get(&sent.table) else { continue };
                 let doubtful = sent.refused || sent.disputed || self.is_overwritten(version);
-                let removable = self.deletions_of(sent.table).next().is_some()
+                let removable = self.deletions.concern(sent)
                     || !self.retention.surely_keeps(sent.table.db, sent.key.time_ns);
                 if !doubtful && !removable {
                     seen[usize::from(shown.contains(&version))] = Some(version);
@@ -329,7 +297,7 @@ impl Model {
             if line.refused || write.outcome == Outcome::Refused {
                 return Err(format!("{} was refused", what()));
             }
-            if look.current && self.is_deleted(version, look.asked) {
+            if look.current && self.is_deleted(version, look.moments()) {
                 return Err(format!("{} was deleted", what()));
             }
             let newer = |other: &&Version| self.surely_replaces(**other, version, look.moments());
@@ -387,7 +355,9 @@ impl Model {
                 let here = sent.table == look.table
                     && (min_ns..=max_ns).contains(&sent.key.time_ns)
                     && self.retention.surely_keeps(look.table.db, sent.key.time_ns);
-                let doubtful = sent.refused || sent.disputed;
+                let doubtful = sent.refused
+                    || sent.disputed
+                    || !self.deletions.rows_surely_keep(sent, look.answered);
                 if here && !doubtful && !self.is_overwritten(version) && !shown.contains(&version) {
                     return Err(format!(
                         "{version:?} is missing from a write of which others show"
@@ -423,7 +393,7 @@ impl Model {
                 let (write, line) = self.line(*version);
                 !line.refused
                     && write.outcome != Outcome::Refused
-                    && !self.is_deleted(*version, moments.0)
+                    && !self.is_deleted(*version, moments)
             };
             bounds.0 += u64::from(fields.values().flatten().any(certain));
             bounds.1 += u64::from(fields.values().flatten().any(possible));

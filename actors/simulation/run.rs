@@ -6,6 +6,7 @@ mod trouble;
 use super::caches;
 use super::clients::{query, write};
 use super::model::TableKey;
+use super::row_deletes;
 use super::trace::Trace;
 use super::workload::{Ask, DATABASES, TABLES};
 use super::world::{Sets, World};
@@ -107,6 +108,7 @@ struct Mood {
     panics: u32,
     changes: u32,
     points: u32,
+    deletes: u32,
 }
 
 impl Driver {
@@ -139,7 +141,8 @@ impl Driver {
         let (faults, panics, changes) = (often(0.5, 10), often(0.3, 5), often(0.5, 6));
         let points = often(0.4, 6);
         let steps = random.random_range(10..60);
-        Mood { steps, crashes, twins, faults, panics, changes, points }
+        let deletes = if self.world.deletes_rows { 8 } else { 0 };
+        Mood { steps, crashes, twins, faults, panics, changes, points, deletes }
     }
 
     /// How long until the next step.
@@ -156,8 +159,9 @@ impl Driver {
 
     fn step(&mut self, mood: &Mood) {
         let (writes, queries) = (40, 14);
-        let Mood { crashes, twins, faults, panics, changes, points, .. } = *mood;
-        let weights = [writes, queries, crashes, twins, faults, panics, changes, points, 2];
+        let Mood { crashes, twins, faults, panics, changes, points, deletes, .. } = *mood;
+        let weights =
+            [writes, queries, crashes, twins, faults, panics, changes, points, 2, deletes];
         let mut dice = self.world.random().random_range(0..weights.iter().sum());
         let mut chosen = 0;
         while dice >= weights[chosen] {
@@ -173,7 +177,8 @@ impl Driver {
             5 => self.panic(),
             6 => self.change(),
             7 => self.fail_point(),
-            _ => self.step_clock(),
+            8 => self.step_clock(),
+            _ => self.delete_rows(),
         }
     }
 
@@ -197,6 +202,12 @@ impl Driver {
         };
         let ask = Ask::choose(&mut self.world.random(), self.world.present());
         self.world.start(query(Rc::clone(&self.world), id, server, table, ask));
+    }
+
+    fn delete_rows(&self) {
+        if let Some((id, server)) = self.world.any_server() {
+            self.world.start(row_deletes::delete(Rc::clone(&self.world), id, server));
+        }
     }
 
     fn create_cache(&self) {

@@ -18,9 +18,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Of each thousand seeds, those of these hundreds have caches. The others run as they did before
 /// there were any, and find the same planted bugs.
-const HUNDREDS: [u64; 3] = [2, 4, 7];
+const CACHING: [u64; 4] = [2, 4, 7, 9];
 /// Likewise those of these hundreds compact.
-const COMPACTING: [u64; 2] = [5, 7];
+const COMPACTING: [u64; 4] = [5, 7, 8, 9];
+/// In those of these, clients delete rows.
+const DELETING: [u64; 3] = [6, 8, 9];
 
 /// What the actors of a seed run with.
 pub(super) fn config(seed: u64, random: &mut StdRng) -> ServerConfig {
@@ -105,10 +107,15 @@ fn compaction(seed: u64, gen1_duration_ns: i64) -> Option<CompactionOptions> {
 
 /// What the caches of a seed run with, if it has some.
 pub(super) fn caches(seed: u64) -> Option<CacheOptions> {
-    HUNDREDS.contains(&(seed / 100 % 10)).then_some(CacheOptions {
+    CACHING.contains(&(seed / 100 % 10)).then_some(CacheOptions {
         bytes_max: 1 << 26,
         threads: 1,
         last_eviction_interval: Duration::from_secs(10),
         distinct_eviction_interval: Duration::from_secs(10),
     })
+}
+
+/// Whether clients of a seed delete rows.
+pub(super) fn deletes_rows(seed: u64) -> bool {
+    DELETING.contains(&(seed / 100 % 10))
 }

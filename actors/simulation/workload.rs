@@ -1,6 +1,7 @@
 //! What clients send: line protocol whose every value says which line it is, and queries whose
 //! results can be read back into lines.
 
+use super::deletions::RowFilter;
 use super::model::{LINES_MAX, Line, Model, Observed, RowKey, TableKey, stamp};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
@@ -77,6 +78,27 @@ fn key(random: &mut StdRng, model: &Model, table: TableKey, present: Present) ->
     let time_ns = clock_ns.saturating_add(away).div_euclid(100_000_000) * 100_000_000;
     let rack = random.random_bool(0.3).then(|| random.random_range(0..RACKS));
     RowKey { time_ns, host: random.random_range(0..HOSTS), rack }
+}
+
+/// What a delete of rows is about: all times, one key's, or a span of some chunks.
+pub fn row_filter(random: &mut StdRng, model: &Model, present: Present) -> RowFilter {
+    let (db, table) = (random.random_range(0..DATABASES), random.random_range(0..TABLES));
+    let table = TableKey { db, table };
+    let Present { clock_ns, gen1_ns } = present;
+    let span_ns = match random.random_range(0..10) {
+        0..3 => (i64::MIN, i64::MAX),
+        3..5 => {
+            let time_ns = key(random, model, table, present).time_ns;
+            (time_ns, time_ns.saturating_add(random.random_range(0..2) * gen1_ns))
+        }
+        _ => {
+            let from = clock_ns.saturating_sub(random.random_range(-gen1_ns..10 * gen1_ns));
+            (from, from.saturating_add(random.random_range(0..10 * gen1_ns)))
+        }
+    };
+    let host = random.random_bool(0.6).then(|| random.random_range(0..HOSTS));
+    let rack = random.random_bool(0.2).then(|| random.random_range(0..RACKS));
+    RowFilter { table, span_ns, host, rack }
 }
 
 fn line(random: &mut StdRng, table: TableKey, key: RowKey, stamp: u64) -> Line {

@@ -6,8 +6,10 @@ use super::retention::Moment;
 use super::setup;
 use super::trace::Trace;
 use super::workload::Present;
+use crate::cache_keeper::CacheKeeper;
 use crate::runtime::clock::{Clock, PausedClock};
 use crate::runtime::fatal::Fatal;
+use crate::runtime::mailbox::Mailbox;
 use crate::runtime::simulated::Machine;
 use crate::server::{Addresses, CacheOptions, Server, ServerConfig};
 use crate::storage::objects::Objects;
@@ -39,11 +41,18 @@ struct Process {
     started_at: Instant,
     /// When it was ready.
     booted: Option<Moment>,
-    running: Option<Server>,
+    running: Option<Running>,
     died_at: Option<Instant>,
     fatal: Fatal,
     /// Dropped when the process dies.
     life: Option<oneshot::Sender<()>>,
+}
+
+/// A server that is ready.
+struct Running {
+    server: Server,
+    /// What looks after its caches, if it is to have some.
+    keeper: Option<Mailbox<CacheKeeper>>,
 }
 
 /// See the module's page.
@@ -56,6 +65,8 @@ pub(super) struct World {
     pub(super) config: ServerConfig,
     /// What caches run with, if there are to be some.
     pub(super) caches: Option<CacheOptions>,
+    /// Whether clients delete rows.
+    pub(super) deletes_rows: bool,
     /// Where the server keeps its state.
     pub(super) state: Objects,
     /// Requests under way, and whatever else the driver waits for.
@@ -98,6 +109,7 @@ impl World {
             trace: RefCell::new(trace),
             config,
             caches: setup::caches(seed),
+            deletes_rows: setup::deletes_rows(seed),
             state,
             started: RefCell::default(),
             changing: Cell::new(false),
@@ -211,10 +223,11 @@ impl World {
         set.spawn_local(async move {
             let start = async {
                 let mut server = Server::start(&config, state, clock, fatal_of_process).await?;
-                if let Some(caches) = caches {
-                    server.start_caches(caches).await?;
-                }
-                Ok(server)
+                let keeper = match caches {
+                    Some(caches) => Some(server.start_caches(caches).await?),
+                    None => None,
+                };
+                Ok(Running { server, keeper })
             };
             sender.send(Box::pin(start).await).ok();
         });
@@ -230,7 +243,7 @@ impl World {
         id
     }
 
-    fn booted(self: &Rc<Self>, id: u64, result: anyhow::Result<Server>) {
+    fn booted(self: &Rc<Self>, id: u64, result: anyhow::Result<Running>) {
         match result {
             Ok(running) => {
                 let now = self.moment();
@@ -320,7 +333,13 @@ impl World {
 
     /// The addresses of a process that is ready.
     pub(super) fn server(&self, id: u64) -> Option<Addresses> {
-        self.processes.borrow().get(&id)?.running.as_ref().map(|server| server.addresses.clone())
+        let processes = self.processes.borrow();
+        processes.get(&id)?.running.as_ref().map(|running| running.server.addresses.clone())
+    }
+
+    /// What looks after the caches of a process that is ready, if it has some.
+    pub(super) fn keeper(&self, id: u64) -> Option<Mailbox<CacheKeeper>> {
+        self.processes.borrow().get(&id)?.running.as_ref()?.keeper.clone()
     }
 
     /// One of the processes that are ready.
@@ -353,6 +372,7 @@ impl World {
 
     /// Takes what is needed to end the process in good order.
     pub(super) fn take_running(&self, id: u64) -> Option<Server> {
-        self.processes.borrow_mut().get_mut(&id)?.running.take()
+        let running = self.processes.borrow_mut().get_mut(&id)?.running.take();
+        running.map(|running| running.server)
     }
 }

@@ -3,6 +3,7 @@
 use super::Driver;
 use crate::simulation::caches;
 use crate::simulation::clients::query;
+use crate::simulation::row_deletes;
 use crate::simulation::workload::Ask;
 use crate::simulation::world::CALM;
 use protocols::limits::ADMIN_DEADLINE_MS;
@@ -10,6 +11,9 @@ use rand::RngExt;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// When nothing is wrong, rows that were deleted have gone for good after so long.
+const DELETES_OVER: Duration = Duration::from_secs(3_600);
 
 impl Driver {
     /// Heals everything and makes sure that nothing was lost, over several restarts.
@@ -32,6 +36,7 @@ impl Driver {
         }
         // What was removed in the meantime must not be needed any more.
         self.settle(Duration::from_secs(60)).await;
+        self.see_deletes_end().await;
         self.send_writes();
         self.finish_requests().await;
         self.world.stop_machine(true);
@@ -46,6 +51,23 @@ impl Driver {
         let whole = self.world.model.borrow().end_survey();
         if let Err(what) = whole {
             self.world.violated(what);
+        }
+    }
+
+    /// Rows that were deleted go for good in the end, if files are compacted.
+    async fn see_deletes_end(&mut self) {
+        if !self.world.deletes_rows || self.world.config.compaction.is_none() {
+            return;
+        }
+        let until = Instant::now() + DELETES_OVER;
+        while let Some((_, server)) = self.world.only_server()
+            && let Some(pending) = row_deletes::pending(&server)
+        {
+            if Instant::now() > until {
+                let left = server.row_deleter.left(&pending).await;
+                return self.world.violated(format_args!("{left:?} of {pending:?}"));
+            }
+            self.settle(CALM).await;
         }
     }
 

@@ -109,7 +109,8 @@ impl Driver {
 
     /// Plants something at a fail point: an error, or the end of the machine.
     pub(super) fn fail_point(&self) {
-        // Those of the compaction come last: seeds without one know nothing of them.
+        // Those of the compaction and of deletes come last: seeds without these know nothing of
+        // them.
         const ERRORS: [&str; 9] = [
             "wal-put",
             "wal-put-ambiguous",
@@ -121,7 +122,7 @@ impl Driver {
             "compact-put",
             "compact-manifest-put",
         ];
-        const POINTS: [&str; 11] = [
+        const POINTS: [&str; 14] = [
             "wal-before-put",
             "wal-after-put",
             "wal-before-ack",
@@ -133,9 +134,13 @@ impl Driver {
             "compact-after-first-file",
             "compact-before-publish",
             "compact-after-publish",
+            "row-delete-before-cut",
+            "row-delete-before-accept",
+            "row-delete-after-accept",
         ];
         let (errors, points) = match self.world.config.compaction {
-            Some(_) => (ERRORS.as_slice(), POINTS.as_slice()),
+            _ if self.world.deletes_rows => (ERRORS.as_slice(), POINTS.as_slice()),
+            Some(_) => (ERRORS.as_slice(), &POINTS[..11]),
             None => (&ERRORS[..7], &POINTS[..8]),
         };
         self.world.trouble();
@@ -155,8 +160,8 @@ impl Driver {
     }
 
     pub(super) fn panic(&self) {
-        // Those of the compaction come last, likewise.
-        const HANDLERS: [&str; 22] = [
+        // Those of the compaction and of deletes come last, likewise.
+        const HANDLERS: [&str; 26] = [
             "wal:AppendRows",
             "wal:PeriodDue",
             "wal:TakeSnapshot",
@@ -179,9 +184,14 @@ impl Driver {
             "index:AppendCompaction",
             "index:SweepOrphans",
             "store-0:SwapFiles",
+            "catalog:RequestRowDelete",
+            "catalog:AcceptRowDelete",
+            "catalog:CompleteRowDelete",
+            "wal:CutRows",
         ];
         let handlers = match self.world.config.compaction {
-            Some(_) => HANDLERS.as_slice(),
+            _ if self.world.deletes_rows => HANDLERS.as_slice(),
+            Some(_) => &HANDLERS[..22],
             None => &HANDLERS[..17],
         };
         self.world.trouble();
