@@ -179,12 +179,15 @@ impl Worker {
             CompactionRefused::Stale(_) => (Failure::Stale, error.to_string()),
         })?;
         if let (Some(cache), Some(bytes), [file]) = (&self.cache, bytes, files.as_slice()) {
+            let path = |file| Arc::from(paths::parquet_file(&self.tools.node, file));
             let age = self.clock.now_ns().saturating_sub(file.max_time_ns);
-            if age <= as_nanos(self.tools.options.cache_age) {
-                // Without room in the cache's mailbox the file is fetched when it is needed.
-                let path = paths::parquet_file(&self.tools.node, file).into();
-                cache.tell(Insert { path, bytes });
-            }
+            let is_recent = age <= as_nanos(self.tools.options.cache_age);
+            let in_place_of = match is_recent {
+                true => Vec::new(),
+                false => job.files().map(|file| path(file)).collect(),
+            };
+            // Without room in the cache's mailbox the file is fetched when it is needed.
+            cache.tell(Insert { path: path(file), bytes, in_place_of });
         }
         Ok(())
     }

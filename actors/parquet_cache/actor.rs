@@ -12,7 +12,9 @@ use bytes::Bytes;
 use metrics::{Counter, Gauge};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use protocols::messages::parquet_cache::{Evict, Insert, LookUp, LookUpRows, PruneDue, WantedFile};
+use protocols::messages::parquet_cache::{
+    CachedFile, Evict, Insert, LookUp, LookUpRows, NoteChecked, PruneDue, WantedFile,
+};
 use protocols::messages::rank;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -225,7 +227,8 @@ impl ParquetCache {
         if let Some(bytes) = bytes.clone().filter(|_| !fetch.unwanted) {
             self.insert(path, bytes);
         }
-        fetch.waiting.into_iter().for_each(|reply| reply.answer(bytes.clone()));
+        let found = bytes.map(|bytes| CachedFile { bytes, is_checked: false });
+        fetch.waiting.into_iter().for_each(|reply| reply.answer(found.clone()));
     }
 
     fn measure(&self) {
@@ -242,10 +245,10 @@ impl Service for ParquetCache {
 
 impl Receive<LookUp> for ParquetCache {
     fn receive(&mut self, file: LookUp, reply: Responder<LookUp>, cx: &mut Cx<'_, Self>) {
-        if let Some(bytes) = self.entries.hit(&file.path) {
+        if let Some(held) = self.entries.hit(&file.path) {
             self.series.hits.increment(1);
             // An object of another size is not the file that the reader means.
-            reply.answer(Some(bytes).filter(|bytes| bytes.len() as u64 == file.size_bytes));
+            reply.answer(Some(held).filter(|held| held.bytes.len() as u64 == file.size_bytes));
             return;
         }
         self.series.misses.increment(1);
@@ -285,11 +288,21 @@ impl Receive<LookUpRows> for ParquetCache {
 
 impl Receive<Insert> for ParquetCache {
     fn receive(&mut self, file: Insert, reply: Responder<Insert>, _: &mut Cx<'_, Self>) {
+        if !file.in_place_of.iter().all(|path| self.entries.has(path)) {
+            return reply.answer(());
+        }
         // What a fetch of the path brings is the same or older.
         if let Some(fetch) = self.fetches.get_mut(&file.path) {
             fetch.unwanted = true;
         }
         self.insert(file.path, file.bytes);
+        reply.answer(());
+    }
+}
+
+impl Receive<NoteChecked> for ParquetCache {
+    fn receive(&mut self, file: NoteChecked, reply: Responder<NoteChecked>, _: &mut Cx<'_, Self>) {
+        self.entries.note_checked(&file.path);
         reply.answer(());
     }
 }

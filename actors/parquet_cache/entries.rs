@@ -5,11 +5,13 @@
 //! what it takes and when it drops something.
 
 use bytes::Bytes;
+use protocols::messages::parquet_cache::CachedFile;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 struct Entry {
     bytes: Bytes,
+    is_checked: bool,
     /// When it was last asked for, in uses of the cache.
     last_hit: u64,
 }
@@ -43,14 +45,26 @@ impl Entries {
     }
 
     /// The bytes of a file, which counts as a use.
-    pub(super) fn hit(&mut self, path: &str) -> Option<Bytes> {
+    pub(super) fn hit(&mut self, path: &str) -> Option<CachedFile> {
         let entry = self.by_path.get_mut(path)?;
         self.uses += 1;
         if let Some(path) = self.by_last_hit.remove(&entry.last_hit) {
             self.by_last_hit.insert(self.uses, path);
         }
         entry.last_hit = self.uses;
-        Some(entry.bytes.clone())
+        Some(CachedFile { bytes: entry.bytes.clone(), is_checked: entry.is_checked })
+    }
+
+    /// Notes that the bytes of a file are what they are to be.
+    pub(super) fn note_checked(&mut self, path: &str) {
+        if let Some(entry) = self.by_path.get_mut(path) {
+            entry.is_checked = true;
+        }
+    }
+
+    /// True if the file is held, which does not count as a use.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
     }
 
     /// The bytes of a file, which does not count as a use.
@@ -72,7 +86,7 @@ impl Entries {
         self.uses += 1;
         self.used_bytes += bytes.len();
         self.by_last_hit.insert(self.uses, Arc::clone(&path));
-        self.by_path.insert(path, Entry { bytes, last_hit: self.uses });
+        self.by_path.insert(path, Entry { bytes, is_checked: false, last_hit: self.uses });
         evicted
     }
 

@@ -10,7 +10,8 @@
 //! | --- | --- | --- |
 //! | `LookUp` | readers of files | the bytes, or none: the reader asks the object store itself |
 //! | `LookUpRows` | scans, for all files that they read | the rows of each, or none: the scan decodes the file itself |
-//! | `Insert` | `Persist`, for each file it has written | – |
+//! | `NoteChecked` | readers of files, when the bytes had their checksum | – |
+//! | `Insert` | `Persist` and `Compact`, for files that they have written | – |
 //! | `Evict` | `Persist`, before it deletes objects | when the files are forgotten |
 //! | `PruneDue` | a ticker | – |
 //!
@@ -21,7 +22,8 @@
 //! The files held are never more bytes than the cache may take. A file that was written enters
 //! if it fits at all; the files that nobody asked for longest make room. A file that is asked for
 //! and not held is fetched if it has recent rows and there is room; all who ask for it meanwhile
-//! wait for that one fetch. What was evicted during its fetch does not enter.
+//! wait for that one fetch. What was evicted during its fetch does not enter. A file that was made of
+//! others, all of which are held, enters in their place, however old its rows are.
 //!
 //! Decoded rows take what room the files leave. A file that is held and asked for a second time is
 //! decoded beside the query, in threads of low priority: its key and the columns that were asked

@@ -14,7 +14,7 @@ use futures::future::{join, join_all};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, Result};
-use protocols::messages::parquet_cache::{Evict, Insert, LookUp, PruneDue};
+use protocols::messages::parquet_cache::{Evict, Insert, LookUp, NoteChecked, PruneDue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -100,11 +100,11 @@ impl World {
 
     async fn look_up(&self, file: LookUp) -> Option<Bytes> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        self.cache.ask_from_edge(file, deadline).await.unwrap()
+        self.cache.ask_from_edge(file, deadline).await.unwrap().map(|found| found.bytes)
     }
 
     async fn insert(&self, path: &str, size: usize) {
-        let insert = Insert { path: path.into(), bytes: content(size) };
+        let insert = Insert { path: path.into(), bytes: content(size), in_place_of: Vec::new() };
         let deadline = Instant::now() + Duration::from_secs(30);
         self.cache.ask_from_edge(insert, deadline).await.unwrap();
     }
@@ -160,6 +160,37 @@ async fn what_was_written_is_found_without_the_store() {
     assert_eq!(world.look_up(file("a", 40)).await, Some(content(40)));
     assert_eq!(world.reads(), 0);
     assert_eq!(world.look_up(file("a", 41)).await, None, "not the file that is meant");
+}
+
+#[actix_rt::test]
+async fn a_file_enters_in_the_place_of_others_that_are_held() {
+    let world = World::start(100).await;
+    world.insert("a", 10).await;
+    world.insert("b", 10).await;
+    for (path, in_place_of) in [("ab", ["a", "b"]), ("bc", ["b", "c"])] {
+        let in_place_of = in_place_of.map(Arc::from).to_vec();
+        let insert = Insert { path: path.into(), bytes: content(15), in_place_of };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        world.cache.ask_from_edge(insert, deadline).await.unwrap();
+    }
+    assert_eq!(world.held(&[("ab", 15), ("bc", 15)]).await, ["ab"]);
+}
+
+#[actix_rt::test]
+async fn bytes_are_compared_with_their_checksum_once() {
+    let world = World::start(100).await;
+    world.insert("a", 40).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let is_checked = || async {
+        let found = world.cache.ask_from_edge(file("a", 40), deadline).await.unwrap();
+        found.is_some_and(|found| found.is_checked)
+    };
+    assert!(!is_checked().await);
+    let note = NoteChecked { path: "a".into() };
+    world.cache.ask_from_edge(note.clone(), deadline).await.unwrap();
+    assert!(is_checked().await);
+    world.insert("a", 40).await;
+    assert!(!is_checked().await, "these are others");
 }
 
 #[actix_rt::test]

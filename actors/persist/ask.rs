@@ -98,7 +98,7 @@ impl Peers for Mailboxes {
     fn cache(&self, path: Arc<str>, bytes: Bytes) {
         if let Some(cache) = &self.cache {
             // Without room in the cache's mailbox the file is fetched when it is needed.
-            cache.tell(Insert { path, bytes });
+            cache.tell(Insert { path, bytes, in_place_of: Vec::new() });
         }
     }
 }

@@ -3,7 +3,8 @@
 //! The rows of a scan are in order of series and time, so those of one group, such as an hour of a
 //! host, mostly stand behind each other. The engine looks each row's group up; this looks up one row
 //! of each run. It takes the place of the first of the two steps in which groups are aggregated on
-//! several threads, and yields what that does: the states of groups, each maybe more than once.
+//! several threads, and yields what that does: the states of groups, each maybe more than once. They
+//! are yielded in the order in which they were met, so what comes in order goes in order.
 
 use super::plan_kit::new_children;
 use super::provider;
@@ -25,8 +26,8 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, InputOrderMode,
-    PhysicalExpr, PlanProperties, ReplaceChildrenOptions, StatisticsArgs,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions, StatisticsArgs,
 };
 use futures::stream::{self, Fuse};
 use futures::{StreamExt, TryStreamExt};
@@ -71,7 +72,6 @@ impl PhysicalOptimizerRule for GroupRuns {
 fn may_come_in_runs(aggregate: &AggregateExec) -> bool {
     let groups = aggregate.group_expr();
     let is_plain = *aggregate.mode() == AggregateMode::Partial
-        && *aggregate.input_order_mode() == InputOrderMode::Linear
         && aggregate.limit_options().is_none()
         && groups.is_single()
         && !groups.expr().is_empty();

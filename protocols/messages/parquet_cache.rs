@@ -19,17 +19,42 @@ pub struct LookUp {
 
 impl Command for LookUp {
     /// The whole file, or `None` when the reader has to ask the object store.
-    type Reply = Option<Bytes>;
+    type Reply = Option<CachedFile>;
     const NAME: &'static str = "LookUp";
 }
 
-/// Puts a file into the cache that was just written. Sent by `Persist`.
+/// A file that the cache has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CachedFile {
+    /// All of it.
+    pub bytes: Bytes,
+    /// True if somebody has compared these bytes with the file's checksum.
+    pub is_checked: bool,
+}
+
+/// Notes that the bytes of a file in the cache have its checksum. Sent by readers, so that the next
+/// one need not compare them again.
+#[derive(Clone, Debug)]
+pub struct NoteChecked {
+    /// Key of the object.
+    pub path: Arc<str>,
+}
+
+impl Command for NoteChecked {
+    type Reply = ();
+    const NAME: &'static str = "NoteChecked";
+}
+
+/// Puts a file into the cache that was just written. Sent by `Persist` and `Compact`.
 #[derive(Clone)]
 pub struct Insert {
     /// Key of the object.
     pub path: Arc<str>,
     /// The whole file.
     pub bytes: Bytes,
+    /// If not empty: the files that it is to take the place of. It enters only if all of these are
+    /// in the cache.
+    pub in_place_of: Vec<Arc<str>>,
 }
 
 impl std::fmt::Debug for Insert {

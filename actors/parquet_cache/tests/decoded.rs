@@ -70,7 +70,7 @@ impl World {
     async fn holds(&self, id: u64, rows: i64) -> WantedFile {
         let bytes = parquet(rows);
         let file = wanted(id, &bytes, 2 * rows as u64);
-        let insert = Insert { path: Arc::clone(&file.path), bytes };
+        let insert = Insert { path: Arc::clone(&file.path), bytes, in_place_of: Vec::new() };
         self.cache.ask_from_edge(insert, Instant::now() + Duration::from_secs(30)).await.unwrap();
         file
     }

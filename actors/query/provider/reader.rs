@@ -23,7 +23,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use protocols::file_blocks::{self, BlockChecksums};
-use protocols::messages::parquet_cache::LookUp;
+use protocols::messages::parquet_cache::{LookUp, NoteChecked};
 use protocols::messages::rank;
 use protocols::schema::TableSchema;
 use protocols::snapshot::ParquetFile;
@@ -155,7 +155,7 @@ impl Reader {
     }
 
     async fn open(&self) -> ParquetResult<FileBytes> {
-        if let Some(bytes) = self.look_up().await.filter(|bytes| self.is_intact(bytes)) {
+        if let Some(bytes) = self.look_up().await {
             self.access.counts.files_cached.add(1);
             return Ok(FileBytes::Here(bytes));
         }
@@ -216,16 +216,25 @@ impl Reader {
         ParquetError::General(format!("cannot read the Parquet file {path}: {text}"))
     }
 
-    /// The whole file, if the cache has it. A cache that fails is no reason to fail a query.
+    /// The whole file, if the cache has it and it is intact, which only the first reader has to find
+    /// out. A cache that fails is no reason to fail a query.
     async fn look_up(&self) -> Option<Bytes> {
         let cache: &Mailbox<_> = self.access.files.cache.as_ref()?;
+        let path: Arc<str> = Arc::from(self.object.location.as_ref());
         let question = LookUp {
-            path: Arc::from(self.object.location.as_ref()),
+            path: Arc::clone(&path),
             size_bytes: self.file.size_bytes,
             max_time_ns: self.file.max_time_ns,
         };
         let deadline = Instant::now() + LOOK_UP_DEADLINE;
-        cache.ask::<{ rank::QUERY }, _>(question, deadline).await.ok().flatten()
+        let found = cache.ask::<{ rank::QUERY }, _>(question, deadline).await.ok().flatten()?;
+        if !found.is_checked {
+            if !self.is_intact(&found.bytes) {
+                return None;
+            }
+            cache.tell(NoteChecked { path });
+        }
+        Some(found.bytes)
     }
 
     /// The description of the file, from its checked end or from the whole of it.

@@ -46,7 +46,8 @@ pub(super) async fn warm(world: &mut World, columns: &[&str]) {
     for object in objects {
         let bytes = world.objects.inner.get(&object.location).await.expect("is there");
         let path = Arc::from(object.location.as_ref());
-        let insert = Insert { path, bytes: bytes.bytes().await.expect("reads") };
+        let bytes = bytes.bytes().await.expect("reads");
+        let insert = Insert { path, bytes, in_place_of: Vec::new() };
         cache.ask_from_edge(insert, World::deadline()).await.expect("inserted");
     }
     let all = ViewTable { table: TABLE, min_time_ns: i64::MIN, max_time_ns: i64::MAX };

@@ -386,6 +386,7 @@ fn cached_files_are_not_read_from_the_store() {
         let insert = Insert {
             path: Arc::from(objects[0].location.as_ref()),
             bytes: object.bytes().await.expect("reads"),
+            in_place_of: Vec::new(),
         };
         mailbox.ask_from_edge(insert, World::deadline()).await.expect("inserted");
         assert_eq!(count(&world.sql(4, "SELECT sum(g) FROM m").await), 64);
