@@ -14,6 +14,7 @@ use arrow::datatypes::{Int32Type, TimestampNanosecondType};
 use bytes::Bytes;
 use protocols::messages::store::{ChunkView, FrozenChunk};
 use protocols::schema::{CatalogSnapshot, TableSchema};
+use std::num::NonZero;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -42,7 +43,11 @@ impl<P: Peers> Worker<P> {
     pub(super) async fn open(settings: Settings, peers: P) -> anyhow::Result<Self> {
         let durable = peers.find_snapshot(0).await; // there is no such snapshot
         let wal_files = WalFiles::open(&settings, durable.wal_through).await?;
-        let pool = Pool::background("persist", settings.concurrency, settings.concurrency)?;
+        // More than there are processors for: most of the time of a small file is that of the disk,
+        // and what many sync at once it does in one go.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = settings.concurrency.min(cores);
+        let pool = Pool::background("persist", threads, settings.concurrency)?;
         let room_kib = u32::try_from(settings.bytes_max / 1024).unwrap_or(u32::MAX >> 3).max(1);
         Ok(Self {
             settings,

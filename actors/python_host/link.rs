@@ -3,6 +3,7 @@
 use super::GRACE;
 use super::calls;
 use super::config::HostConfig;
+use super::control_group::ControlGroup;
 use super::process::{Started, kill_all};
 use super::standing::HostStanding;
 use crate::runtime::pools::{self, Pool};
@@ -69,6 +70,8 @@ pub(super) struct Link {
     standing: Arc<HostStanding>,
     state: Mutex<State>,
     child: Mutex<Child>,
+    /// Ends with the process.
+    group: Mutex<Option<ControlGroup>>,
     output: mpsc::UnboundedSender<Vec<Bytes>>,
     ended: watch::Sender<Option<String>>,
 }
@@ -87,7 +90,7 @@ impl Link {
         standing: Arc<HostStanding>,
         started: Started,
     ) -> anyhow::Result<Arc<Self>> {
-        let Started { mut child, socket, stdout, stderr } = started;
+        let Started { mut child, socket, stdout, stderr, group } = started;
         socket.set_nonblocking(true)?;
         let (mut input, theirs) = UnixStream::from_std(socket)?.into_split();
         let said = Arc::new(Mutex::new(String::new()));
@@ -118,8 +121,8 @@ impl Link {
         let (output, outgoing) = mpsc::unbounded_channel();
         let (ended, _) = watch::channel(None);
         let state = Mutex::default();
-        let child = Mutex::new(child);
-        let link = Arc::new(Self { config, standing, state, child, output, ended });
+        let (child, group) = (Mutex::new(child), Mutex::new(group));
+        let link = Arc::new(Self { config, standing, state, child, group, output, ended });
         spawn(send(theirs, outgoing));
         spawn(serve(Arc::clone(&link), input));
         Ok(link)
@@ -375,6 +378,7 @@ async fn serve(link: Arc<Link>, mut input: OwnedReadHalf) {
         pools::spawn_blocking(move || {
             let mut child = locked(&link.child);
             kill_all(&mut child);
+            locked(&link.group).take();
             child.wait().map_or_else(|error| error.to_string(), |status| status.to_string())
         })
     };

@@ -23,7 +23,8 @@
 //!   does not help within [`GRACE`] the process is ended, and another one started.
 //! - Each `RunPlugin` is answered: when the process ends before a run does, its run has failed.
 //! - The process ends when this one does, because its socket is closed then. Processes that plugins
-//!   have started end with it, unless they left its process group.
+//!   have started end with it, unless they left its process group. Where this process may make a control group they all end, and share
+//!   the limit of memory; elsewhere each process has that limit by itself.
 //!
 //! ## On failure
 //! Rebuilt without a process: the former one ends with its socket. Its runs have failed.
@@ -31,6 +32,7 @@
 mod actor;
 pub(crate) mod calls;
 mod config;
+mod control_group;
 mod link;
 mod process;
 mod standing;

@@ -1,5 +1,6 @@
 //! Starting the process: where Python and the extension module are, and how they come together.
 
+use super::control_group::ControlGroup;
 use crate::packages::interpreter;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
@@ -38,6 +39,8 @@ pub(super) struct Started {
     pub(super) socket: UnixStream,
     pub(super) stdout: Option<ChildStdout>,
     pub(super) stderr: Option<ChildStderr>,
+    /// What bounds the memory of the process together with those that it starts, where it may be.
+    pub(super) group: Option<ControlGroup>,
 }
 
 /// Starts the process.
@@ -71,8 +74,13 @@ pub(super) fn start(
     {
         tracing::warn!(%error, "plugins run as eagerly as the server");
     }
+    let confined = memory_bytes.map(|bytes| ControlGroup::confine(child.id(), bytes)).transpose();
+    let group = confined.unwrap_or_else(|error| {
+        tracing::debug!(%error, "no control group for plugins: each process has the limit by itself");
+        None
+    });
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    Ok(Started { child, socket, stdout, stderr })
+    Ok(Started { child, socket, stdout, stderr, group })
 }
 
 fn pid(child: &Child) -> Option<Pid> {

@@ -184,7 +184,7 @@ fn server(args: &ServeArgs, memory: usize) -> anyhow::Result<ServerConfig> {
         wal_snapshot_size: storage.wal_snapshot_size,
         wal_files_kept: storage.snapshotted_wal_files_to_keep,
         wal_delete_delay: storage.wal_delete_delay,
-        snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores),
+        snapshot_concurrency: storage.snapshot_concurrency_limit.unwrap_or(cores.max(16)),
         snapshot_bytes_max: (memory as f64 * limits::SNAPSHOT_MEMORY_PART) as usize,
         object_grace: object_grace(),
         compaction: Some(args.compaction.options(memory)),

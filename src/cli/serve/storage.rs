@@ -97,7 +97,7 @@ pub struct StorageArgs {
     )]
     pub force_snapshot_mem_threshold: MemorySize,
 
-    /// Parquet files that a snapshot writes at once [default: one a core]
+    /// Parquet files that a snapshot writes at once [default: 16, or one a core if these are more]
     #[arg(
         long,
         value_name = "N",
