@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn groups_are_made_below_and_beside_that_of_the_process() {
-        let found = parents("9:name=systemd:/\n4:cpu,memory:/docker/1\n0::/system.slice/i.service\n");
+        let found =
+            parents("9:name=systemd:/\n4:cpu,memory:/docker/1\n0::/system.slice/i.service\n");
         let wanted = [
             ("/sys/fs/cgroup/memory/docker/1", "memory.limit_in_bytes"),
             ("/sys/fs/cgroup/system.slice/i.service", "memory.max"),

@@ -93,7 +93,7 @@ fn run(py: Python<'_>, settings: &str) -> PyResult<()> {
     let runs = Runs::new(host.unbind(), Arc::clone(&link));
     py.detach(move || {
         if link.send(&hello, &[]).is_ok() {
-            link.serve(input, runs);
+            runs.serve(input);
         }
         // Plugins may be anywhere, in loops too: nothing is waited for.
         std::process::exit(0)

@@ -1,10 +1,9 @@
 //! The socket to the server: what is said to it, what is asked of it, and what it says.
 
-use crate::runs::Runs;
 use crossbeam_channel::{Sender, bounded};
 use protocols::plugins::host::{Call, FromHost, PREFIX_BYTES, ToHost, decode, encode, lengths};
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +82,8 @@ impl Link {
         locked(&self.calls).interrupted.remove(&run);
     }
 
-    fn interrupt(&self, run: u64) {
+    /// Ends the calls of a run.
+    pub(crate) fn interrupt(&self, run: u64) {
         let mut calls = locked(&self.calls);
         calls.interrupted.insert(run);
         let of_run: Vec<u64> =
@@ -93,31 +93,16 @@ impl Link {
         }
     }
 
-    fn reply(&self, call: u64, error: Option<String>, body: Vec<u8>) {
+    /// Hands the reply of the server to the call that waits for it.
+    pub(crate) fn reply(&self, call: u64, error: Option<String>, body: Vec<u8>) {
         // One that was interrupted waits no more.
         let Some(waiting) = locked(&self.calls).waiting.remove(&call) else { return };
         waiting.reply.send(error.map_or(Ok(body), |text| Err(CallError::Failed(text)))).ok();
     }
-
-    /// Does what the server says until it is gone, or says what nobody understands.
-    pub(crate) fn serve(&self, input: UnixStream, mut runs: Runs) {
-        let mut input = BufReader::with_capacity(64 * 1024, input);
-        while let Ok((head, body)) = read(&mut input) {
-            match head {
-                ToHost::Load { trigger, source } => runs.load(trigger, source),
-                ToHost::Run(run) => runs.start(run, body),
-                ToHost::Interrupt { run } => {
-                    self.interrupt(run);
-                    runs.interrupt(run);
-                }
-                ToHost::Forget { trigger } => runs.forget(trigger),
-                ToHost::Reply { call, error } => self.reply(call, error, body),
-            }
-        }
-    }
 }
 
-fn read(input: &mut impl Read) -> io::Result<(ToHost, Vec<u8>)> {
+/// Reads a frame.
+pub(crate) fn read(input: &mut impl Read) -> io::Result<(ToHost, Vec<u8>)> {
     let mut prefix = [0; PREFIX_BYTES];
     input.read_exact(&mut prefix)?;
     let (head_bytes, body_bytes) = lengths(prefix).map_err(io::Error::other)?;

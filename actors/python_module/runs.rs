@@ -1,13 +1,17 @@
 //! The threads that plugins run on.
 
 use crate::columns::Stream;
-use crate::link::Link;
+use crate::link::{Link, read};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, unbounded};
-use protocols::plugins::host::{Count, Event, FromHost, Outcome, Part, Response, Run, Source};
+use protocols::plugins::host::{
+    Count, Event, FromHost, Outcome, Part, Response, Run, Source, ToHost,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 use std::collections::{BTreeMap, HashMap};
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 
@@ -77,13 +81,30 @@ impl Runs {
         Self { host, link, plugins, threads, control, next_version: 0 }
     }
 
-    pub(crate) fn load(&mut self, trigger: u64, source: Source) {
+    /// Does what the server says until it is gone, or says what nobody understands.
+    pub(crate) fn serve(mut self, input: UnixStream) {
+        let mut input = BufReader::with_capacity(64 * 1024, input);
+        while let Ok((head, body)) = read(&mut input) {
+            match head {
+                ToHost::Load { trigger, source } => self.load(trigger, source),
+                ToHost::Run(run) => self.start(run, body),
+                ToHost::Interrupt { run } => {
+                    self.link.interrupt(run);
+                    self.interrupt(run);
+                }
+                ToHost::Forget { trigger } => self.forget(trigger),
+                ToHost::Reply { call, error } => self.link.reply(call, error, body),
+            }
+        }
+    }
+
+    fn load(&mut self, trigger: u64, source: Source) {
         self.next_version += 1;
         let loaded = Loaded { version: self.next_version, source };
         self.plugins.insert(trigger, Arc::new(loaded));
     }
 
-    pub(crate) fn start(&mut self, run: Run, body: Vec<u8>) {
+    fn start(&mut self, run: Run, body: Vec<u8>) {
         let Some(plugin) = self.plugins.get(&run.trigger).map(Arc::clone) else {
             let error = Some("the plugin was not loaded".to_owned());
             self.link.done(run.run, Outcome { error, ..Outcome::default() }, &[]);
@@ -111,11 +132,11 @@ impl Runs {
         self.threads.insert(trigger, sender);
     }
 
-    pub(crate) fn interrupt(&self, run: u64) {
+    fn interrupt(&self, run: u64) {
         self.control.send(Control::Interrupt(run)).ok();
     }
 
-    pub(crate) fn forget(&mut self, trigger: u64) {
+    fn forget(&mut self, trigger: u64) {
         self.plugins.remove(&trigger);
         self.threads.remove(&trigger);
         self.control.send(Control::Forget(trigger)).ok();

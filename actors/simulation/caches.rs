@@ -2,7 +2,8 @@
 
 use super::changes::by;
 use super::clients::run;
-use super::model::{Observed, TableKey};
+use super::lines::TableKey;
+use super::model::Observed;
 use super::workload::{db_name, rows, table_name};
 use super::world::World;
 use crate::server::Addresses;

@@ -1,6 +1,7 @@
 //! What clients do: send, wait, and have the model judge the answer.
 
-use super::model::{Look, Model, Observed, Outcome, TableKey};
+use super::lines::TableKey;
+use super::model::{Look, Model, Observed, Outcome};
 use super::workload::{self, Ask, body, db_name};
 use super::world::World;
 use crate::runtime::mailbox::AskError;

@@ -1,6 +1,6 @@
 //! Deletions in the model, of tables, databases and rows: what must be gone, and what may be.
 
-use super::model::{Line, RowKey, TableKey};
+use super::lines::{Line, RowKey, TableKey};
 use super::retention::Moment;
 
 /// A deletion of a table, or of a whole database.

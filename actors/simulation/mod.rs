@@ -10,6 +10,7 @@ mod canaries;
 mod changes;
 mod clients;
 pub mod deletions;
+pub mod lines;
 pub mod logging;
 pub mod model;
 pub mod objects;

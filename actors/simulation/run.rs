@@ -5,7 +5,7 @@ mod trouble;
 
 use super::caches;
 use super::clients::{query, write};
-use super::model::TableKey;
+use super::lines::TableKey;
 use super::row_deletes;
 use super::trace::Trace;
 use super::workload::{Ask, DATABASES, TABLES};

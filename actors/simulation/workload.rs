@@ -2,7 +2,8 @@
 //! results can be read back into lines.
 
 use super::deletions::RowFilter;
-use super::model::{LINES_MAX, Line, Model, Observed, RowKey, TableKey, stamp};
+use super::lines::{Line, RowKey, TableKey};
+use super::model::{LINES_MAX, Model, Observed, stamp};
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit, TimestampNanosecondType};

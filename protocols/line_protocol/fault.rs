@@ -1,6 +1,5 @@
 //! Why a line is refused, in the words of the original server, and what to do about it.
 
-use super::lexer::key;
 use crate::limits::REFUSED_LINE_BYTES_MAX;
 use crate::schema::ColumnKind;
 use std::fmt::{self, Display, Formatter};
@@ -112,29 +111,6 @@ pub(super) enum Hint<'a> {
 }
 
 impl<'a> Hint<'a> {
-    /// Why no field can be read at `pos`.
-    pub(super) fn of(line: &'a str, pos: usize) -> Self {
-        let part = |from: usize| {
-            let text = line.get(from..).unwrap_or_default();
-            text.split([' ', ',']).next().unwrap_or_default()
-        };
-        let Ok(Some((_, end))) = key(line, pos) else {
-            return match line.get(pos..) {
-                None | Some("") => Self::Nothing,
-                Some(_) => Self::NoName(part(pos)),
-            };
-        };
-        let name = line.get(pos..end).unwrap_or_default();
-        let Some(value) = line.get(end..).and_then(|text| text.strip_prefix('=')) else {
-            return Self::NoEqualsSign(name);
-        };
-        match part(end + 1) {
-            _ if value.starts_with('"') => Self::OpenText(name),
-            "" => Self::NoValue(name),
-            value => Self::Value { key: name, value },
-        }
-    }
-
     /// The hint itself if it is about a value.
     pub(super) fn of_value(self) -> Option<Self> {
         matches!(self, Self::Value { .. } | Self::NoValue(_) | Self::OpenText(_)).then_some(self)

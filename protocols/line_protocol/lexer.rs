@@ -3,11 +3,8 @@
 
 use super::fault::{Fault, Hint};
 use super::split::is_line_end;
-use super::value::{Read, Value, timestamp, unescape, value};
+use super::value::{ELEMENT_BYTES_MAX, Read, Value, timestamp, unescape, value};
 use std::borrow::Cow;
-
-/// Limit: bytes of a name, a tag value or a string, as the original server has it.
-pub(super) const ELEMENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A tag as written.
 #[derive(Debug)]
@@ -85,7 +82,7 @@ impl<'a> LexedLine<'a> {
     /// Reads the fields and returns where they end.
     fn fields(&mut self, line: &'a str, first: usize) -> Result<usize, Fault<'a>> {
         let Some(mut pos) = self.field(line, first)? else {
-            return Err(Fault::NoFields(match Hint::of(line, first) {
+            return Err(Fault::NoFields(match hint(line, first) {
                 value @ (Hint::Value { .. } | Hint::NoValue(_) | Hint::OpenText(_)) => value,
                 other => hidden_space(self.series).unwrap_or(other),
             }));
@@ -95,7 +92,7 @@ impl<'a> LexedLine<'a> {
             match self.field(line, next)? {
                 Some(end) => pos = end,
                 None => {
-                    let hint = Hint::of(line, next).of_value();
+                    let hint = hint(line, next).of_value();
                     // The original shows the comma only behind later fields.
                     let shown = if self.keys.len() == 1 && next < line.len() { next } else { pos };
                     return Err(Fault::Trailing(rest(line, shown), hint));
@@ -140,6 +137,29 @@ pub(super) fn skip_spaces(text: &str, mut pos: usize) -> usize {
         pos += 1;
     }
     pos
+}
+
+/// Why no field can be read at `pos`.
+fn hint(line: &str, pos: usize) -> Hint<'_> {
+    let part = |from: usize| {
+        let text = line.get(from..).unwrap_or_default();
+        text.split([' ', ',']).next().unwrap_or_default()
+    };
+    let Ok(Some((_, end))) = key(line, pos) else {
+        return match line.get(pos..) {
+            None | Some("") => Hint::Nothing,
+            Some(_) => Hint::NoName(part(pos)),
+        };
+    };
+    let name = line.get(pos..end).unwrap_or_default();
+    let Some(value) = line.get(end..).and_then(|text| text.strip_prefix('=')) else {
+        return Hint::NoEqualsSign(name);
+    };
+    match part(end + 1) {
+        _ if value.starts_with('"') => Hint::OpenText(name),
+        "" => Hint::NoValue(name),
+        value => Hint::Value { key: name, value },
+    }
 }
 
 /// A name or a tag value with what seems to be fields behind a space that its last character, a

@@ -1,11 +1,13 @@
 //! Field values and timestamps, read at a position of a text.
 
 use super::fault::Fault;
-use super::lexer::ELEMENT_BYTES_MAX;
 use crate::schema::{ColumnKind, FieldType};
 use memchr::memchr2;
 use std::borrow::Cow;
 use std::ops::Range;
+
+/// Limit: bytes of a name, a tag value or a string, as the original server has it.
+pub(super) const ELEMENT_BYTES_MAX: usize = 1024 * 1024;
 
 /// A field value.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! `LIMIT`, `OFFSET`, `SLIMIT` and `SOFFSET`.
 
 use super::condition::balanced;
-use super::outline::Outline;
+use super::outline::{Outline, Way};
 use super::planner::Planner;
 use super::stage::{Stage, carried, column, group, key, result};
 use crate::query::provider::{Cut, cut_series};
@@ -52,43 +52,6 @@ pub(super) fn numbered(
     }
 }
 
-/// Limit: more rows of a series than this are not kept in memory while others come.
-const WANTED_MAX: u64 = 100_000;
-
-/// How rows are cut.
-pub(super) enum Way {
-    /// They are not.
-    All,
-    /// None is shown.
-    Nothing,
-    /// By an operator that keeps what is shown.
-    Series,
-    /// By their numbers in their order.
-    Numbers,
-}
-
-/// How the rows of a statement are cut, if `fields` of its columns are cut each on its own.
-pub(super) fn way(outline: &Outline, fields: usize) -> Way {
-    let bounds = outline.bounds;
-    let of_all = outline.tags.is_empty();
-    let skips_all = of_all && bounds.soffset.is_some_and(|skipped| skipped > 0);
-    if bounds.limit == Some(0) || bounds.slimit == Some(0) || skips_all {
-        return Way::Nothing;
-    }
-    let cuts_series = !of_all && (bounds.slimit.is_some() || bounds.soffset.is_some());
-    if bounds.limit.is_none() && bounds.offset.is_none() && !cuts_series {
-        return Way::All;
-    }
-    // Windows in order of time, those of all rows: the newest can be had without the others.
-    let wanted = bounds.limit.map(|limit| limit.saturating_add(bounds.offset.unwrap_or(0)));
-    let is_plain = of_all && fields == 0;
-    let is_few = match wanted {
-        Some(wanted) => wanted <= WANTED_MAX,
-        None => cuts_series && bounds.slimit.is_some(),
-    };
-    if is_few && !is_plain { Way::Series } else { Way::Numbers }
-}
-
 /// Cuts rows whose columns `fields` have values. Several fields are cut each on its own: what is
 /// left of a point is shown.
 pub(super) fn limited(
@@ -98,7 +61,7 @@ pub(super) fn limited(
     fields: &[usize],
     with_keys: bool,
 ) -> Result<LogicalPlan> {
-    match way(outline, fields.len()) {
+    match outline.way(fields.len()) {
         Way::All => Ok(plan),
         Way::Nothing => LogicalPlanBuilder::from(plan).filter(lit(false))?.build(),
         Way::Series => cut(plan, outline, fields, with_keys),

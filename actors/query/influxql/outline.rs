@@ -4,7 +4,6 @@ use super::calls::{self, Calls, Class};
 use super::expand::{self, Item, variables};
 use super::faults::{inconsistent, meaningless};
 use super::kind::Kind;
-use super::limits::{self, Way};
 use super::outer::Outer;
 use super::placeholders::{Instant, instant, instant_of};
 use super::relation::{Columns, Relation};
@@ -135,6 +134,21 @@ fn windows_before(expr: &Expr) -> i64 {
     }
 }
 
+/// Limit: more rows of a series than this are not kept in memory while others come.
+const WANTED_MAX: u64 = 100_000;
+
+/// How rows are cut.
+pub(super) enum Way {
+    /// They are not.
+    All,
+    /// None is shown.
+    Nothing,
+    /// By an operator that keeps what is shown.
+    Series,
+    /// By their numbers in their order.
+    Numbers,
+}
+
 /// What a SELECT statement asks for.
 pub(super) struct Outline {
     pub(super) frame: Frame,
@@ -214,13 +228,35 @@ impl Outline {
         };
         // Where there are several measurements their rows are sorted once more.
         let is_plain = sources.len() == 1 && outline.calls.is_raw() && !outline.fills_rows();
-        let way = limits::way(&outline, outline.fields().len());
+        let way = outline.way(outline.fields().len());
         let cuts_rows = is_plain && matches!(way, Way::Series);
         Ok(Self {
             is_cut: cuts_rows || outline.end().is_some(),
             is_rows: is_plain && matches!(way, Way::All) && !outer.is_inside,
             ..outline
         })
+    }
+
+    /// How the rows of a statement are cut, if `fields` of its columns are cut each on its own.
+    pub(super) fn way(&self, fields: usize) -> Way {
+        let bounds = self.bounds;
+        let of_all = self.tags.is_empty();
+        let skips_all = of_all && bounds.soffset.is_some_and(|skipped| skipped > 0);
+        if bounds.limit == Some(0) || bounds.slimit == Some(0) || skips_all {
+            return Way::Nothing;
+        }
+        let cuts_series = !of_all && (bounds.slimit.is_some() || bounds.soffset.is_some());
+        if bounds.limit.is_none() && bounds.offset.is_none() && !cuts_series {
+            return Way::All;
+        }
+        // Windows in order of time, those of all rows: the newest can be had without the others.
+        let wanted = bounds.limit.map(|limit| limit.saturating_add(bounds.offset.unwrap_or(0)));
+        let is_plain = of_all && fields == 0;
+        let is_few = match wanted {
+            Some(wanted) => wanted <= WANTED_MAX,
+            None => cuts_series && bounds.slimit.is_some(),
+        };
+        if is_few && !is_plain { Way::Series } else { Way::Numbers }
     }
 
     /// How many columns rows of one time are ordered by. Several tags make one key, unless few rows

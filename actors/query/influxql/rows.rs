@@ -3,8 +3,8 @@
 use super::aggregates;
 use super::condition::{self, Names};
 use super::kind::Kind;
-use super::limits::{self, Way};
-use super::outline::Outline;
+use super::limits;
+use super::outline::{Outline, Way};
 use super::planner::Planner;
 use super::relation::Relation;
 use super::scalar::cast_to;
@@ -106,7 +106,7 @@ fn raw(
     let fills = outline.fills_rows();
     // What cuts fields lets go of rows without any of them, but counts their series; so does what
     // puts rows in order.
-    let is_cut = matches!(limits::way(outline, fields.len()), Way::Series)
+    let is_cut = matches!(outline.way(fields.len()), Way::Series)
         && outline.bounds.slimit.is_none()
         && outline.bounds.soffset.is_none()
         && !fills;
