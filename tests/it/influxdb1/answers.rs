@@ -54,6 +54,19 @@ impl Told {
         })
     }
 
+    /// The same without the rows of series for whose times the other one has none in the series.
+    pub(super) fn at_times_of(&self, other: &Self) -> Self {
+        let (Self::Series(series), Self::Series(others)) = (self, other) else {
+            return self.clone();
+        };
+        let mut kept = series.clone();
+        for (name, (_, rows)) in &mut kept {
+            let others = others.get(name).map_or(&[][..], |(_, rows)| rows);
+            rows.retain(|row| others.iter().any(|other| other[0] == row[0]));
+        }
+        Self::Series(kept)
+    }
+
     fn with_rows(&self, is_kept: impl Fn(&Row) -> bool) -> Self {
         let Self::Series(series) = self else { return self.clone() };
         let mut kept = series.clone();
