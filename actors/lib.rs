@@ -47,6 +47,8 @@ pub mod query;
 
 pub mod cache_keeper;
 
+pub mod downsample;
+
 pub mod plugin_log;
 
 #[expect(clippy::disallowed_methods, reason = "the plugin directory is the user's, not the store")]

@@ -8,6 +8,7 @@ pub mod access;
 pub mod caches;
 pub mod catalog_log;
 pub mod columns;
+pub mod downsamples;
 pub mod durations;
 pub mod error;
 pub mod file_blocks;

@@ -90,6 +90,11 @@ pub const QUERY_MAILBOX_MESSAGES: usize = 1_024;
 /// Query mailbox, in bytes of statement text.
 pub const QUERY_MAILBOX_BYTES: usize = 64 * 1024 * 1024;
 
+/// Mailbox of what keeps downsamples: administration and reminders.
+pub const DOWNSAMPLES_MAILBOX_MESSAGES: usize = 1_024;
+/// Mailbox of what keeps downsamples, in bytes.
+pub const DOWNSAMPLES_MAILBOX_BYTES: usize = 1024 * 1024;
+
 /// Mailbox of the processing engine: one message a WAL group that triggers are for.
 pub const TRIGGERS_MAILBOX_MESSAGES: usize = 16_384;
 /// Mailbox of the processing engine, in bytes; rows count with what the store does not hold anyway.

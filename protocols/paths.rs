@@ -37,6 +37,11 @@ pub fn trigger_cursor(node: &str, db: DbId, trigger: u32) -> String {
     format!("{}/{db}-{trigger}", trigger_cursors_dir(node))
 }
 
+/// Which intervals of which downsamples are to be computed: `{node}/downsamples`.
+pub fn downsamples(node: &str) -> String {
+    format!("{node}/downsamples")
+}
+
 /// Folder of damaged WAL files that would have been removed otherwise: `{node}/wal-damaged`.
 pub fn wal_damaged_dir(node: &str) -> String {
     format!("{node}/wal-damaged")

@@ -3,6 +3,7 @@
 
 use crate::access::tokens::Tokens;
 use crate::caches::TableCaches;
+use crate::downsamples::DatabaseDownsamples;
 use crate::ids::{ColumnId, DbId, TableId};
 use crate::plugins::DatabasePlugins;
 use crate::row_deletes::RowDeletes;
@@ -224,6 +225,8 @@ pub struct DatabaseSchema {
     pub deletion: Option<Deletion>,
     /// Its plugins and triggers.
     pub plugins: Arc<DatabasePlugins>,
+    /// Its downsamples.
+    pub downsamples: Arc<DatabaseDownsamples>,
 }
 
 impl DatabaseSchema {
@@ -357,6 +360,7 @@ mod tests {
                 tables,
                 deletion,
                 plugins: Arc::default(),
+                downsamples: Arc::default(),
             };
             (key, Arc::new(schema))
         };

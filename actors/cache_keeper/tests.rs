@@ -54,6 +54,7 @@ fn catalog() -> CatalogSnapshot {
         tables: [("t".into(), table)].into_iter().collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     CatalogSnapshot {
         uuid: Uuid::nil(),

@@ -22,6 +22,7 @@ use protocols::messages::catalog::{
     DropRowDelete, EnsureSchema, NodeStopped, RegenerateToken, RequestRowDelete, SetRetention,
     SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
+use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
 use protocols::messages::{Command, rank};
 use protocols::principal::{Origin, Principal};
 use protocols::schema::CatalogSnapshot;
@@ -427,6 +428,7 @@ receive! {
     CreateLastCache CreateDistinctCache DeleteCache
     CreateToken RegenerateToken DeleteToken
     CreatePlugin DeletePlugin CreateTrigger SetTriggerDisabled DeleteTrigger
+    CreateDownsample SetDownsampleDisabled DeleteDownsample
 }
 
 /// What the server does by itself.

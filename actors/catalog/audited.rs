@@ -3,6 +3,7 @@
 use super::request::Request;
 use protocols::access::tokens::OPERATOR;
 use protocols::catalog_log::v1::Change;
+use protocols::downsamples::DownsampleDef;
 use protocols::ids::{CacheId, TokenId};
 use protocols::row_deletes::{self, RowDelete};
 use protocols::schema::CatalogSnapshot;
@@ -99,7 +100,7 @@ fn rows(delete: &RowDelete) -> String {
     format!("number {}: from {from} to {to}{tags}", delete.sequence)
 }
 
-/// The same for caches, tokens, plugins and triggers.
+/// The same for caches, tokens, plugins, triggers and downsamples.
 fn of_other(before: &CatalogSnapshot, change: &Change) -> Option<Told> {
     Some(match change {
         Change::CreateLastCache { db, table, cache } => {
@@ -135,8 +136,23 @@ fn of_other(before: &CatalogSnapshot, change: &Change) -> Option<Told> {
             Told::new("enable_trigger", &[db, trigger])
         }
         Change::DeleteTrigger { db, trigger } => Told::new("delete_trigger", &[db, trigger]),
+        Change::CreateDownsample { db, downsample } => {
+            let DownsampleDef { name, source, target_db, target, .. } = &**downsample;
+            let (from, to) = (joined(&[db, source]), joined(&[target_db, target]));
+            Told::new("create_downsample", &[db, name]).with(format!("from {from} to {to}"))
+        }
+        Change::SetDownsampleDisabled { db, downsample, disabled } => {
+            Told::new(switch_of_downsample(*disabled), &[db, downsample])
+        }
+        Change::DeleteDownsample { db, downsample } => {
+            Told::new("delete_downsample", &[db, downsample])
+        }
         _ => return None,
     })
+}
+
+fn switch_of_downsample(disabled: bool) -> &'static str {
+    if disabled { "disable_downsample" } else { "enable_downsample" }
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -206,6 +222,15 @@ pub(super) fn request(request: &Request) -> Option<Told> {
         }
         Request::DeleteTrigger(unwanted) => {
             Told::new("delete_trigger", &[&unwanted.db, &unwanted.trigger])
+        }
+        Request::CreateDownsample(wanted) => {
+            Told::new("create_downsample", &[&wanted.db, &unnamed(&wanted.name)])
+        }
+        Request::SetDownsampleDisabled(wanted) => {
+            Told::new(switch_of_downsample(wanted.disabled), &[&wanted.db, &wanted.name])
+        }
+        Request::DeleteDownsample(unwanted) => {
+            Told::new("delete_downsample", &[&unwanted.db, &unwanted.name])
         }
     })
 }

@@ -1,8 +1,8 @@
 //! The `Catalog` actor: the one writer of the names of databases, tables and columns.
 //!
 //! ## Owns
-//! Databases, tables, columns, caches, plugins, triggers, deletions, tokens and nodes, and their
-//! files in the object store: a log of
+//! Databases, tables, columns, caches, plugins, triggers, downsamples, deletions, tokens and nodes,
+//! and their files in the object store: a log of
 //! create-only objects, one a group of changes, and checkpoints of the whole. The log is never
 //! trimmed, so that no process can put a number that another has used before.
 //!
@@ -18,13 +18,14 @@
 //! | `CreateToken`, `RegenerateToken`, `DeleteToken` | HTTP handlers, the start | the snapshot after it, or why not |
 //! | `CreatePlugin`, `DeletePlugin`, `CreateTrigger`, `DeleteTrigger` | HTTP handlers | the snapshot after it, or why not |
 //! | `SetTriggerDisabled` | HTTP handlers, `Trigger` | the snapshot after it, or why not |
+//! | `CreateDownsample`, `SetDownsampleDisabled`, `DeleteDownsample` | HTTP handlers | the snapshot after it, or why not |
 //! | `SweepDeleted` | a ticker (tell) | the snapshot after it |
 //! | `NodeStopped` | shutdown | the snapshot after it |
 //! | `CatchUp` | `Wal` | the snapshot with what another process has added |
 //!
 //! ## Emits
 //! A [`CatalogSnapshot`] for all readers after each change, and a tell to `Audit` of each change of
-//! names, tokens, plugins and triggers and of each request that came to nothing. It asks nobody.
+//! names, tokens, plugins, triggers and downsamples and of each request that came to nothing. It asks nobody.
 //!
 //! ## Invariants
 //! - What readers see is durable.
@@ -44,6 +45,7 @@
 mod actor;
 mod audited;
 mod cache_plan;
+mod downsample_plan;
 mod log;
 mod new_database;
 mod permission;

@@ -62,6 +62,10 @@ pub(super) fn check(
         | Request::CreateTrigger(_)
         | Request::SetTriggerDisabled(_)
         | Request::DeleteTrigger(_) => Action::Administrate,
+        // It reads one table and writes another for as long as it is there.
+        Request::CreateDownsample(_)
+        | Request::SetDownsampleDisabled(_)
+        | Request::DeleteDownsample(_) => Action::Administrate,
         Request::SweepDeleted | Request::NodeStopped => Action::Administrate,
     };
     Ok(principal.authorize(action, catalog)?)

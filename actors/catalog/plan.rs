@@ -5,8 +5,8 @@ use super::new_database::new_database;
 use super::request::Request;
 use super::state::CatalogState;
 use super::{
-    CatalogConfig, CatalogLimits, cache_plan, permission, plugin_plan, row_delete_plan,
-    schema_plan, token_plan, undelete,
+    CatalogConfig, CatalogLimits, cache_plan, downsample_plan, permission, plugin_plan,
+    row_delete_plan, schema_plan, token_plan, undelete,
 };
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
@@ -65,6 +65,9 @@ pub(super) fn plan(
         Request::CreateTrigger(wanted) => plugin_plan::create_trigger(catalog, wanted),
         Request::SetTriggerDisabled(wanted) => plugin_plan::set_disabled(catalog, wanted),
         Request::DeleteTrigger(unwanted) => plugin_plan::delete_trigger(catalog, unwanted),
+        Request::CreateDownsample(wanted) => downsample_plan::create(catalog, wanted, now_ns),
+        Request::SetDownsampleDisabled(wanted) => downsample_plan::set_disabled(catalog, wanted),
+        Request::DeleteDownsample(unwanted) => downsample_plan::delete(catalog, unwanted),
         Request::SweepDeleted => Ok(sweep(catalog, config.delete_grace_ns, now_ns)),
         Request::NodeStopped => Ok(set_node(state, &config.node_id, false, now_ns)),
     }

@@ -8,6 +8,8 @@ use protocols::messages::catalog::{
     UndeleteDatabase, UndeleteTable,
 };
 
+use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
+
 /// Everything that can ask for a change.
 #[derive(Debug)]
 pub(super) enum Request {
@@ -35,6 +37,9 @@ pub(super) enum Request {
     CreateTrigger(CreateTrigger),
     SetTriggerDisabled(SetTriggerDisabled),
     DeleteTrigger(DeleteTrigger),
+    CreateDownsample(CreateDownsample),
+    SetDownsampleDisabled(SetDownsampleDisabled),
+    DeleteDownsample(DeleteDownsample),
     SweepDeleted,
     NodeStopped,
 }

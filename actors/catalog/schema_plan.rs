@@ -114,7 +114,7 @@ fn check_once(columns: &[Column]) -> Result<(), CatalogError> {
 }
 
 /// Names made by hand are as long as line protocol can make them, and no longer.
-fn check_length(name: &str) -> Result<(), CatalogError> {
+pub(super) fn check_length(name: &str) -> Result<(), CatalogError> {
     if name.len() > ELEMENT_BYTES_MAX {
         return Err(CatalogError::InvalidName("String is greater than 1MB".to_owned()));
     }

@@ -1,6 +1,6 @@
 //! What the catalog knows, and how a change of the log alters it. Pure: no clock, no I/O.
 
-use super::{plugin_plan, row_delete_plan};
+use super::{downsample_plan, plugin_plan, row_delete_plan};
 use hashbrown::HashMap;
 use protocols::access::tokens::{Token, Tokens};
 use protocols::caches::TableCaches;
@@ -160,6 +160,12 @@ impl CatalogState {
                 let plugins = Arc::make_mut(&mut database(catalog, db)?.plugins);
                 plugin_plan::apply(plugins, change).map_err(Unfit)?;
             }
+            Change::CreateDownsample { db, .. }
+            | Change::SetDownsampleDisabled { db, .. }
+            | Change::DeleteDownsample { db, .. } => {
+                let downsamples = Arc::make_mut(&mut database(catalog, db)?.downsamples);
+                downsample_plan::apply(downsamples, change).map_err(Unfit)?;
+            }
             Change::RequestRowDelete(_)
             | Change::AcceptRowDelete { .. }
             | Change::DropRowDelete { .. }
@@ -207,6 +213,7 @@ impl CatalogState {
                 tables: tables.collect(),
                 deletion: d.deletion,
                 plugins: d.plugins,
+                downsamples: d.downsamples,
             };
             (d.name, Arc::new(database))
         });
@@ -270,6 +277,7 @@ fn create_database(
         tables: HashMap::new(),
         deletion: None,
         plugins: Arc::default(),
+        downsamples: Arc::default(),
     };
     match catalog.databases.insert(name, Arc::new(database)) {
         None => Ok(()),
@@ -411,6 +419,7 @@ fn stored_database(database: &DatabaseSchema) -> StoredDatabase {
         deletion: database.deletion,
         tables,
         plugins: Arc::clone(&database.plugins),
+        downsamples: Arc::clone(&database.downsamples),
     }
 }
 

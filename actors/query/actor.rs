@@ -19,9 +19,11 @@ use super::system_tables::{PluginTables, SystemTables};
 use super::table_scan::TableScan;
 use super::view::View;
 use crate::cache_directory::CacheDirectory;
+use crate::downsample::Board;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock;
 use crate::runtime::mailbox::{Responder, SharedResponder};
+use crate::runtime::published::Published;
 use anyhow::Context;
 use datafusion::error::Result;
 use futures::FutureExt;
@@ -61,6 +63,7 @@ pub struct Query {
     log: QueryLog,
     caches: Option<CacheDirectory>,
     plugins: Option<PluginTables>,
+    downsamples: Option<Published<Board>>,
 }
 
 /// A query that may run.
@@ -105,6 +108,7 @@ impl Query {
             log: QueryLog::new(options.log_entries_max),
             caches: None,
             plugins: None,
+            downsamples: None,
             sessions: Arc::new(sessions),
             memory: memory.context("there are too many servers in one process")?,
             shapes: Shapes::new(PLANS_BYTES_MAX),
@@ -123,6 +127,12 @@ impl Query {
     #[must_use]
     pub fn with_plugins(self, plugins: PluginTables) -> Self {
         Self { plugins: Some(plugins), ..self }
+    }
+
+    /// The same with how the downsamples are doing.
+    #[must_use]
+    pub fn with_downsamples(self, board: Published<Board>) -> Self {
+        Self { downsamples: Some(board), ..self }
     }
 
     /// What the scans of a query share that begins at `now_ns`.
@@ -169,6 +179,7 @@ impl Query {
             SystemTables::new(visible.clone(), Arc::clone(&db), log, context.clone(), server);
         let system = system.with_caches(self.caches.clone()).with_plugins(self.plugins.clone());
         let system = system.with_audit(self.config.telling.audit.clone());
+        let system = system.with_downsamples(self.downsamples.clone());
         let catalogs = Catalogs::new(UserTables { db, context }, system).with_caches(caches);
         View {
             sessions: Arc::clone(&self.sessions),

@@ -1,11 +1,12 @@
 //! A server without its sockets: the one place that creates actors and wires them, lowest rank
-//! first. The simulation runs it as it is, but for last-value and distinct-value caches and for
-//! plugins.
+//! first. The simulation runs it as it is, but for last-value and distinct-value caches,
+//! plugins and downsamples.
 
 mod audit;
 mod caches;
 mod config;
 mod data;
+mod downsamples;
 mod housekeeping;
 mod lives;
 mod plugins;
@@ -20,6 +21,7 @@ use crate::audit::Audit;
 use crate::cache_directory::{CacheDirectory, Directory};
 use crate::catalog::Catalog;
 use crate::compact::Compact;
+use crate::downsample::Board;
 use crate::index::log::IndexLog;
 use crate::ingest::Ingest;
 use crate::persist::Persist;
@@ -103,6 +105,8 @@ pub struct Server {
     clock: Clock,
     /// The caches that run.
     directory: Publisher<Directory>,
+    /// How the downsamples are doing.
+    downsamples: Publisher<Board>,
     /// The processing engine, which is born later.
     plugins: Engine,
     /// The claim of this process on the log of its node.
@@ -131,6 +135,8 @@ struct Start<'a> {
     pulses: Pulses,
     /// What the compaction did.
     compactions: Publisher<VecDeque<Arc<CompactionEvent>>>,
+    /// How the downsamples are doing.
+    downsamples: Publisher<Board>,
     /// The processing engine, which is born later.
     plugins: Engine,
 }
@@ -169,6 +175,7 @@ impl Server {
             caches,
             pulses,
             compactions: Compact::history().0,
+            downsamples: Published::new(Arc::default()).0,
             plugins,
         };
         start.all(directory).await
@@ -264,6 +271,7 @@ impl Start<'_> {
             guardian: self.guardian,
             clock: self.clock,
             directory,
+            downsamples: self.downsamples,
             plugins: self.plugins,
             owner: self.owner,
             births: self.births,

@@ -145,9 +145,11 @@ impl Start<'_> {
         };
         let mailbox = Guardian::mailbox(&config);
         let (caches, plugins) = (self.caches.clone(), self.plugins.tables());
+        let board = self.downsamples.reader();
         let lives = Lives::of(move || {
             let query = Query::new(query.clone(), runtime.clone())?;
-            Ok(query.with_caches(caches.clone()).with_plugins(plugins.clone()))
+            let query = query.with_caches(caches.clone()).with_plugins(plugins.clone());
+            Ok(query.with_downsamples(board.clone()))
         });
         self.birth(config, &mailbox, lives).await?;
         Ok(mailbox)

@@ -9,7 +9,7 @@ use object_store::{Error, ObjectStoreExt, PutPayload};
 use protocols::ids::DbId;
 use protocols::messages::plugins::WriteEvent;
 use protocols::paths;
-use protocols::schema::CatalogSnapshot;
+use protocols::schema::{CatalogSnapshot, TableSchema};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -131,7 +131,11 @@ impl Delivery {
             if cursor.at().stored_at.elapsed() >= STORE_EVERY {
                 cursor.store().await?;
             }
-            let mut stretch = cursor.log.rows_after(after, cursor.db, table.as_deref()).await?;
+            let is_wanted = |db, found: &TableSchema| {
+                let is_it = table.as_deref().is_none_or(|name| *found.name == *name);
+                db == cursor.db && found.deletion.is_none() && is_it
+            };
+            let mut stretch = cursor.log.rows_after(after, is_wanted).await?;
             let catalog = cursor.log.catalog();
             let database = catalog.databases.values().find(|database| database.id == cursor.db);
             let batches = std::mem::take(&mut stretch.batches);

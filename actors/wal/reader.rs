@@ -13,7 +13,7 @@ use object_store::path::Path;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::paths;
-use protocols::schema::CatalogSnapshot;
+use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::wal_frame::segment::counted_bytes;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -77,16 +77,15 @@ impl LogReader {
         Ok(LogPlace { file: files.last().copied().unwrap_or(0), group: self.owner.visible() })
     }
 
-    /// The next rows of a database, or of one table of it, behind `after`, as far as queries see
-    /// them.
+    /// The next rows of the tables that are wanted, behind `after`, as far as queries see them.
+    /// Deleted tables are asked about as well.
     ///
     /// # Errors
     /// When the store does not answer, or a newer release wrote the file.
     pub async fn rows_after(
         &self,
         after: LogPlace,
-        db: DbId,
-        table: Option<&str>,
+        is_wanted: impl Fn(DbId, &TableSchema) -> bool,
     ) -> Result<Stretch, ReplayError> {
         let mut found =
             Stretch { batches: Vec::new(), written_ns: 0, through: after, missing_files: 0 };
@@ -95,7 +94,7 @@ impl LogReader {
         if visible <= after.group {
             return Ok(found);
         }
-        let known = Arc::new(known(&self.catalog.load(), db, table));
+        let known = Arc::new(known(&self.catalog.load(), is_wanted));
         let files = list(self.objects().store.as_ref(), self.node()).await?;
         let first = files.partition_point(|file| *file < after.file);
         let files = files.get(first..).unwrap_or_default();
@@ -165,14 +164,12 @@ impl LogReader {
 }
 
 /// Only those tables that are asked for: the rows of all others are passed over.
-fn known(catalog: &CatalogSnapshot, db: DbId, table: Option<&str>) -> Known {
-    let database = catalog.databases.values().find(|database| database.id == db);
-    let tables = database.into_iter().flat_map(|database| database.tables.values());
-    let wanted = tables
-        .filter(|found| found.deletion.is_none())
-        .filter(|found| table.is_none_or(|name| *found.name == *name));
+fn known(catalog: &CatalogSnapshot, is_wanted: impl Fn(DbId, &TableSchema) -> bool) -> Known {
+    let databases = catalog.databases.values();
+    let tables = databases.flat_map(|db| db.tables.values().map(move |table| (db.id, table)));
+    let wanted = tables.filter(|(db, table)| is_wanted(*db, table));
     Known {
-        tables: wanted.map(|table| (table.id, Arc::clone(table))).collect(),
+        tables: wanted.map(|(_, table)| (table.id, Arc::clone(table))).collect(),
         next_table: TableId(catalog.next_table_id),
     }
 }

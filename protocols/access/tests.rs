@@ -22,6 +22,7 @@ fn catalog(databases: &[(u32, &str)]) -> CatalogSnapshot {
             tables: Default::default(),
             deletion: None,
             plugins: Default::default(),
+            downsamples: Default::default(),
         };
         (name, Arc::new(schema))
     };

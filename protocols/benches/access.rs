@@ -36,6 +36,7 @@ fn catalog() -> CatalogSnapshot {
             tables: Default::default(),
             deletion: None,
             plugins: Default::default(),
+            downsamples: Default::default(),
         };
         (name, Arc::new(schema))
     };

@@ -6,6 +6,7 @@ use super::v1::{
 use super::*;
 use crate::access::tokens::Secret;
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
+use crate::downsamples::{Aggregate, DatabaseDownsamples, DownsampleDef};
 use crate::ids::{CacheId, ColumnId, DbId, TableId};
 use crate::plugins::{
     DatabasePlugins, Delivery, ErrorBehavior, Isolation, PluginDef, PluginKind, PluginRef,
@@ -86,6 +87,7 @@ fn checkpoint() -> Checkpoint {
         deletion: None,
         tables: vec![table],
         plugins: Arc::default(),
+        downsamples: Arc::default(),
     };
     Checkpoint {
         gen1_duration_ns: 600_000_000_000,
@@ -389,6 +391,48 @@ fn plugins_and_triggers_in_the_log_and_in_checkpoints() {
         plugins: vec![plugin],
         triggers: vec![trigger],
     });
+    let bytes = encode_checkpoint(header(), &checkpoint);
+    assert_eq!(decode_checkpoint(&bytes), Ok((header(), checkpoint)));
+}
+
+/// The records came later than the golden files, which stay as they are.
+#[test]
+fn downsamples_in_the_log_and_in_checkpoints() {
+    let downsample = Arc::new(DownsampleDef {
+        id: 3,
+        name: "n".into(),
+        source: "cpu".into(),
+        target_db: "foo".into(),
+        target: "cpu_10m".into(),
+        interval_ns: 600,
+        offset_ns: 60,
+        aggregates: vec![Aggregate::Avg, Aggregate::Last],
+        from_ns: Some(-1),
+        created_at_ns: 7,
+        disabled: false,
+    });
+    let (db, name) = (|| "foo".into(), || "n".into());
+    let changes = [
+        Change::CreateDownsample { db: db(), downsample: Arc::clone(&downsample) },
+        Change::SetDownsampleDisabled { db: db(), downsample: name(), disabled: true },
+        Change::DeleteDownsample { db: db(), downsample: name() },
+    ];
+    let stored = [
+        concat!(
+            r#"{"create_downsample":{"db":"foo","downsample":{"id":3,"name":"n","source":"cpu","#,
+            r#""target_db":"foo","target":"cpu_10m","interval_ns":600,"offset_ns":60,"#,
+            r#""aggregates":["avg","last"],"from_ns":-1,"created_at_ns":7,"disabled":false}}}"#,
+        ),
+        r#"{"set_downsample_disabled":{"db":"foo","downsample":"n","disabled":true}}"#,
+        r#"{"delete_downsample":{"db":"foo","downsample":"n"}}"#,
+    ];
+    for (change, stored) in changes.iter().zip(stored) {
+        assert_eq!(serde_json::to_string(change).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<Change>(stored).unwrap(), *change);
+    }
+    let mut checkpoint = checkpoint();
+    checkpoint.databases[0].downsamples =
+        Arc::new(DatabaseDownsamples { next_id: 4, all: vec![downsample] });
     let bytes = encode_checkpoint(header(), &checkpoint);
     assert_eq!(decode_checkpoint(&bytes), Ok((header(), checkpoint)));
 }

@@ -3,6 +3,7 @@
 
 use crate::access::tokens::{Secret, Token, Tokens};
 use crate::caches::{DistinctCacheDef, LastCacheDef, TableCaches};
+use crate::downsamples::{DatabaseDownsamples, DownsampleDef};
 use crate::ids::{CacheId, ColumnId, DbId, TableId, TokenId};
 use crate::plugins::{DatabasePlugins, PluginDef, TriggerDef};
 use crate::row_deletes::{RowDelete, RowDeletes};
@@ -201,6 +202,29 @@ pub enum Change {
         /// Name of the trigger.
         trigger: Arc<str>,
     },
+    /// A new downsample.
+    CreateDownsample {
+        /// Name of the database.
+        db: Arc<str>,
+        /// The downsample.
+        downsample: Arc<DownsampleDef>,
+    },
+    /// A downsample is computed from now on, or is not.
+    SetDownsampleDisabled {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the downsample.
+        downsample: Arc<str>,
+        /// Whether it is not.
+        disabled: bool,
+    },
+    /// A downsample goes.
+    DeleteDownsample {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the downsample.
+        downsample: Arc<str>,
+    },
     /// Rows are to be deleted, from a bound on that is not known yet.
     RequestRowDelete(Arc<RowDelete>),
     /// They are, up to this bound in the order of writes.
@@ -334,6 +358,9 @@ pub struct StoredDatabase {
     /// Its plugins and triggers. Checkpoints of databases that never had one lack the field.
     #[serde(default, skip_serializing_if = "DatabasePlugins::is_unused")]
     pub plugins: Arc<DatabasePlugins>,
+    /// Its downsamples. Checkpoints of databases that never had one lack the field.
+    #[serde(default, skip_serializing_if = "DatabaseDownsamples::is_unused")]
+    pub downsamples: Arc<DatabaseDownsamples>,
 }
 
 /// A table in a checkpoint.

@@ -4,6 +4,7 @@
 
 pub mod caches;
 pub mod compaction;
+pub mod downsamples;
 pub mod errors;
 pub mod health;
 pub mod management;

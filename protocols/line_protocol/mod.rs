@@ -5,6 +5,7 @@
 
 mod builder;
 mod check;
+mod escape;
 mod fault;
 mod lexer;
 mod prefix;
@@ -19,6 +20,7 @@ mod against_reference;
 #[cfg(test)]
 mod tests;
 
+pub use escape::{escaped_key, escaped_table, quoted};
 pub use split::find_line;
 
 use crate::columns::TableRows;

@@ -536,6 +536,9 @@ pub enum CatalogError {
     /// A trigger that its plugin is not for, or one with a name that is not allowed.
     #[error("invalid request: {0}")]
     InvalidTrigger(String),
+    /// A downsample that makes no sense, or gets in the way of another.
+    #[error("invalid downsample: {0}")]
+    InvalidDownsample(String),
     /// A configured limit would be exceeded; the text says which.
     #[error("{0}")]
     Limit(String),
@@ -573,6 +576,7 @@ impl CatalogError {
             | Self::InvalidCache(_)
             | Self::CacheColumnType(_)
             | Self::InvalidTrigger(_)
+            | Self::InvalidDownsample(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
             Self::Internal(_)

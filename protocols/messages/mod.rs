@@ -8,6 +8,7 @@ pub mod audit;
 pub mod caches;
 pub mod catalog;
 pub mod compact;
+pub mod downsamples;
 pub mod index;
 pub mod ingest;
 pub mod parquet_cache;
@@ -58,6 +59,8 @@ pub mod rank {
     pub const COMPACT: u8 = 3;
     /// Planning and running of queries.
     pub const QUERY: u8 = 3;
+    /// What keeps coarse tables up to date.
+    pub const DOWNSAMPLES: u8 = 4;
     /// Births, fillings and ends of caches.
     pub const CACHE_KEEPER: u8 = 4;
     /// What plugins and triggers said.

@@ -62,6 +62,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
     let mut server = Server::start(&config.server, objects, clock.clone(), fatal.clone()).await?;
     let caches = server.start_caches(config.caches).await?;
     server.watch_queries();
+    let downsamples = server.start_downsamples(config.server.write_window).await?;
 
     prepare_directory(config);
     let plugins = server.start_plugins(config.plugins.clone()).await?;
@@ -73,6 +74,7 @@ pub async fn boot(config: &Config, metrics: PrometheusHandle) -> anyhow::Result<
         catalog: addresses.catalog,
         snapshot: addresses.snapshot,
         caches,
+        downsamples,
         plugins,
         plugin_settings: config.plugin_settings.clone(),
         refusals: Refusals::new(addresses.audit.clone()),

@@ -1,5 +1,5 @@
-//! `influxdb3 create`: databases and tables before the first write to them, caches, plugins and
-//! triggers.
+//! `influxdb3 create`: databases and tables before the first write to them, caches, downsamples,
+//! plugins and triggers.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::caches::{self, CreateDistinctCacheArgs, CreateLastCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
+use super::downsamples::{self, CreateDownsampleArgs};
 use super::output::print_line;
 use super::plugins::{self, CreatePluginArgs};
 use super::token::{self, CreateTokenArgs};
@@ -36,6 +37,8 @@ enum What {
     /// Create a cache of the distinct values that columns of a table have
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(CreateDistinctCacheArgs),
+    /// Keep a coarse table up to date with a fine one
+    Downsample(Box<CreateDownsampleArgs>),
     /// Create a token, or replace the operator's
     Token(CreateTokenArgs),
     /// Give a plugin a name
@@ -98,6 +101,7 @@ pub(super) async fn run(args: CreateArgs) -> Result<()> {
         What::Table(args) => create_table(args).await,
         What::LastCache(args) => caches::create_last(args).await,
         What::DistinctCache(args) => caches::create_distinct(args).await,
+        What::Downsample(args) => downsamples::create(*args).await,
         What::Token(args) => token::create(args).await,
         What::Plugin(args) => plugins::create(args).await,
         What::Trigger(args) => triggers::create(*args).await,

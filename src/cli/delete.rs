@@ -1,4 +1,5 @@
-//! `influxdb3 delete`: databases, tables and rows, after a question, caches, plugins and triggers.
+//! `influxdb3 delete`: databases, tables and rows, after a question, caches, downsamples, plugins
+//! and triggers.
 
 use anyhow::Result;
 use chrono::DateTime;
@@ -9,6 +10,7 @@ use super::caches::{self, DeleteCacheArgs};
 use super::client::Client;
 use super::confirm::confirm;
 use super::connection::{ConnectionArgs, DatabaseArg};
+use super::downsamples::{self, DownsampleArgs};
 use super::output::print_line;
 use super::plugins::{self, DeletePluginArgs};
 use super::row_deletes::{self, DeleteRowsArgs};
@@ -36,6 +38,8 @@ enum What {
     /// Delete a cache of distinct values
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(DeleteCacheArgs),
+    /// Delete a downsample; the rows that it has written stay
+    Downsample(DownsampleArgs),
     /// Delete a token
     Token(DeleteTokenArgs),
     /// Delete a plugin with a name
@@ -99,6 +103,7 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
         What::Rows(args) => row_deletes::delete(args).await,
         What::LastCache(args) => caches::delete_last(args).await,
         What::DistinctCache(args) => caches::delete_distinct(args).await,
+        What::Downsample(args) => downsamples::delete(args).await,
         What::Token(args) => token::delete(args).await,
         What::Plugin(args) => plugins::delete(args).await,
         What::Trigger(args) => triggers::delete(args).await,

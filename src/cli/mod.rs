@@ -15,6 +15,7 @@ mod create;
 pub mod debug;
 mod delete;
 mod dotenv;
+mod downsamples;
 mod failure;
 mod input;
 mod output;
@@ -111,10 +112,10 @@ pub enum ClientCommand {
     #[command(visible_alias = "q")]
     Query(query::QueryArgs),
 
-    /// Create a database, a table, a cache, a plugin, a trigger or a token
+    /// Create a database, a table, a cache, a downsample, a plugin, a trigger or a token
     Create(create::CreateArgs),
 
-    /// Delete a database, a table, rows, a cache, a plugin, a trigger or a token
+    /// Delete a database, a table, rows, a cache, a downsample, a plugin, a trigger or a token
     Delete(delete::DeleteArgs),
     /// Take a delete of rows back
     Cancel(row_deletes::CancelArgs),
@@ -125,16 +126,16 @@ pub enum ClientCommand {
     /// Change a database, or the plugin of a trigger
     Update(update::UpdateArgs),
 
-    /// List databases, their retention periods, tokens, plugins and the system tables
+    /// List databases, their retention periods, tokens, downsamples, plugins and the system tables
     Show(show::ShowArgs),
 
     /// Merge Parquet files of time that is over
     Compact(compact::CompactArgs),
 
-    /// Have a trigger run
+    /// Have a trigger or a downsample run
     Enable(triggers::SwitchArgs),
 
-    /// Have a trigger run no more
+    /// Have a trigger or a downsample run no more
     Disable(triggers::SwitchArgs),
 
     /// Run a plugin without writing anything
@@ -378,6 +379,12 @@ mod tests {
             "influxdb3 disable trigger -d mydb trigger1",
             "influxdb3 delete trigger -d mydb --force trigger1",
             "influxdb3 delete plugin -d mydb p",
+            "influxdb3 create downsample -d d -t cpu --to cpu_10m --interval 10m --agg avg,max \
+             --offset 1m --backfill n",
+            "influxdb3 create downsample -d d -t cpu --to c --interval 1d --agg mean --from -5",
+            "influxdb3 show downsamples -d d --format csv",
+            "influxdb3 disable downsample -d d n",
+            "influxdb3 delete downsample -d d n",
             "influxdb3 update trigger -d mydb -t t -p p.py",
             "influxdb3 test wal_plugin --lp=m -d mydb --input-arguments=a=b,c=d test.py",
             "influxdb3 test schedule-plugin -d mydb --cache-name c test.py",

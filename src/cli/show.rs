@@ -8,6 +8,7 @@ use reqwest::Method;
 
 use super::client::Client;
 use super::connection::ConnectionArgs;
+use super::downsamples::{self, ShowDownsamplesArgs};
 use super::output::{self, Format, FormatArgs};
 use super::plugins::{self, ShowPluginsArgs};
 use super::query::print_sql;
@@ -28,6 +29,8 @@ enum What {
     Retention(ShowRetentionArgs),
     /// List the tokens
     Tokens(ShowTokensArgs),
+    /// List the downsamples of a database, and how they are doing
+    Downsamples(ShowDownsamplesArgs),
     /// List the files of the plugins of triggers
     Plugins(ShowPluginsArgs),
     /// Print system tables
@@ -79,6 +82,7 @@ pub(super) async fn run(args: ShowArgs) -> Result<()> {
             print_sql(&client, "_internal", sql, args.format).await
         }
         What::Retention(args) => show_retention(args).await,
+        What::Downsamples(args) => downsamples::show(args).await,
         What::Plugins(args) => plugins::show(args).await,
         What::System(args) => show_system::run(*args).await,
     }

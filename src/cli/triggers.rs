@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::{Client, Refused};
 use super::connection::{ConnectionArgs, DatabaseArg};
+use super::downsamples::{self, DownsampleArgs};
 use super::failure::Failure;
 use super::input::read_file;
 use super::output::print_line;
@@ -163,6 +164,8 @@ pub struct SwitchArgs {
 enum Switched {
     /// Switch a trigger
     Trigger(TriggerArgs),
+    /// Switch a downsample
+    Downsample(DownsampleArgs),
 }
 
 /// Checks when a trigger is to run before the server is asked.
@@ -283,15 +286,21 @@ pub(super) async fn delete(args: DeleteTriggerArgs) -> Result<()> {
 }
 
 pub(super) async fn enable(args: SwitchArgs) -> Result<()> {
-    switch(args, "enable").await
+    match args.what {
+        Switched::Trigger(args) => switch(args, "enable").await,
+        Switched::Downsample(args) => downsamples::enable(args).await,
+    }
 }
 
 pub(super) async fn disable(args: SwitchArgs) -> Result<()> {
-    switch(args, "disable").await
+    match args.what {
+        Switched::Trigger(args) => switch(args, "disable").await,
+        Switched::Downsample(args) => downsamples::disable(args).await,
+    }
 }
 
-async fn switch(args: SwitchArgs, verb: &str) -> Result<()> {
-    let Switched::Trigger(TriggerArgs { connection, database, trigger: name }) = args.what;
+async fn switch(args: TriggerArgs, verb: &str) -> Result<()> {
+    let TriggerArgs { connection, database, trigger: name } = args;
     let parameters = [("db", database.name.as_str()), ("trigger_name", name.as_str())];
     let client = Client::new(connection, None)?;
     client.send(Method::POST, &format!("{PATH}/{verb}"), &parameters).await?;

@@ -177,6 +177,7 @@ mod tests {
             tables: Default::default(),
             deletion: None,
             plugins: Default::default(),
+            downsamples: Default::default(),
         };
         let snapshot = CatalogSnapshot {
             uuid: uuid::Uuid::from_u128(7),

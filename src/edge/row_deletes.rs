@@ -35,15 +35,22 @@ pub fn parse_instant(text: &str) -> Result<i64, String> {
     ns.ok_or_else(|| format!("{text:?} lies outside of 1677 to 2262"))
 }
 
+/// An instant as it is written in a body.
+///
+/// # Errors
+/// As [`parse_instant`].
+pub fn instant(written: &WrittenInstant) -> Result<i64, String> {
+    match written {
+        WrittenInstant::Number(ns) => Ok(*ns),
+        WrittenInstant::Text(text) => parse_instant(text),
+    }
+}
+
 /// The first instant of a delete, and the one behind the last.
 ///
 /// # Errors
 /// When the request does not say from when to when, or says it twice.
 pub fn times(wanted: &DeleteRowsBody) -> Result<(Option<i64>, Option<i64>), String> {
-    let instant = |written: &WrittenInstant| match written {
-        WrittenInstant::Number(ns) => Ok(*ns),
-        WrittenInstant::Text(text) => parse_instant(text),
-    };
     match (wanted.all_time, &wanted.min_time, &wanted.max_time) {
         (true, None, None) => Ok((None, None)),
         (false, Some(min), Some(max)) => Ok((Some(instant(min)?), Some(instant(max)?))),

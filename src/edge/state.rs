@@ -10,6 +10,7 @@ use actors::cache_directory::CacheDirectory;
 use actors::cache_keeper::CacheKeeper;
 use actors::catalog::Catalog;
 use actors::compact::Compact;
+use actors::downsample::Downsamples;
 use actors::ingest::Ingest;
 use actors::query::Query;
 use actors::runtime::clock::Clock;
@@ -55,6 +56,8 @@ pub struct ServerState {
     pub snapshot: Published<CatalogSnapshot>,
     /// Starts and ends caches.
     pub caches: Mailbox<CacheKeeper>,
+    /// Keeps coarse tables up to date.
+    pub downsamples: Mailbox<Downsamples>,
     /// The processing engine.
     pub plugins: PluginAddresses,
     /// What may be done with it.

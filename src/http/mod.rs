@@ -7,6 +7,7 @@ mod body;
 mod caches;
 mod compaction;
 mod databases;
+mod downsamples;
 mod exchange;
 mod failure;
 pub mod format;

@@ -6,8 +6,8 @@ pub use super::needs::Needs;
 use super::observe::Routed;
 use super::plugins::{engine, files, test_runs, triggers};
 use super::{
-    absent, caches, compaction, databases, health, metrics, ping, query, row_deletes, session,
-    tables, tokens, v1, write,
+    absent, caches, compaction, databases, downsamples, health, metrics, ping, query, row_deletes,
+    session, tables, tokens, v1, write,
 };
 use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
@@ -99,6 +99,10 @@ routes! {
     Delete "/api/v3/configure/processing_engine_trigger" => triggers::delete_trigger, Admin;
     Post "/api/v3/configure/processing_engine_trigger/enable" => triggers::enable_trigger, Admin;
     Post "/api/v3/configure/processing_engine_trigger/disable" => triggers::disable_trigger, Admin;
+    Post "/api/v3/configure/downsample" => downsamples::create, Admin;
+    Delete "/api/v3/configure/downsample" => downsamples::delete, Admin;
+    Post "/api/v3/configure/downsample/enable" => downsamples::enable, Admin;
+    Post "/api/v3/configure/downsample/disable" => downsamples::disable, Admin;
     Post "/api/v3/plugins/files" => files::upload, Admin;
     Put "/api/v3/plugins/files" => files::replace, Admin;
     Put "/api/v3/plugins/directory" => files::replace_directory, Admin;

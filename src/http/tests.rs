@@ -58,6 +58,7 @@ fn database(id: u32, name: &str, deleted: bool) -> (Arc<str>, Arc<DatabaseSchema
         tables: Default::default(),
         deletion: deleted.then_some(deletion),
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     (name, Arc::new(schema))
 }
@@ -95,6 +96,7 @@ fn state_with(access: Access, stopping: bool) -> web::Data<ServerState> {
         row_deleter: RowDeleter::new(mailbox("catalog"), snapshot.clone(), mailbox("wal"), stores),
         snapshot,
         caches: mailbox("cache-keeper"),
+        downsamples: mailbox("downsamples"),
         plugins: PluginAddresses {
             triggers: mailbox("triggers"),
             host: mailbox("python-host"),

@@ -97,6 +97,23 @@ fn catalog_tables() {
     });
 }
 
+#[test]
+fn downsamples() {
+    let server = planted(&prefilled(), "downsamples", "SyncDownsamples");
+    let body = json!({
+        "db": "d", "table": "m", "to": "coarse", "interval": "1s", "aggregates": ["count"],
+        "backfill": true,
+    });
+    // The tick comes to it first, or the request does.
+    let status = server.client.json("POST", "/api/v3/configure/downsample", &body).status;
+    assert!(status == 200 || (500..600).contains(&status), "{status}");
+    recovered(&server, "downsamples");
+    eventually("it goes on", || {
+        let answer = server.client.sql("d", "SELECT n_count FROM coarse");
+        (answer.status == 200 && answer.json() == json!([{"n_count": ROWS}])).then_some(())
+    });
+}
+
 /// Nobody waits for it, so nobody hears of its failure; it goes on with its file.
 #[test]
 fn audit() {

@@ -15,6 +15,7 @@ mod clients;
 mod crash;
 mod databases;
 mod deviations;
+mod downsamples;
 mod durability;
 mod fencing;
 mod flight;

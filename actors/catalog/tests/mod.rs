@@ -2,6 +2,7 @@
 
 mod actor;
 mod caches;
+mod downsamples;
 mod files;
 mod plugins;
 mod row_deletes;

@@ -54,6 +54,7 @@ fn catalog(retention_ns: Option<i64>) -> CatalogSnapshot {
         tables: [(Arc::clone(&table.name), table)].into_iter().collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     let mut catalog = CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

@@ -130,6 +130,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         tables: tables.collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

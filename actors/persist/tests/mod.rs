@@ -111,6 +111,7 @@ fn catalog(sequence: u64, removed: &[u32]) -> Arc<CatalogSnapshot> {
         tables: tables.collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

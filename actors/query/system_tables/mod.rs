@@ -4,6 +4,7 @@ mod audit;
 mod caches;
 mod catalog_tables;
 mod compactions;
+mod downsamples;
 mod parquet_files;
 mod plugins;
 mod queries;
@@ -17,7 +18,9 @@ use super::log::LogEntry;
 use super::provider::ScanContext;
 use crate::audit::Audit;
 use crate::cache_directory::CacheDirectory;
+use crate::downsample::Board;
 use crate::runtime::mailbox::Mailbox;
+use crate::runtime::published::Published;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
@@ -47,6 +50,7 @@ struct Source {
     caches: Option<CacheDirectory>,
     plugins: Option<PluginTables>,
     audit: Option<Mailbox<Audit>>,
+    downsamples: Option<Published<Board>>,
 }
 
 /// A system table: its columns and how its rows are made.
@@ -69,13 +73,14 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 21] = [
+const TABLES: [SystemTable; 22] = [
     server::ACTORS,
     audit::AUDIT,
     caches::CACHE_STATES,
     compactions::COMPACTION_EVENTS,
     catalog_tables::DATABASES,
     caches::DISTINCT_CACHES,
+    downsamples::DOWNSAMPLES,
     catalog_tables::GENERATION_DURATIONS,
     catalog_tables::INFLUXDB_SCHEMA,
     caches::LAST_CACHES,
@@ -100,9 +105,10 @@ pub fn system_table_names() -> impl Iterator<Item = &'static str> {
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 7] = [
+const UNLISTED: [&str; 8] = [
     caches::CACHE_STATES.name,
     compactions::COMPACTION_EVENTS.name,
+    downsamples::DOWNSAMPLES.name,
     server::ACTORS.name,
     audit::AUDIT.name,
     plugins::PROCESSING_ENGINE_PLUGINS.name,
@@ -133,8 +139,17 @@ impl SystemTables {
         context: ScanContext,
         server: Arc<ServerFacts>,
     ) -> Self {
-        let (caches, plugins, audit) = (None, None, None);
-        Self(Arc::new(Source { visible, db, log, context, server, caches, plugins, audit }))
+        Self(Arc::new(Source {
+            visible,
+            db,
+            log,
+            context,
+            server,
+            caches: None,
+            plugins: None,
+            audit: None,
+            downsamples: None,
+        }))
     }
 
     /// The same with what the caches say of themselves.
@@ -161,8 +176,16 @@ impl SystemTables {
         self
     }
 
+    /// The same with how the downsamples are doing.
+    pub(super) fn with_downsamples(mut self, board: Option<Published<Board>>) -> Self {
+        if let Some(source) = Arc::get_mut(&mut self.0) {
+            source.downsamples = board;
+        }
+        self
+    }
+
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 21] = TABLES;
+        static ALL: [SystemTable; 22] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }

@@ -62,6 +62,7 @@ fn database(id: u32, name: &str, tables: Vec<TableSchema>) -> (Arc<str>, Arc<Dat
         tables,
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     (name.into(), Arc::new(db))
 }

@@ -59,6 +59,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
         tables,
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

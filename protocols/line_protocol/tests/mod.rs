@@ -60,6 +60,7 @@ fn database(table: &str, columns: &[(&str, ColumnKind)]) -> DatabaseSchema {
         tables: [(name, Arc::new(table))].into_iter().collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     }
 }
 

@@ -113,9 +113,10 @@ const INFLUXQL: &[(&str, Need)] = &[
 ];
 
 /// System tables: those of any database, those of the built-in one, those that are about the server.
-const TABLES: [(&str, &str, Need); 21] = [
+const TABLES: [(&str, &str, Need); 22] = [
     ("one", "cache_states", One("read")),
     ("one", "distinct_caches", One("read")),
+    ("one", "downsamples", One("read")),
     ("one", "influxdb_schema", One("read")),
     ("one", "last_caches", One("read")),
     ("one", "parquet_files", One("read")),

@@ -362,6 +362,7 @@ fn catalog() -> CatalogSnapshot {
         tables: std::iter::once((Arc::clone(&table.name), table)).collect(),
         deletion: None,
         plugins: Default::default(),
+        downsamples: Default::default(),
     };
     CatalogSnapshot {
         uuid: Uuid::nil(),
