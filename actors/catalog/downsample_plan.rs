@@ -64,7 +64,8 @@ pub(super) fn create(
 }
 
 fn check_options(wanted: &CreateDownsample) -> Result<(), CatalogError> {
-    if wanted.target.is_empty() || wanted.target.contains(['\n', '\t', '\0']) {
+    let target = &wanted.target;
+    if target.is_empty() || target.contains(['\n', '\t', '\0']) || target.ends_with('\\') {
         return invalid("the table to write to has no name, or one that no table can have");
     }
     check_length(&wanted.target)?;

@@ -41,11 +41,8 @@ fn expression(aggregate: Aggregate, field: &ColumnSchema) -> String {
         Aggregate::Median | Aggregate::Stddev => {
             format!("{}(CAST({field} AS DOUBLE))", aggregate.name())
         }
-        Aggregate::First => {
-            format!("first_value({field} ORDER BY time) FILTER (WHERE {field} IS NOT NULL)")
-        }
-        Aggregate::Last => {
-            format!("last_value({field} ORDER BY time) FILTER (WHERE {field} IS NOT NULL)")
+        Aggregate::First | Aggregate::Last => {
+            format!("selector_{}({field}, time)['value']", aggregate.name())
         }
         other => format!("{}({field})", other.name()),
     }

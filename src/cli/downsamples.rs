@@ -78,7 +78,7 @@ pub(super) struct CreateDownsampleArgs {
 
     /// Name of the downsample [default: made of the tables]
     #[arg(value_name = "DOWNSAMPLE_NAME")]
-    name: Option<String>,
+    downsample: Option<String>,
 }
 
 /// A downsample by its name.
@@ -92,7 +92,7 @@ pub(super) struct DownsampleArgs {
 
     /// Name of the downsample
     #[arg(value_name = "DOWNSAMPLE_NAME")]
-    name: String,
+    downsample: String,
 }
 
 #[derive(Args, Debug)]
@@ -114,7 +114,7 @@ fn duration(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn create(args: CreateDownsampleArgs) -> Result<()> {
-    let name = args.name.unwrap_or_else(|| format!("{}_to_{}", args.table, args.to));
+    let name = args.downsample.unwrap_or_else(|| format!("{}_to_{}", args.table, args.to));
     let mut body = json!({
         "db": args.database.name,
         "name": name,
@@ -149,7 +149,7 @@ pub(super) async fn disable(args: DownsampleArgs) -> Result<()> {
 }
 
 async fn ask(args: DownsampleArgs, method: Method, path: &str, done: &str) -> Result<()> {
-    let DownsampleArgs { connection, database, name } = args;
+    let DownsampleArgs { connection, database, downsample: name } = args;
     let parameters = [("db", database.name.as_str()), ("name", name.as_str())];
     Client::new(connection, None)?.send(method, path, &parameters).await?;
     print_line(&format!("Downsample {name} {done} successfully"))

@@ -12,7 +12,7 @@ fn varied() -> String {
         let time_ns = (n - 200) * 97 * 1_000_000_000 + n;
         let mut tags = String::new();
         if n % 3 > 0 {
-            tags += &format!(r",host=a\ {}\\", n % 5);
+            tags += &format!(r",host=a\ \\{}", n % 5);
         }
         if n % 4 > 0 {
             tags += ",x\\,\\=y=é";
@@ -149,11 +149,13 @@ fn what_is_computed_again_changes_nothing() {
 fn history_is_taken_from_where_it_is_wanted() {
     let server = Server::memory();
     let client = &server.client;
-    write(client, &[("a", 0, 1.0), ("a", WIDTH, 2.0), ("a", 2 * WIDTH, 3.0)]);
+    let later = [("a", WIDTH, 2.0), ("a", WIDTH + 5, 4.0), ("a", 2 * WIDTH, 7.0)];
+    write(client, &[&[("a", 0, 1.0)], &later[..]].concat());
+    // The interval is computed of all its rows.
     create(client, &json!({"from": (T0 + WIDTH + 1) * 1_000_000_000}));
     eventually("history is done", || (status(client)["backfill_percent"] == 100.0).then_some(()));
     let rows = client.rows(DB, "SELECT v_avg FROM coarse ORDER BY time");
-    assert_eq!(rows, json!([{"v_avg": 2.0}, {"v_avg": 3.0}]));
+    assert_eq!(rows, json!([{"v_avg": 3.0}, {"v_avg": 7.0}]));
 }
 
 #[test]
