@@ -17,6 +17,7 @@ use crate::wal::{LogPlace, LogReader, Stretch};
 use hashbrown::HashMap;
 use protocols::messages::downsamples::SyncDownsamples;
 use protocols::messages::rank;
+use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -29,6 +30,10 @@ const STORE_EVERY_REMOTE: Duration = Duration::from_secs(10);
 const REST_MAX: Duration = Duration::from_secs(60);
 /// Rows may go while a batch is computed: so long before they do, their interval is not begun any more.
 const RETENTION_MARGIN: Duration = Duration::from_secs(60);
+
+/// Why nothing can be computed: an interval that is over has lost rows.
+const TOO_SHORT: &str =
+    "the retention period or --write-window is shorter than the interval and the offset";
 
 /// What the actor needs, in all its lives.
 #[derive(Clone)]
@@ -43,6 +48,17 @@ pub struct DownsamplesConfig {
     pub clock: Clock,
     /// Rows of existing tables that are older are neither taken nor read for certain.
     pub write_window: Option<Duration>,
+}
+
+impl DownsamplesConfig {
+    /// For how long rows are there for certain, in the source and in the target, less a margin;
+    /// `None` for ever.
+    fn kept_ns(&self, wanted: &Wanted, catalog: &CatalogSnapshot) -> Option<i64> {
+        let target = catalog.database(&wanted.def.target_db).and_then(|db| db.retention_ns);
+        let limits = [wanted.db.retention_ns, target, self.write_window.map(clock::as_nanos)];
+        let shortest = limits.into_iter().flatten().min()?;
+        Some(shortest.saturating_sub(clock::as_nanos(RETENTION_MARGIN)))
+    }
 }
 
 /// What is done next for a downsample.
@@ -230,8 +246,8 @@ impl Downsamples {
     fn next_step(&mut self) -> Option<(DownsampleRef, Wanted, Step)> {
         let (state, now) = (self.state.as_mut()?, Instant::now());
         let now_ns = self.config.clock.now_ns();
-        let wanted = wanted(&self.config.log.catalog());
-        let last = self.last;
+        let catalog = self.config.log.catalog();
+        let (wanted, last) = (wanted(&catalog), self.last);
         let mut all: Vec<_> = state.all.iter_mut().collect();
         all.sort_by_key(|known| (Some((known.db, known.id)) <= last, known.db, known.id));
         for known in all {
@@ -244,13 +260,14 @@ impl Downsamples {
                 continue;
             }
             let def = &wanted.def;
-            let retention = wanted.db.retention_ns.map(|ns| now_ns.saturating_sub(ns));
-            let window = self.config.write_window.map(|window| clock::before(now_ns, window));
-            if let Some(oldest_ns) = retention.max(window) {
-                let margin_ns = clock::as_nanos(RETENTION_MARGIN);
-                let first = def.first_since(oldest_ns.saturating_add(margin_ns));
-                known.pending.remove(i64::MIN, first);
+            if let Some(kept_ns) = self.config.kept_ns(wanted, &catalog) {
+                if def.interval_ns.saturating_add(def.offset_ns) > kept_ns {
+                    run.last_error = Some(TOO_SHORT.to_owned());
+                    continue;
+                }
+                known.pending.remove(i64::MIN, def.first_since(now_ns.saturating_sub(kept_ns)));
             }
+            run.last_error.take_if(|error| error == TOO_SHORT);
             let intervals = known.pending.newest_before(def.open_at(now_ns), run.batch);
             let step = match (known.history_from_ns, intervals) {
                 (Some(from_ns), _) => Step::History(from_ns),

@@ -236,3 +236,85 @@ impl Progress {
         Some(100.0 * (1.0 - left as f64 / end.abs_diff(start) as f64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocols::downsamples::Aggregate;
+
+    const NOW_NS: i64 = 1_005;
+
+    fn def(from_ns: Option<i64>) -> DownsampleDef {
+        DownsampleDef {
+            id: 0,
+            name: "n".into(),
+            source: "s".into(),
+            target_db: "d".into(),
+            target: "t".into(),
+            interval_ns: 10,
+            offset_ns: 0,
+            aggregates: vec![Aggregate::Avg],
+            from_ns,
+            created_at_ns: NOW_NS,
+            disabled: false,
+        }
+    }
+
+    fn progress(from_ns: Option<i64>) -> Progress {
+        Progress {
+            db: DbId(1),
+            id: 0,
+            source: Some(TableId(1)),
+            pending: Spans::default(),
+            history_from_ns: from_ns,
+            backfill: None,
+            deletes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn history_is_done_when_its_intervals_are_over_and_computed() {
+        let def = def(Some(EVER_NS));
+        let (mut known, open) = (progress(def.from_ns), def.open_at(NOW_NS));
+        assert_eq!(known.backfill_percent(&def, None, open), Some(0.0));
+        known.found_history(&def, Some((900, NOW_NS)));
+        assert_eq!((known.history_from_ns, known.backfill), (None, Some((90, 101))));
+        known.pending.remove(95, 100);
+        assert_eq!(known.backfill_percent(&def, None, open), Some(50.0));
+        known.pending.remove(90, 95);
+        assert_eq!(known.backfill_percent(&def, Some((90, 95)), open), Some(50.0));
+        // The interval that is not over yet does not count, and late rows do not later.
+        assert_eq!(known.backfill_percent(&def, None, open), Some(100.0));
+        known.pending.add(90, 91);
+        assert_eq!(known.backfill_percent(&def, None, open), Some(100.0));
+    }
+
+    #[test]
+    fn history_begins_where_it_is_wanted() {
+        let def = def(Some(955));
+        let mut known = progress(def.from_ns);
+        known.found_history(&def, Some((955, 971)));
+        assert_eq!(known.pending, Spans::from(vec![(95, 98)]));
+        let mut empty = progress(def.from_ns);
+        empty.found_history(&def, None);
+        assert!(empty.pending.is_empty());
+        assert_eq!(empty.backfill_percent(&def, None, 100), Some(100.0));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        let mut known = progress(Some(EVER_NS));
+        known.pending.add(-3, 5);
+        let state = State { place: Some(LogPlace { file: 3, group: 7 }), all: vec![known] };
+        let stored = serde_json::to_string(&state).unwrap();
+        assert_eq!(
+            stored,
+            concat!(
+                r#"{"place":{"file":3,"group":7},"all":[{"db":1,"id":0,"source":1,"#,
+                r#""pending":[[-3,5]],"history_from_ns":-9223372036854775808,"backfill":null,"#,
+                r#""deletes":[]}]}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<State>(&stored).unwrap(), state);
+    }
+}

@@ -224,4 +224,12 @@ fn retention_of_the_fine_table_leaves_the_coarse_one_alone() {
     must_be_idle(client);
     let counts = client.rows("long", "SELECT v_count FROM coarse ORDER BY time");
     assert_eq!(counts, json!([{"v_count": 2}, {"v_count": 1}]));
+    // What is kept for less than an interval cannot be computed.
+    create(client, &json!({"to_db": "long", "to": "days", "interval": "1d", "name": "z"}));
+    let sql = "SELECT state, last_error FROM system.downsamples WHERE name = 'z'";
+    eventually("it says why it does nothing", || {
+        let row = client.rows(DB, sql)[0].clone();
+        let why = row["last_error"].as_str()?.contains("shorter than the interval");
+        (why && row["state"] == "failing").then_some(())
+    });
 }
