@@ -94,6 +94,8 @@ pub struct Downsamples {
     /// A batch is being computed, or there is the pause after it.
     computing: bool,
     waiting: Vec<Responder<SyncDownsamples>>,
+    /// The state of the catalog that was looked at last.
+    seen: Option<u64>,
     /// The one that had its turn.
     last: Option<DownsampleRef>,
 }
@@ -115,6 +117,7 @@ impl Downsamples {
                 again: false,
                 computing: false,
                 waiting: Vec::new(),
+                seen: None,
                 last: None,
             })
         })
@@ -132,7 +135,10 @@ impl Downsamples {
             return;
         };
         let catalog = self.config.log.catalog();
-        self.owed |= state.adopt(&catalog, self.config.clock.now_ns());
+        let is_new = self.seen.replace(catalog.sequence) != Some(catalog.sequence);
+        if is_new || !state.all.is_empty() {
+            self.owed |= state.adopt(&catalog, self.config.clock.now_ns());
+        }
         let replies = std::mem::take(&mut self.waiting);
         if state.all.is_empty() {
             self.finish_look(replies, false, cx);
@@ -223,8 +229,11 @@ impl Downsamples {
     ) {
         replies.into_iter().for_each(|reply| reply.answer(()));
         self.looking = false;
-        self.publish();
-        self.compute(cx);
+        let are_there = self.state.as_ref().is_some_and(|state| !state.all.is_empty());
+        if are_there || !self.board.load().is_empty() {
+            self.publish();
+            self.compute(cx);
+        }
         if std::mem::take(&mut self.again) || more {
             self.look(cx);
         }
