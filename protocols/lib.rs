@@ -17,6 +17,7 @@ pub mod flight;
 pub mod http;
 pub mod ids;
 pub mod influxql;
+pub mod key_bounds;
 pub mod limits;
 pub mod line_protocol;
 pub mod messages;

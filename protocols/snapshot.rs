@@ -157,8 +157,8 @@ pub struct Keys {
     pub series: u64,
     /// Bits with a meaning of their own, of which this release sets none.
     pub flags: u64,
-    /// No key is before this one: the tags in the encoding of Arrow rows, cut to
-    /// [`KEY_BYTES_MAX`] bytes. Empty when that is not known.
+    /// No key is before this one: the tags as bytes ([`crate::key_bounds`]), cut to [`KEY_BYTES_MAX`].
+    /// Empty when that is not known.
     pub min: Box<[u8]>,
     /// No key is after this one, likewise; what was cut off is made up for by rounding up.
     pub max: Box<[u8]>,

@@ -20,7 +20,7 @@ use parquet::file::metadata::ParquetMetaData;
 use protocols::paths;
 use protocols::row_deletes::RowDelete;
 use protocols::schema::{CatalogSnapshot, TableSchema};
-use protocols::snapshot::{Compacted, Keys, ParquetFile, Stamps};
+use protocols::snapshot::{Compacted, ParquetFile, Stamps};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -89,10 +89,10 @@ impl Tools {
         let descriptions: Vec<_> = descriptions.await?.into_iter().flatten().collect();
         let table = Arc::new(columns_of(schema, &descriptions)?);
         let batch_rows = self.batch_rows_of(job, table.columns.len() + 1);
-        let deletes = deletes_of(job, catalog);
+        let deletes = deletes_of(job, schema, catalog);
         let mut kernel = Kernel {
             merge: Merge::new(&table, deletes.clone(), batch_rows)?,
-            output: Output::new(&table, self.options.rows_max, self.options.bytes_max / 4)?,
+            output: Output::new(schema, self.options.rows_max, self.options.bytes_max / 4),
         };
         let mut stored = Stored::new(job, catalog.row_deletes.last());
         loop {
@@ -223,7 +223,7 @@ impl<'a> Stored<'a> {
             max_time_ns: finished.max_time_ns,
             crc32: crc32fast::hash(&finished.bytes),
             order: self.order,
-            keys: Keys { series: finished.series, ..Keys::default() },
+            keys: finished.keys.clone(),
             compacted: Some(Compacted {
                 generation,
                 nonce: self.nonce,
@@ -253,11 +253,16 @@ impl<'a> Stored<'a> {
 
 /// The deletes that rows of each run are subject to. All that are known are applied that can be: one
 /// that is asked for later is about all rows of the files that come out.
-fn deletes_of(job: &Job, catalog: &CatalogSnapshot) -> Vec<Vec<Arc<RowDelete>>> {
+fn deletes_of(
+    job: &Job,
+    table: &TableSchema,
+    catalog: &CatalogSnapshot,
+) -> Vec<Vec<Arc<RowDelete>>> {
     let in_force = catalog.row_deletes.of(job.table);
     let of_run = |run: &Run| {
         let touches = |delete: &&Arc<RowDelete>| {
-            run.files.iter().any(|f| delete.may_touch(f)) || canary::is("delete-takes-later-rows")
+            run.files.iter().any(|f| delete.may_touch(f, table))
+                || canary::is("delete-takes-later-rows")
         };
         in_force.iter().filter(touches).map(Arc::clone).collect()
     };

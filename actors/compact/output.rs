@@ -4,16 +4,17 @@
 //! common: one that may not find room any more begins the next file. A single series that is too much
 //! for a file is cut by time.
 
-use crate::file_writer::Encoder;
+use crate::file_writer::{Encoder, key_at};
 use anyhow::Context;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, TimestampNanosecondType};
-use arrow::row::{OwnedRow, RowConverter, SortField};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use protocols::messages::store::SortedRows;
 use protocols::schema::{TIME_COLUMN, TableSchema};
+use protocols::snapshot::Keys;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A file ends behind a series once it has so many bytes.
 const FILE_BYTES: usize = 64 * 1024 * 1024;
@@ -30,19 +31,19 @@ pub(super) struct Finished {
     pub(super) row_count: u64,
     pub(super) min_time_ns: i64,
     pub(super) max_time_ns: i64,
-    pub(super) series: u64,
+    pub(super) keys: Keys,
 }
 
 /// See the page of this file.
 pub(super) struct Output {
+    /// The table with all its tags, whether the files have them or not.
+    table: Arc<TableSchema>,
     file: Option<File>,
-    /// The tags of the rows that came last.
-    last_series: Option<OwnedRow>,
+    /// The tags of the rows that came last, as bytes.
+    last_series: Option<Vec<u8>>,
     /// So many rows of that series there were so far, and of the longest one.
     series_rows: usize,
     longest: usize,
-    tags: Vec<std::sync::Arc<str>>,
-    converter: RowConverter,
     rows_max: usize,
     bytes: Range<usize>,
     finished: VecDeque<Finished>,
@@ -53,29 +54,24 @@ struct File {
     min_time_ns: i64,
     max_time_ns: i64,
     series: u64,
+    first_key: Vec<u8>,
+    last_key: Vec<u8>,
 }
 
 impl Output {
     /// Files of so many rows at most, and of so many bytes that they take in memory meanwhile.
-    pub(super) fn new(
-        table: &TableSchema,
-        rows_max: Option<usize>,
-        bytes_max: usize,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(table: &Arc<TableSchema>, rows_max: Option<usize>, bytes_max: usize) -> Self {
         let bytes = FILE_BYTES.min(bytes_max);
-        let tags: Vec<_> = table.tags().map(|tag| std::sync::Arc::clone(&tag.name)).collect();
-        let fields = vec![SortField::new(DataType::Utf8); tags.len().max(1)];
-        Ok(Self {
+        Self {
+            table: Arc::clone(table),
             file: None,
             last_series: None,
             series_rows: 0,
             longest: 0,
-            tags,
-            converter: RowConverter::new(fields)?,
             rows_max: rows_max.unwrap_or(usize::MAX).max(1),
             bytes: bytes..bytes + bytes / SERIES_FACTOR,
             finished: VecDeque::new(),
-        })
+        }
     }
 
     /// Takes the next rows.
@@ -84,7 +80,7 @@ impl Output {
         if rows.num_rows() == 0 {
             return Ok(());
         }
-        let first = self.series_at(rows, 0)?;
+        let first = key_at(rows, 0, &self.table)?;
         let is_new_series = self.last_series.as_ref() != Some(&first);
         let starts: Vec<usize> = match is_new_series {
             true => sorted.series_starts.iter().map(|start| *start as usize).collect(),
@@ -104,7 +100,7 @@ impl Output {
             }
             from = to;
         }
-        self.last_series = Some(self.series_at(rows, rows.num_rows() - 1)?);
+        self.last_series = Some(key_at(rows, rows.num_rows() - 1, &self.table)?);
         Ok(())
     }
 
@@ -162,12 +158,16 @@ impl Output {
         let times = rows.column_by_name(TIME_COLUMN);
         let times = times.and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
         let times = times.context("rows without a time column")?;
+        let first_key = key_at(rows, 0, &self.table)?;
         let file = self.file.get_or_insert_with(|| File {
             encoder: Encoder::new(rows.schema_ref()),
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             series: 0,
+            first_key,
+            last_key: Vec::new(),
         });
+        file.last_key = key_at(rows, rows.num_rows() - 1, &self.table)?;
         for time in times.values() {
             file.min_time_ns = file.min_time_ns.min(*time);
             file.max_time_ns = file.max_time_ns.max(*time);
@@ -184,7 +184,7 @@ impl Output {
                 bytes: file.encoder.finish()?,
                 min_time_ns: file.min_time_ns,
                 max_time_ns: file.max_time_ns,
-                series: file.series,
+                keys: Keys::between(file.series, &file.first_key, &file.last_key),
             });
         }
         Ok(())
@@ -203,18 +203,5 @@ impl Output {
     /// What files are made of that are not stored yet.
     pub(super) fn has_finished(&self) -> bool {
         !self.finished.is_empty()
-    }
-
-    fn series_at(&self, rows: &RecordBatch, row: usize) -> anyhow::Result<OwnedRow> {
-        let column = |tag: &std::sync::Arc<str>| -> anyhow::Result<ArrayRef> {
-            let column = rows.column_by_name(tag).context("merged rows without a tag")?;
-            let one = column.slice(row, 1);
-            Ok(arrow::compute::cast(&one, &DataType::Utf8)?)
-        };
-        let mut columns = self.tags.iter().map(column).collect::<anyhow::Result<Vec<_>>>()?;
-        if columns.is_empty() {
-            columns.push(arrow::array::new_null_array(&DataType::Utf8, 1));
-        }
-        Ok(self.converter.convert_columns(&columns)?.row(0).owned())
     }
 }

@@ -15,7 +15,7 @@ use protocols::file_index::may_be_one;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::index::FileList;
 use protocols::row_deletes::RowDelete;
-use protocols::schema::CatalogSnapshot;
+use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::{ParquetFile, chunk_time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ pub(super) fn plan(
             jobs: Vec::new(),
         };
         planner.windows(top, runs(&files));
-        planner.rewrite(&deletes);
+        planner.rewrite(&deletes, schema);
         jobs.extend(planner.jobs);
     }
     jobs.sort_by_key(|job| (!job.is_urgent, job.window_start_ns, job.table));
@@ -180,14 +180,15 @@ impl Planner<'_> {
     }
 
     /// Files that may have deleted rows are written anew, if they do not become part of others anyway.
-    fn rewrite(&mut self, deletes: &[Arc<RowDelete>]) {
+    fn rewrite(&mut self, deletes: &[Arc<RowDelete>], table: &TableSchema) {
         if deletes.is_empty() {
             return;
         }
         let taken: BTreeSet<u64> =
             self.jobs.iter().flat_map(Job::files).map(|file| file.id).collect();
         for run in runs(self.files) {
-            let is_touched = run.files.iter().any(|f| deletes.iter().any(|d| d.may_touch(f)));
+            let is_touched =
+                run.files.iter().any(|f| deletes.iter().any(|d| d.may_touch(f, table)));
             let is_taken = run.files.iter().any(|file| taken.contains(&file.id));
             let is_expired = self.horizon_ns.is_some_and(|horizon| run.max_time_ns < horizon);
             let first = run.files.first().filter(|_| is_touched && !is_taken && !is_expired);

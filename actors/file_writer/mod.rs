@@ -2,10 +2,12 @@
 //! a chunk at once, and the compaction, which writes rows as they come.
 
 mod encode;
+mod keys;
 mod put;
 mod stream;
 
 pub(crate) use encode::{ROW_GROUP_ROWS, encode};
+pub(crate) use keys::{key_at, keys_of};
 #[cfg(test)]
 pub(crate) use put::ONE_PIECE_BYTES_MAX;
 pub(crate) use put::{put, put_until_stored};

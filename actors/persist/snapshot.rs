@@ -12,7 +12,7 @@ use protocols::file_index::manifest::{Manifest, render};
 use protocols::messages::index::{AppendSnapshot, IndexError, SnapshotFiles};
 use protocols::messages::store::{FrozenChunk, SwapChunk};
 use protocols::paths;
-use protocols::snapshot::{Keys, ParquetFile, PlacedMark};
+use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::cell::Cell;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -161,7 +161,7 @@ impl<P: Peers> Worker<P> {
             max_time_ns: encoded.max_time_ns,
             crc32: crc32fast::hash(&encoded.bytes),
             order: chunk.chunk.order,
-            keys: Keys { series: encoded.series, ..Keys::default() },
+            keys: encoded.keys,
             compacted: None,
         };
         let path = paths::parquet_file(&self.settings.node, &file);

@@ -4,7 +4,7 @@ use super::ask::Peers;
 use super::settings::Settings;
 use super::wal_files::WalFiles;
 use crate::dedup::sort_parts;
-use crate::file_writer::encode;
+use crate::file_writer::{encode, keys_of};
 use crate::runtime::mailbox::RETRY_PAUSE;
 use crate::runtime::pools::Pool;
 use anyhow::Context;
@@ -14,6 +14,7 @@ use arrow::datatypes::{Int32Type, TimestampNanosecondType};
 use bytes::Bytes;
 use protocols::messages::store::{ChunkView, FrozenChunk};
 use protocols::schema::{CatalogSnapshot, TableSchema};
+use protocols::snapshot::Keys;
 use std::num::NonZero;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -35,7 +36,7 @@ pub(super) struct Encoded {
     pub(super) row_count: u64,
     pub(super) min_time_ns: i64,
     pub(super) max_time_ns: i64,
-    pub(super) series: u64,
+    pub(super) keys: Keys,
 }
 
 impl<P: Peers> Worker<P> {
@@ -113,10 +114,10 @@ fn encode_parts(
     table: &TableSchema,
     text_bytes_max: usize,
 ) -> anyhow::Result<Vec<Encoded>> {
-    sort_parts(chunk, table, text_bytes_max)?.iter().map(encode_part).collect()
+    sort_parts(chunk, table, text_bytes_max)?.iter().map(|rows| encode_part(rows, table)).collect()
 }
 
-fn encode_part(rows: &RecordBatch) -> anyhow::Result<Encoded> {
+fn encode_part(rows: &RecordBatch, table: &TableSchema) -> anyhow::Result<Encoded> {
     let times = rows.columns().last().and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
     let times = times.context("rows without a time column")?;
     Ok(Encoded {
@@ -124,7 +125,7 @@ fn encode_part(rows: &RecordBatch) -> anyhow::Result<Encoded> {
         row_count: rows.num_rows() as u64,
         min_time_ns: min(times).context("a part without rows")?,
         max_time_ns: max(times).context("a part without rows")?,
-        series: series(rows)?,
+        keys: keys_of(rows, series(rows)?, table)?,
     })
 }
 

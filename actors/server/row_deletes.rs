@@ -133,8 +133,12 @@ impl RowDeleter {
         let question = ViewTable { table: delete.table, min_time_ns, max_time_ns };
         let shard = self.stores.shard_of(delete.table);
         let TableView { chunks, files, .. } = shard.ask_from_edge(question, deadline()).await?;
+        let catalog = self.snapshot.load();
+        let Some((_, table)) = catalog.table_by_id(delete.table) else {
+            return Ok(Left::default());
+        };
         Ok(Left {
-            files: files.iter().filter(|file| delete.may_touch(file)).count(),
+            files: files.iter().filter(|file| delete.may_touch(file, table)).count(),
             chunks: chunks.iter().filter(|chunk| delete.is_about(chunk.order)).count(),
         })
     }

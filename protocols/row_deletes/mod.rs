@@ -10,6 +10,8 @@ mod predicate;
 pub use predicate::{PredicateError, parse, text};
 
 use crate::ids::{DbId, TableId};
+use crate::key_bounds::WantedKeys;
+use crate::schema::TableSchema;
 use crate::snapshot::{ParquetFile, Stamps};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -100,11 +102,17 @@ impl RowDelete {
         self.bound.is_some_and(|bound| order.hi <= bound)
     }
 
-    /// True if rows of the file may be deleted.
-    pub fn may_touch(&self, file: &ParquetFile) -> bool {
+    /// True if rows of the file, which is one of `table`, may be deleted.
+    pub fn may_touch(&self, file: &ParquetFile, table: &TableSchema) -> bool {
         self.is_about(file.order)
             && file.deletes_through() < self.sequence
             && self.overlaps(file.min_time_ns, file.max_time_ns)
+            && (self.tags.is_empty() || self.wanted_keys(table).may_be_in(&file.keys))
+    }
+
+    fn wanted_keys(&self, table: &TableSchema) -> WantedKeys {
+        let tags = self.tags.iter().map(|(tag, value)| (tag.as_ref(), [value.as_ref()]));
+        WantedKeys::new(table, tags)
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::job::Compaction;
 use super::super::output::Output;
 use super::super::plan::{Job, plan};
 use super::*;
+use protocols::key_bounds::WantedKeys;
 use protocols::messages::index::FileList;
 
 /// A job for all of these files.
@@ -118,9 +119,9 @@ fn a_file_that_is_long_enough_ends_between_two_series() {
         noise = (noise ^ (noise >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (host, None, time, Some((noise ^ (noise >> 32)) as i64), None)
     };
-    let mut output = Output::new(&table(), None, 400_000).unwrap();
+    let mut output = Output::new(&Arc::new(table()), None, 400_000);
     let mut rows = 0;
-    for host in 0..30_u8 {
+    for host in 10..40_u8 {
         let series = batch(&(0..10_000).map(|time| row(host, time)).collect::<Vec<_>>());
         let sorted = sort_dedup(&[series], &table()).unwrap();
         rows += sorted.rows.num_rows() as u64;
@@ -129,6 +130,13 @@ fn a_file_that_is_long_enough_ends_between_two_series() {
     output.end().unwrap();
     let files: Vec<_> = std::iter::from_fn(|| output.take()).collect();
     assert_eq!(files.iter().map(|file| file.row_count).sum::<u64>(), rows);
-    assert_eq!(files.iter().map(|file| file.series).sum::<u64>(), 30);
+    assert_eq!(files.iter().map(|file| file.keys.series).sum::<u64>(), 30);
+    // What is known of the keys leads to the one file that has a series.
+    let found = (10..40).map(|host| {
+        let host = format!("h{host}");
+        let wanted = WantedKeys::new(&table(), [("host", [host.as_str()])]);
+        files.iter().filter(|file| wanted.may_be_in(&file.keys)).count()
+    });
+    assert_eq!(found.collect::<Vec<_>>(), [1; 30]);
     assert!(files.len() > 1 && files.iter().all(|file| file.row_count % 10_000 == 0));
 }

@@ -8,7 +8,7 @@ use super::CompactionOptions;
 use super::job::Tools;
 use super::plan::Rules;
 use crate::dedup::sort_dedup;
-use crate::file_writer::encode;
+use crate::file_writer::{encode, keys_of};
 use crate::runtime::pools::Pool;
 use arrow::array::{
     ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray,
@@ -24,7 +24,7 @@ use protocols::paths;
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
 };
-use protocols::snapshot::{Keys, ParquetFile, Stamps};
+use protocols::snapshot::{ParquetFile, Stamps};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,7 +174,7 @@ async fn stored(
         max_time_ns: times.values().iter().copied().max().unwrap(),
         crc32: crc32fast::hash(&bytes),
         order,
-        keys: Keys::default(),
+        keys: keys_of(&rows, 0, &table()).unwrap(),
         compacted: None,
     };
     let path = Path::from(paths::parquet_file(NODE, &file));

@@ -199,7 +199,7 @@ impl World {
     async fn check(&self) {
         let mut sources: Vec<(Stamps, u64, RecordBatch)> = Vec::new();
         for file in self.index.files() {
-            let deletes = self.about(|delete| delete.may_touch(file));
+            let deletes = self.about(|delete| delete.may_touch(file, &table()));
             let rows = kept(&read(&self.store, file).await, &deletes);
             sources.push((file.order, file.id, rows));
         }
@@ -283,7 +283,7 @@ proptest! {
                 world.check().await;
             }
             for delete in world.about(|_| true) {
-                let touched = world.index.files().find(|file| delete.may_touch(file));
+                let touched = world.index.files().find(|file| delete.may_touch(file, &table()));
                 assert_eq!(touched, None, "what was deleted is gone from all files");
             }
             let runs = super::super::runs::runs(&world.index.files().map(Arc::clone).collect::<Vec<_>>());

@@ -2,8 +2,10 @@
 
 use super::super::plan::{Job, plan};
 use super::*;
+use protocols::key_bounds::key_bytes;
 use protocols::messages::index::FileList;
-use protocols::snapshot::{COMPACTED_IDS, Compacted};
+use protocols::row_deletes::{RowDelete, RowDeleteState, RowDeletes};
+use protocols::snapshot::{COMPACTED_IDS, Compacted, Keys};
 use std::collections::BTreeSet;
 
 const DAY_NS: i64 = 24 * HOUR_NS;
@@ -192,6 +194,46 @@ fn a_file_that_was_written_in_between_keeps_others_apart() {
     let of_two =
         |job: &Job| job.files().count() == 2 && job.files().all(|file| file.id < COMPACTED_IDS);
     assert!(!jobs.iter().any(of_two), "{jobs:?}");
+}
+
+#[test]
+fn only_files_that_may_have_deleted_rows_are_written_anew() {
+    let key = |host: &str| key_bytes([Some(host), None]);
+    let day = [("h1", "h2"), ("h3", "h9"), ("", "")].map(|(first, last)| match first {
+        "" => Keys::default(), // as files have that were written before bounds were
+        first => Keys::between(3, &key(first), &key(last)),
+    });
+    // Far apart, so that nothing else is a reason to write them anew.
+    let files =
+        (1..).zip(day).map(|(id, keys)| ParquetFile { keys, ..file(id, 9_000 * id as i64, 1) });
+    let files: Vec<_> = files.map(Arc::new).collect();
+    let rewritten = |host: &str, rack: Option<&str>| -> Vec<u64> {
+        let tags = [("host", Some(host)), ("rack", rack)];
+        let tags = tags.iter().filter_map(|(tag, value)| Some(((*tag).into(), (*value)?.into())));
+        let delete = RowDelete {
+            sequence: 1,
+            request: uuid::Uuid::nil(),
+            db: DbId(1),
+            table: TableId(1),
+            db_name: "d".into(),
+            table_name: "m".into(),
+            min_time_ns: None,
+            max_time_ns: None,
+            tags: tags.collect(),
+            created_at_ns: 0,
+            bound: Some(i64::MAX),
+            state: RowDeleteState::Pending,
+        };
+        let row_deletes = Arc::new(RowDeletes::new(1, [Arc::new(delete)]));
+        let catalog = CatalogSnapshot { row_deletes, ..catalog(None) };
+        let list = FileList { files: files.clone(), durable_stamp: i64::MAX };
+        let jobs = plan(&list, &catalog, i64::MAX / 2, &rules(), None, false);
+        jobs.iter().flat_map(Job::files).map(|file| file.id).collect()
+    };
+    assert_eq!(rewritten("h0", None), [3]);
+    assert_eq!(rewritten("h2", None), [1, 3]);
+    assert_eq!(rewritten("h5", Some("r1")), [2, 3]);
+    assert_eq!(rewritten("h99", None), [3]);
 }
 
 #[test]

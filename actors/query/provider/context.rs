@@ -18,7 +18,6 @@ use datafusion::common::internal_datafusion_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::prelude::SessionConfig;
-use protocols::ids::TableId;
 use protocols::messages::rank;
 use protocols::messages::store::{ChunkView, KeepSorted, Pin, SortedRows, TableView, ViewTable};
 use protocols::row_deletes::RowDelete;
@@ -67,7 +66,7 @@ pub struct Seen {
 /// One consistent view of a table.
 #[derive(Debug)]
 pub(super) struct View {
-    table: TableId,
+    table: Arc<TableSchema>,
     /// Chunks and files without rows in this span were left out.
     times: TimeRange,
     /// Numbers of the chunks in the order of their precedence.
@@ -117,21 +116,25 @@ impl ScanContext {
 
     /// A view of the table over `times`. What the query has seen of the table before, it sees
     /// again.
-    pub(super) async fn view(&self, table: TableId, times: TimeRange) -> Result<Arc<View>> {
+    pub(super) async fn view(
+        &self,
+        table: &Arc<TableSchema>,
+        times: TimeRange,
+    ) -> Result<Arc<View>> {
         let mut views = self.seen.views.lock().await;
-        let known = |view: &&Arc<View>| view.table == table && view.times.covers(times);
+        let known = |view: &&Arc<View>| view.table.id == table.id && view.times.covers(times);
         if let Some(view) = views.iter().find(known) {
             return Ok(Arc::clone(view));
         }
         // Before the files: a delete that is over was applied to all of those that are seen later.
-        let deletes = self.catalog.load().row_deletes.of(table);
+        let deletes = self.catalog.load().row_deletes.of(table.id);
         let TimeRange { min_ns, max_ns } = times;
-        let question = ViewTable { table, min_time_ns: min_ns, max_time_ns: max_ns };
-        let shard = self.stores.shard_of(table);
+        let question = ViewTable { table: table.id, min_time_ns: min_ns, max_time_ns: max_ns };
+        let shard = self.stores.shard_of(table.id);
         let deadline = Instant::now() + self.view_time;
         let seen = shard.ask::<{ rank::QUERY }, _>(question, deadline).await;
         let seen = seen.map_err(|e| DataFusionError::External(Box::new(e)))?;
-        let view = Arc::new(View::new(table, times, seen, deletes));
+        let view = Arc::new(View::new(Arc::clone(table), times, seen, deletes));
         views.push(Arc::clone(&view));
         Ok(view)
     }
@@ -169,7 +172,7 @@ impl Seen {
 
 impl View {
     fn new(
-        table: TableId,
+        table: Arc<TableSchema>,
         times: TimeRange,
         seen: TableView,
         deletes: Arc<[Arc<RowDelete>]>,
@@ -191,7 +194,7 @@ impl View {
 
     /// The deletes that rows of the file may be subject to.
     pub(super) fn deletes_of_file(&self, file: &ParquetFile) -> Deletes {
-        let may_touch = |delete: &&Arc<RowDelete>| delete.may_touch(file);
+        let may_touch = |delete: &&Arc<RowDelete>| delete.may_touch(file, &self.table);
         self.deletes.iter().filter(may_touch).map(Arc::clone).collect()
     }
 

@@ -92,12 +92,12 @@ fn check_order(group: &[Found]) {
     }
 }
 
-/// The sources of a view with rows in `wanted`, those together that hang together, in order of
-/// time. Left out are files whose rows are all before `files_since_ns`, and then what is all before
-/// `since_ns`.
+/// The sources of a view that may have rows of `selection`, those together that hang together, in
+/// order of time. Left out are files whose rows are all before `files_since_ns`, and then what is all
+/// before `since_ns`.
 pub(super) fn together(
     view: &View,
-    wanted: TimeRange,
+    selection: &Selection,
     files_since_ns: i64,
     since_ns: i64,
 ) -> Result<Vec<Vec<Source>>> {
@@ -110,14 +110,17 @@ pub(super) fn together(
         }
         found.push(Found::new(chunk_times(&chunk), chunk.order, place, source));
     }
-    for file in view.files.iter().filter(|file| file.max_time_ns >= files_since_ns) {
+    let may_have = |file: &&Arc<ParquetFile>| {
+        file.max_time_ns >= files_since_ns && selection.may_be_in(&file.keys)
+    };
+    for file in view.files.iter().filter(may_have) {
         let source = Source::File(Arc::clone(file));
         if all_deleted(&view.deletes_of_file(file), file_times(file)) {
             continue;
         }
         found.push(Found::new(file_times(file), file.order, file.id, source));
     }
-    found.retain(|found| found.times.overlaps(wanted));
+    found.retain(|found| found.times.overlaps(selection.times));
     found.sort_unstable_by_key(|found| found.times.min_ns);
     let mut groups: Vec<(TimeRange, Vec<Found>)> = Vec::new();
     for found in found {

@@ -17,8 +17,10 @@ use datafusion::logical_expr::{Expr, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::PhysicalExpr;
+use protocols::key_bounds::WantedKeys;
 use protocols::messages::store::SortedRows;
 use protocols::schema::{TIME_COLUMN, TableSchema};
+use protocols::snapshot::Keys;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,6 +41,8 @@ pub(super) struct Selection {
     tags: Option<(Arc<dyn PhysicalExpr>, SchemaRef)>,
     /// The same, if it wants a tag to have one of a few values.
     one_of: Option<OneOf>,
+    /// What it says of the keys.
+    keys: WantedKeys,
 }
 
 impl fmt::Display for Selection {
@@ -71,16 +75,24 @@ impl Selection {
                 None => return Err(exec_datafusion_err!("{filter} cannot be part of a scan")),
             }
         }
+        let one_each: Vec<OneOf> = on_tags.iter().filter_map(OneOf::new).collect();
+        let keys = WantedKeys::new(table, one_each.iter().map(OneOf::parts));
+        let one_of = one_each.into_iter().next().filter(|_| on_tags.len() == 1);
         let condition = conjunction(on_tags);
-        let one_of = condition.as_ref().and_then(OneOf::new);
         let tags = condition.map(|c| tag_condition(state, table, c)).transpose()?;
-        Ok(Self { times, tags, one_of })
+        Ok(Self { times, tags, one_of, keys })
     }
 
     /// The rows of these whose times lie in `wanted`.
     pub(super) fn within(&self, wanted: TimeRange) -> Self {
         let times = self.times.and(wanted);
-        Self { times, tags: self.tags.clone(), one_of: self.one_of.clone() }
+        let Self { tags, one_of, keys, .. } = self;
+        Self { times, tags: tags.clone(), one_of: one_of.clone(), keys: keys.clone() }
+    }
+
+    /// False if no row is selected of a file with such keys.
+    pub(super) fn may_be_in(&self, keys: &Keys) -> bool {
+        self.keys.may_be_in(keys)
     }
 
     /// The rows of each selected series, at all times.
@@ -173,6 +185,11 @@ impl OneOf {
                 (pair.left.as_ref(), std::slice::from_ref(pair.right.as_ref()))
             }
             Expr::InList(list) if !list.negated => (list.expr.as_ref(), list.list.as_slice()),
+            Expr::BinaryExpr(pair) if pair.op == Operator::Or => {
+                let (one, other) = (Self::new(&pair.left)?, Self::new(&pair.right)?);
+                let values = one.values.iter().chain(&other.values).cloned().collect();
+                return (one.tag == other.tag).then(|| Self::of(one.tag, values)).flatten();
+            }
             _ => return None,
         };
         let Expr::Column(tag) = tag else { return None };
@@ -180,10 +197,18 @@ impl OneOf {
             Expr::Literal(value, _) => Some(value.try_as_str()??.to_owned()),
             _ => None,
         };
-        let mut values: Vec<String> = values.iter().map(text).collect::<Option<_>>()?;
+        Self::of(tag.name.clone(), values.iter().map(text).collect::<Option<_>>()?)
+    }
+
+    fn of(tag: String, mut values: Vec<String>) -> Option<Self> {
         values.sort_unstable();
         values.dedup();
-        (values.len() <= VALUES_MAX).then(|| Self { tag: tag.name.clone(), values })
+        (values.len() <= VALUES_MAX).then_some(Self { tag, values })
+    }
+
+    /// The tag and the values.
+    fn parts(&self) -> (&str, impl Iterator<Item = &str>) {
+        (&self.tag, self.values.iter().map(String::as_str))
     }
 
     /// The numbers of the series with such a value. `None` if the column is of another kind.

@@ -59,9 +59,9 @@ impl StoredTable {
         if selection.times.is_empty() {
             return Ok(None);
         }
-        let view = context.view(self.table.id, selection.times).await?;
+        let view = context.view(&self.table, selection.times).await?;
         let ScanContext { files_since_ns, groups_since_ns, .. } = *context;
-        let sources = together(&view, selection.times, files_since_ns, groups_since_ns)?;
+        let sources = together(&view, &selection, files_since_ns, groups_since_ns)?;
         let table = context.newest(&self.table); // not before the view: it has to cover its rows
         // For a number of rows nobody has to look into a file.
         let decoded = match schema.fields().is_empty() && selection.is_every_series() {

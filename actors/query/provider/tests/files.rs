@@ -100,6 +100,35 @@ pub(super) async fn many_files(world: &mut World, files: i64) {
 }
 
 #[test]
+fn files_whose_keys_exclude_a_tag_are_not_opened() {
+    run(async {
+        let mut world = World::start().await;
+        let mut shown = Vec::new();
+        for t0 in 0..3 {
+            let sorted = sort_dedup(&[batch(&series(t0, 0..9), 4)], &table(4)).expect("sorts").rows;
+            shown.push(world.put(&sorted, 0).await);
+        }
+        let unknown = Arc::make_mut(&mut shown[2]);
+        unknown.keys = Default::default(); // as of a file from before there were bounds
+        world.show(shown).await;
+        for (condition, rows, opened_max) in [
+            ("t0 = 'b'", 9, 2),
+            ("t0 IN ('a', 'c')", 18, 2),
+            ("t0 = 'b' AND time > '1970-01-01'", 8, 2),
+            ("t0 = 'zz'", 0, 1),
+            ("t0 = 'b' AND t1 = 'x'", 0, 2),
+            ("t0 >= 'a'", 27, 3),
+        ] {
+            let query = format!("SELECT f FROM m WHERE {condition}");
+            let found = world.sql(4, &query).await.iter().map(RecordBatch::num_rows).sum::<usize>();
+            let (opened, _) = world.objects.take_reads();
+            assert_eq!(found, rows, "{query}");
+            assert!(opened <= opened_max, "{query}: {opened} files");
+        }
+    });
+}
+
+#[test]
 fn only_files_that_can_matter_are_opened() {
     run(async {
         let mut world = World::start().await;

@@ -11,6 +11,7 @@ mod store;
 
 use super::{KeySets, ParquetFiles, ReadNewest, ScanContext, StoredTable};
 use crate::dedup::sort_dedup;
+use crate::file_writer::keys_of;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
@@ -297,7 +298,7 @@ impl World {
             max_time_ns: *times.iter().max().expect("rows"),
             crc32: crc32fast::hash(&bytes),
             order,
-            keys: Default::default(),
+            keys: keys_of(rows, 0, &table(4)).expect("tags"),
             compacted: None,
         };
         let path = Path::from(paths::parquet_file("n", &file));
@@ -464,6 +465,9 @@ fn conditions() -> Vec<(String, Holds)> {
         }),
         (format!("t1 IN ('a', 'c') AND g > 1 AND time < {}", instant(30)), |k, v| {
             matches!(k.1.as_deref(), Some("a" | "c")) && v.1.is_some_and(|g| g > 1) && k.2 < 30
+        }),
+        ("t1 = 'b' AND t0 IN ('a', 'c')".to_owned(), |k, _| {
+            matches!(k.0.as_deref(), Some("a" | "c")) && k.1.as_deref() == Some("b")
         }),
         ("t0 LIKE 'a%' OR t1 = t0".to_owned(), |k, _| {
             k.0.as_deref() == Some("a") || (k.0.is_some() && k.0 == k.1)
