@@ -28,6 +28,7 @@ pub mod principal;
 pub mod redact;
 pub mod row_deletes;
 pub mod schema;
+pub mod series_blocks;
 pub mod snapshot;
 pub mod trace_id;
 pub mod wal_frame;

@@ -11,6 +11,7 @@ use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use protocols::messages::store::SortedRows;
 use protocols::schema::{TIME_COLUMN, TableSchema};
+use protocols::series_blocks::SeriesBlocks;
 use protocols::snapshot::Keys;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -54,6 +55,7 @@ struct File {
     min_time_ns: i64,
     max_time_ns: i64,
     series: u64,
+    blocks: SeriesBlocks,
     first_key: Vec<u8>,
     last_key: Vec<u8>,
 }
@@ -91,9 +93,9 @@ impl Output {
         while from < rows.num_rows() {
             let (to, ends) = self.stretch(from, rows.num_rows(), &starts);
             if to > from {
-                let is_start = |start: &&usize| (from..to).contains(*start);
-                let series = starts.iter().filter(is_start).count() as u64;
-                self.add(&rows.slice(from, to - from), series)?;
+                let within = starts.iter().filter(|start| (from..to).contains(*start));
+                let starts: Vec<usize> = within.map(|start| start - from).collect();
+                self.add(&rows.slice(from, to - from), &starts)?;
             }
             if ends {
                 self.end_file()?;
@@ -154,7 +156,8 @@ impl Output {
         }
     }
 
-    fn add(&mut self, rows: &RecordBatch, series: u64) -> anyhow::Result<()> {
+    /// Adds rows to the file that is open. Series begin at `starts`.
+    fn add(&mut self, rows: &RecordBatch, starts: &[usize]) -> anyhow::Result<()> {
         let times = rows.column_by_name(TIME_COLUMN);
         let times = times.and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
         let times = times.context("rows without a time column")?;
@@ -164,6 +167,7 @@ impl Output {
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             series: 0,
+            blocks: SeriesBlocks::default(),
             first_key,
             last_key: Vec::new(),
         });
@@ -173,7 +177,14 @@ impl Output {
             file.max_time_ns = file.max_time_ns.max(*time);
         }
         // A file that begins within a series has that one too.
-        file.series += series.max(u64::from(file.series == 0));
+        file.series += (starts.len() as u64).max(u64::from(file.series == 0));
+        let goes_on = starts.first() != Some(&0);
+        let begins = std::iter::once(0).filter(|_| goes_on).chain(starts.iter().copied());
+        let ends = starts.iter().copied().skip(usize::from(!goes_on)).chain([rows.num_rows()]);
+        for (number, (begin, end)) in begins.zip(ends).enumerate() {
+            let times = times.values().get(begin..end).context("a series that ends early")?;
+            file.blocks.add(number > 0 || !goes_on, times);
+        }
         Ok(file.encoder.write(rows)?)
     }
 
@@ -181,7 +192,7 @@ impl Output {
         if let Some(file) = self.file.take() {
             self.finished.push_back(Finished {
                 row_count: file.encoder.rows() as u64,
-                bytes: file.encoder.finish()?,
+                bytes: file.encoder.finish(&file.blocks)?,
                 min_time_ns: file.min_time_ns,
                 max_time_ns: file.max_time_ns,
                 keys: Keys::between(file.series, &file.first_key, &file.last_key),

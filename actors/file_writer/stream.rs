@@ -9,6 +9,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::Result;
+use parquet::file::metadata::KeyValue;
+use protocols::series_blocks::{self, SeriesBlocks};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -78,16 +80,22 @@ impl Encoder {
         Ok(())
     }
 
-    /// The file.
+    /// The file. What `series` says of its series is in its footer if it is worth it.
     ///
     /// # Errors
     /// When the encoder fails.
-    pub(crate) fn finish(mut self) -> Result<Bytes> {
+    pub(crate) fn finish(mut self, series: &SeriesBlocks) -> Result<Bytes> {
         if self.writer.is_none() {
             self.begin()?;
         }
         match self.writer {
-            Some(writer) => finish(writer),
+            Some(mut writer) => {
+                if series.is_worth_it() {
+                    let key = series_blocks::KEY.to_owned();
+                    writer.append_key_value_metadata(KeyValue::new(key, series.encode()));
+                }
+                finish(writer)
+            }
             None => Ok(Bytes::new()),
         }
     }

@@ -8,7 +8,7 @@ use super::lanes::{QueryRuntime, Width};
 use super::log::{Entered, LogEntry, Phase, QueryLog, Reporter};
 use super::places::{Place, Places};
 use super::prepare;
-use super::provider::{KeySets, ParquetFiles, ScanContext, Seen};
+use super::provider::{ParquetFiles, Remembered, ScanContext, Seen};
 use super::running::{AskedBy, Job, Stop};
 use super::scope::{Pool, Scope};
 use super::session::Sessions;
@@ -100,7 +100,7 @@ impl Query {
             cache: config.cache.clone(),
             clock: config.clock.clone(),
             query_file_limit: options.file_limit,
-            key_sets: KeySets::default(),
+            remembered: Remembered::default(),
         };
         Ok(Self {
             files,

@@ -9,7 +9,7 @@ mod codec;
 pub mod manifest;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use codec::{DecodeError, decode_base, decode_segment, encode_base, encode_segment};
 

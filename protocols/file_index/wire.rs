@@ -6,7 +6,7 @@ use super::DecodeError;
 
 const SHORT: DecodeError = DecodeError::Malformed("it ends too early");
 
-pub(super) fn put_number(out: &mut Vec<u8>, mut n: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, mut n: u64) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
         n >>= 7;
@@ -15,7 +15,7 @@ pub(super) fn put_number(out: &mut Vec<u8>, mut n: u64) {
 }
 
 /// Appends the numbers without their count.
-pub(super) fn put_column(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) {
+pub(crate) fn put_column(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) {
     let mut last = 0_u64;
     for n in numbers {
         let difference = n.wrapping_sub(last) as i64;
@@ -25,22 +25,22 @@ pub(super) fn put_column(out: &mut Vec<u8>, numbers: impl Iterator<Item = u64>) 
 }
 
 /// Appends byte strings without their count: how long each is, and then all of them.
-pub(super) fn put_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]> + Clone) {
+pub(crate) fn put_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]> + Clone) {
     put_column(out, texts.clone().map(|text| text.len() as u64));
     texts.for_each(|text| out.extend_from_slice(text));
 }
 
 /// What is left to read.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl Reader<'_> {
-    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(SHORT)?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, DecodeError> {
+    pub(crate) fn number(&mut self) -> Result<u64, DecodeError> {
         let mut n = 0_u64;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;
@@ -58,14 +58,14 @@ impl Reader<'_> {
 
     /// How many items follow, each of which takes at least `item_bytes`: no more memory is set
     /// aside than a file of this size can fill.
-    pub(super) fn count(&mut self, item_bytes: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn count(&mut self, item_bytes: usize) -> Result<usize, DecodeError> {
         let n = self.number()?;
         let most = self.0.len() / item_bytes;
         usize::try_from(n).ok().filter(|n| *n <= most).ok_or(SHORT)
     }
 
     /// So many byte strings, none of which may be longer than that.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &mut self,
         count: usize,
         bytes_max: usize,
@@ -81,7 +81,7 @@ impl Reader<'_> {
         lengths.into_iter().map(text).collect()
     }
 
-    pub(super) fn column(&mut self, count: usize) -> Result<Vec<u64>, DecodeError> {
+    pub(crate) fn column(&mut self, count: usize) -> Result<Vec<u64>, DecodeError> {
         let mut last = 0_u64;
         let mut numbers = Vec::with_capacity(count);
         for _ in 0..count {

@@ -1,7 +1,9 @@
 //! Decoding files: their selected rows, as a stream.
 
 use super::counts::{CountedAtLast, Counts};
+use super::groups::Groups;
 use super::held::held;
+use super::narrowing::Narrowed;
 use super::overlap::FileRows;
 use super::reader::FileAccess;
 use super::segment::file_times;
@@ -10,7 +12,6 @@ use super::short::Quick;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::config::TableParquetOptions;
-use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::can_expr_be_pushed_down_with_schemas;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSource;
@@ -24,7 +25,6 @@ use datafusion::physical_expr::utils::{
 };
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use protocols::paths;
 use protocols::row_deletes::RowDelete;
 use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// Decodes the files of one partition of a scan.
 #[derive(Debug)]
 pub(super) struct Decoder {
-    access: Arc<FileAccess>,
+    pub(super) access: Arc<FileAccess>,
     options: TableParquetOptions,
     task: Arc<TaskContext>,
     counts: Counts,
@@ -47,6 +47,8 @@ pub(super) struct Sparing {
     pub(super) quick: Option<Quick>,
     /// So many rows are enough.
     pub(super) limit: Option<usize>,
+    /// The newest row of each of these groups is enough.
+    pub(super) newest: Option<Arc<Groups>>,
 }
 
 impl Decoder {
@@ -61,13 +63,15 @@ impl Decoder {
     }
 
     /// The selected rows of a file that are not deleted, in the order of the file, with the columns of
-    /// `output`. Columns that the file does not have are null.
+    /// `output`. Columns that the file does not have are null. Only those rows are looked at that
+    /// `narrowed` leads to.
     pub(super) fn rows(
         &self,
         FileRows { file, deletes }: &FileRows,
         selection: &Selection,
         output: &Schema,
         sparing: &Sparing,
+        narrowed: Narrowed,
     ) -> Result<SendableRecordBatchStream> {
         let table = self.access.table.arrow_schema();
         let kept = deletes.iter().map(|delete| is_kept(delete, table));
@@ -90,8 +94,13 @@ impl Decoder {
             source = source.with_predicate(all);
         }
         let columns = output.fields().iter().map(|field| table.index_of(field.name()));
-        let path = paths::parquet_file(&self.access.files.node, file);
-        let object = PartitionedFile::new(path, file.size_bytes).with_extension(Arc::clone(file));
+        let mut object = self.access.object(file);
+        if let Some(rows) = narrowed.rows {
+            object = object.with_extension(rows);
+        }
+        if let Some(fetched) = narrowed.fetched {
+            object = object.with_extension(fetched);
+        }
         let counted =
             CountedAtLast { decoder: source.metrics().clone(), counts: self.counts.clone() };
         // The reader knows where the bytes are. The engine wants the name of a store all the same.

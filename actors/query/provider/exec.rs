@@ -60,6 +60,8 @@ pub(super) struct ScanExec {
     fetch: Option<usize>,
     /// Segments whose rows are all of such groups are left out.
     met: Option<Arc<Groups>>,
+    /// True if of each of these groups the newest row is enough.
+    is_for_last: bool,
     all: Known,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -117,21 +119,22 @@ impl ScanExec {
             filters: Vec::new(),
             fetch: limit,
             met: None,
+            is_for_last: false,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 
-    /// The same in one partition, for somebody who needs the newest rows.
+    /// The same in one partition, for somebody who needs the newest row of each group.
     pub(super) fn for_newest(self) -> Self {
         // Whole segments: who has seen one knows the newest row of each of its groups.
         let parts = parts(&self.scan.segments, 1, 1);
         let properties = Arc::new(properties(&self.scan, &parts, 1));
-        Self { properties, parts, is_for_first: true, ..self }
+        Self { properties, parts, is_for_first: true, is_for_last: true, ..self }
     }
 
     /// The same for somebody who needs the rows at one end of time, the newest or the oldest.
     pub(super) fn for_end(self, newest: bool) -> Self {
-        Self { oldest_first: !newest, ..self.for_newest() }
+        Self { oldest_first: !newest, is_for_last: false, ..self.for_newest() }
     }
 
     /// Between what the times of all rows lie.
@@ -275,6 +278,7 @@ impl ExecutionPlan for ScanExec {
                 limit: self.fetch.filter(|_| self.filters.is_empty()),
                 quick: Quick::of(&self.filters, &self.scan.schema),
                 filters: self.filters.clone(),
+                newest: self.met.clone().filter(|_| self.is_for_last && self.filters.is_empty()),
             },
             relevance: Relevance::new(&self.filters, &self.scan.schema),
             met: self.met.clone(),

@@ -54,6 +54,11 @@ impl Groups {
         Ok(Self { schema, converter, question, met: Mutex::default() })
     }
 
+    /// Names the tags that make a group, and the condition on tags.
+    pub(super) fn question(&self) -> &str {
+        &self.question
+    }
+
     /// The groups of rows, each named by the values of its tags.
     pub(super) fn of(&self, rows: &RecordBatch) -> Result<Rows> {
         Ok(self.converter.convert_columns(&self.columns(rows)?)?)
@@ -148,7 +153,7 @@ impl Groups {
     }
 
     fn keep(&self, source: &Source, from: &Opener, keys: &Arc<KeySet>) -> Result<()> {
-        let known = &from.context.files.key_sets;
+        let known = &from.context.files.remembered.key_sets;
         let rows = match source {
             Source::Chunk(number) => from.rows.view.chunk(*number)?.sorted.clone(),
             Source::File(file) => from.rows.decoded.get(&file.id).cloned(),
@@ -217,7 +222,7 @@ impl Groups {
 
     /// The groups of the selected series, at all times.
     fn of_sorted(&self, sorted: &Arc<SortedRows>, from: &Opener) -> Result<Arc<KeySet>> {
-        let known = &from.context.files.key_sets;
+        let known = &from.context.files.remembered.key_sets;
         if let Some(keys) = known.of_rows(sorted, &self.question) {
             return Ok(keys);
         }
@@ -242,7 +247,7 @@ impl Groups {
     /// time cuts the file: then the next query wants others.
     async fn of_file(&self, file: &Arc<ParquetFile>, from: &Opener) -> Result<Arc<KeySet>> {
         let selection = &from.scan.selection;
-        let known = &from.context.files.key_sets;
+        let known = &from.context.files.remembered.key_sets;
         let is_uncut = selection.times.covers(file_times(file));
         if is_uncut && let Some(keys) = known.of_file(file.id, &self.question) {
             return Ok(keys);
@@ -250,7 +255,9 @@ impl Groups {
         let every_row = Sparing::default();
         // Also of rows that were deleted: what is remembered has to hold whatever becomes of these.
         let file = FileRows { file: Arc::clone(file), deletes: Vec::new() };
-        let rows = from.decoder.rows(&file, selection, &self.schema, &every_row)?;
+        // One row of each series will do.
+        let narrowed = from.decoder.narrowed(&file, selection, true).await?;
+        let rows = from.decoder.rows(&file, selection, &self.schema, &every_row, narrowed)?;
         let keys = self.of_rows(rows).await?;
         if is_uncut {
             known.keep_of_file(file.file.id, &self.question, &keys);

@@ -48,7 +48,7 @@ struct Known {
 /// Key sets by what they are of and what was asked for: the tags and the condition on them. Those
 /// that were not used for longest go first.
 #[derive(Clone, Debug)]
-pub struct KeySets(Cache<(Owner, Arc<str>), Known>);
+pub(super) struct KeySets(Cache<(Owner, Arc<str>), Known>);
 
 impl Default for KeySets {
     fn default() -> Self {

@@ -5,11 +5,12 @@
 //! come from one view of its shard (`context`). One operator (`exec`) reads the segments, each
 //! when the query comes to it and if it still matters by then (`reading`). To open one
 //! (`open`) is to sort what nobody has sorted before and hand that back to the shard, to pick
-//! series and spans of time by search, to merge key by key what shares its time with other rows,
-//! and to lay all else side by side. A query for the newest rows reads through an operator of its
-//! own (`newest`), which tells the scan meanwhile of which series it needs no older row, and so
-//! does one for so many rows of each series (`series`); one for the newest bins of time (`bins`)
-//! has it read the newest rows first.
+//! series and spans of time by search, in large files by what their footers say (`narrowing`), to
+//! merge key by key what shares its time with other rows, and to lay all else side by side. A query
+//! for the newest rows reads through an operator of its own (`newest`), which tells the scan meanwhile
+//! of which series it needs no older row, and so does one for so many rows of each series
+//! (`series`); one for the newest bins of time (`bins`) has it read the newest rows first. What was
+//! found out about files on the way serves later queries, too (`remembered`).
 
 mod bins;
 mod coalesce;
@@ -22,13 +23,16 @@ mod groups;
 mod held;
 mod key_sets;
 mod merge;
+mod narrowing;
 mod newest;
+mod newest_of_file;
 mod open;
 mod overlap;
 mod parquet_files;
 mod reader;
 mod reading;
 mod relevance;
+mod remembered;
 mod scan;
 mod segment;
 mod selection;
@@ -43,9 +47,9 @@ mod times;
 pub(super) use bins::ReadNewestBins;
 pub use context::{ScanContext, Seen};
 pub(super) use counts::FILES_OPENED;
-pub use key_sets::KeySets;
 pub(super) use newest::ReadNewest;
 pub use parquet_files::ParquetFiles;
+pub use remembered::Remembered;
 pub(super) use series::{Cut, SeriesPlanner, cut_series, is_cut_series};
 pub use table::StoredTable;
 

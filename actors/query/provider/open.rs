@@ -16,6 +16,7 @@ use super::sorting::{Kept, SortedChunk, sort_chunk};
 use crate::deleted_rows::deleted_rows;
 use crate::runtime::pools;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::exec_datafusion_err;
 use datafusion::common::stats::Precision;
 use datafusion::error::{DataFusionError, Result};
@@ -92,7 +93,7 @@ impl Opener {
                 job.await.map_err(|e| exec_datafusion_err!("sorting a chunk failed: {e}"))??
             }
         };
-        let divided = divide(inputs, &self.scan.selection)?;
+        let divided = divide(inputs, &self.scan.selection, sparing.newest.is_some())?;
         let (mut plain, mut files) = (Vec::new(), Vec::new());
         for piece in divided.alone {
             match piece {
@@ -106,15 +107,16 @@ impl Opener {
                         plain.push(compact(batch)?);
                     }
                 }
-                Piece::File(file) => {
-                    files.push(self.decoder.rows(&file, &self.scan.selection, schema, sparing)?);
-                }
+                Piece::File(file) => files.push(match &sparing.newest {
+                    Some(groups) => self.newest_of_file(&file, groups).await?,
+                    None => self.rows_of_file(&file, schema, sparing).await?.boxed(),
+                }),
             }
         }
         let rows = stream::iter(plain.into_iter().map(Ok)).chain(stream::iter(files).flatten());
         let rows = match divided.merged.is_empty() {
             true => rows.boxed(),
-            false => rows.chain(self.merge(divided.merged)?).boxed(),
+            false => rows.chain(self.merge(divided.merged, sparing).await?).boxed(),
         };
         Ok(match segment.unsorted {
             0 => rows,
@@ -190,12 +192,25 @@ impl Opener {
         }
     }
 
+    /// The selected rows of a file that are not deleted.
+    pub(super) async fn rows_of_file(
+        &self,
+        file: &FileRows,
+        columns: &SchemaRef,
+        sparing: &Sparing,
+    ) -> Result<SendableRecordBatchStream> {
+        let selection = &self.scan.selection;
+        let narrowed = self.decoder.narrowed(file, selection, sparing.newest.is_some()).await?;
+        self.decoder.rows(file, selection, columns, sparing, narrowed)
+    }
+
     /// One row for each key of the pieces.
-    fn merge(
+    async fn merge(
         &self,
         pieces: Vec<Piece>,
+        sparing: &Sparing,
     ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + use<>> {
-        let Scan { table, schema, selection, .. } = &*self.scan;
+        let Scan { table, schema, .. } = &*self.scan;
         let layout = Arc::new(MergeLayout::new(table, schema)?);
         let mut inputs: Vec<SendableRecordBatchStream> = Vec::with_capacity(pieces.len());
         for (number, piece) in pieces.into_iter().enumerate() {
@@ -207,9 +222,9 @@ impl Opener {
                     Box::pin(RecordBatchStreamAdapter::new(columns, rows))
                 }
                 Piece::File(file) => {
-                    let every_row = Sparing::default();
-                    let rows =
-                        self.decoder.rows(&file, selection, &layout.unnumbered, &every_row)?;
+                    let every_row =
+                        Sparing { newest: sparing.newest.clone(), ..Sparing::default() };
+                    let rows = self.rows_of_file(&file, &layout.unnumbered, &every_row).await?;
                     let layout = Arc::clone(&layout);
                     let rows =
                         rows.and_then(move |rows| std::future::ready(layout.number(&rows, number)));

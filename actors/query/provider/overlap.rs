@@ -44,8 +44,13 @@ pub(super) struct Divided {
 /// Puts rows that share their time with another input into a merge, and the others beside it.
 /// Files that need a merge are merged as a whole: reading a part of them would cost as much.
 /// `inputs` are in the order of their precedence.
-pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divided> {
+///
+/// With `newest` it is enough if the newest row of each series is there, and is right. Of each run it
+/// takes that of the series in that run: where the newest key of all inputs is in several of them, it
+/// is the newest of each of these.
+pub(super) fn divide(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<Divided> {
     if let [Input::Sorted(only, bounds, deleted)] = inputs.as_slice()
+        && !newest
         && selection.is_all_of(*bounds)
         && deleted.is_empty()
     {
@@ -53,7 +58,7 @@ pub(super) fn divide(inputs: Vec<Input>, selection: &Selection) -> Result<Divide
         let alone = vec![Piece::Rows(Arc::clone(only), every_row)];
         return Ok(Divided { alone, merged: Vec::new() });
     }
-    let inputs = selected(inputs, selection)?;
+    let inputs = selected(inputs, selection, newest)?;
     let mut shared = shared_times(wholes(inputs.iter()));
     let mut merged = within(&inputs, &shared)?;
     let has_rows = merged.iter().any(|piece| matches!(piece, Piece::Rows(..)));
@@ -87,7 +92,7 @@ enum Selected {
 /// A sorted run of rows and what of it is selected.
 struct Run {
     sorted: Arc<SortedRows>,
-    /// The selected series without what is deleted of them, at all times.
+    /// The selected series without what is deleted of them, at all times, or the last row of each.
     series: Vec<Range<usize>>,
     /// The selected rows.
     spans: Vec<Range<usize>>,
@@ -162,7 +167,7 @@ fn overlaps_any(times: TimeRange, ranges: &[TimeRange]) -> bool {
 }
 
 /// What is selected of each input; runs of which nothing is are left out.
-fn selected(inputs: Vec<Input>, selection: &Selection) -> Result<Vec<Selected>> {
+fn selected(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<Vec<Selected>> {
     let wanted = selection.times;
     let mut found = Vec::new();
     for input in inputs {
@@ -172,7 +177,10 @@ fn selected(inputs: Vec<Input>, selection: &Selection) -> Result<Vec<Selected>> 
                 found.push(Selected::File(file, times));
             }
             Input::Sorted(sorted, bounds, deleted) => {
-                let series = without(selection.series(&sorted)?, &deleted);
+                let mut series = without(selection.series(&sorted)?, &deleted);
+                if newest {
+                    series = last_rows(times(&sorted.rows)?, series, wanted);
+                }
                 let spans = match wanted.covers(bounds) {
                     true => joined(&series),
                     false => rows_in(times(&sorted.rows)?, &series, wanted),
@@ -196,6 +204,16 @@ fn selected(inputs: Vec<Input>, selection: &Selection) -> Result<Vec<Selected>> 
     runs.pop();
     runs.into_iter().try_for_each(Run::look_at_times)?;
     Ok(found)
+}
+
+/// The last row of each of `series` whose time is in `wanted`.
+fn last_rows(times: &[i64], series: Vec<Range<usize>>, wanted: TimeRange) -> Vec<Range<usize>> {
+    let last = |span: Range<usize>| {
+        let end = span.start + times[span.clone()].partition_point(|t| *t <= wanted.max_ns);
+        let last = end.checked_sub(1).filter(|row| *row >= span.start)?;
+        (times[last] >= wanted.min_ns).then_some(last..end)
+    };
+    series.into_iter().filter_map(last).collect()
 }
 
 /// The times that lie in more than one of `ranges`, in order.

@@ -1,6 +1,6 @@
 //! Parquet files: where their bytes are, and which of them are in memory in decoded form.
 
-use super::key_sets::KeySets;
+use super::remembered::Remembered;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
@@ -37,8 +37,8 @@ pub struct ParquetFiles {
     pub clock: Clock,
     /// More files than this a query must not read.
     pub query_file_limit: Option<usize>,
-    /// What tag values they have, as far as queries have found out.
-    pub key_sets: KeySets,
+    /// What queries have found out about them.
+    pub remembered: Remembered,
 }
 
 impl ParquetFiles {

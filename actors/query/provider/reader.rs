@@ -25,6 +25,7 @@ use object_store::{ObjectMeta, ObjectStoreExt};
 use protocols::file_blocks::{self, BlockChecksums};
 use protocols::messages::parquet_cache::{LookUp, NoteChecked};
 use protocols::messages::rank;
+use protocols::paths;
 use protocols::schema::TableSchema;
 use protocols::snapshot::ParquetFile;
 use std::ops::Range;
@@ -61,9 +62,52 @@ impl std::fmt::Debug for FileAccess {
 
 impl FileAccess {
     /// True if nobody may see a row of the file any more: then its object may be gone.
-    fn is_past_retention(&self, file: &ParquetFile) -> bool {
+    pub(super) fn is_past_retention(&self, file: &ParquetFile) -> bool {
         let now_ns = self.files.clock.now_ns();
         self.retention_ns.is_some_and(|r| file.max_time_ns < now_ns.saturating_sub(r))
+    }
+
+    /// A file as the engine knows it.
+    pub(super) fn object(&self, file: &Arc<ParquetFile>) -> PartitionedFile {
+        let path = paths::parquet_file(&self.files.node, file);
+        PartitionedFile::new(path, file.size_bytes).with_extension(Arc::clone(file))
+    }
+
+    /// The description of a file, and its bytes if they had to be fetched for that.
+    pub(super) async fn description(
+        &self,
+        file: &Arc<ParquetFile>,
+    ) -> Result<(Arc<ParquetMetaData>, Option<Fetched>)> {
+        let mut reader = self.reader(self.object(file))?;
+        let description = reader.metadata().await?;
+        Ok((
+            description,
+            match reader.bytes {
+                FileBytes::Here(bytes) => Some(Fetched(bytes)),
+                FileBytes::Unknown | FileBytes::There => None,
+            },
+        ))
+    }
+
+    /// The bytes of a file.
+    pub(super) async fn bytes(&self, file: &Arc<ParquetFile>) -> Result<Fetched> {
+        let reader = self.reader(self.object(file))?;
+        Ok(Fetched(match reader.open().await? {
+            FileBytes::Here(bytes) => bytes,
+            FileBytes::Unknown | FileBytes::There => reader.whole().await?,
+        }))
+    }
+
+    fn reader(&self, object: PartitionedFile) -> Result<Reader> {
+        let file = object
+            .extension::<Arc<ParquetFile>>()
+            .map(Arc::clone)
+            .ok_or_else(|| internal_datafusion_err!("an object that is no file of a table"))?;
+        let bytes = match object.extension::<Fetched>() {
+            Some(Fetched(bytes)) => FileBytes::Here(bytes.clone()),
+            None => FileBytes::Unknown,
+        };
+        Ok(Reader { access: self.clone(), file, object: object.object_meta, bytes })
     }
 
     /// The description of a file without rows.
@@ -82,14 +126,13 @@ impl ParquetFileReaderFactory for FileAccess {
         _metadata_size_hint: Option<usize>,
         _metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Box<dyn AsyncFileReader + Send>> {
-        let file = object
-            .extension::<Arc<ParquetFile>>()
-            .map(Arc::clone)
-            .ok_or_else(|| internal_datafusion_err!("an object that is no file of a table"))?;
-        let bytes = FileBytes::Unknown;
-        Ok(Box::new(Reader { access: self.clone(), file, object: object.object_meta, bytes }))
+        Ok(Box::new(self.reader(object)?))
     }
 }
+
+/// The bytes of a file, which were checked.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched(Bytes);
 
 /// Where the bytes of a file come from.
 enum FileBytes {
@@ -142,16 +185,24 @@ impl Reader {
             let text = format!("no rows are at {ranges:?} of {}", self.object.location);
             ParquetError::General(text)
         })?;
-        let fetched = self.access.files.store.get_ranges(&self.object.location, &around).await;
+        let stretches = joined(around);
+        let fetched = self.access.files.store.get_ranges(&self.object.location, &stretches).await;
         let fetched = fetched.map_err(|error| self.unread(error))?;
-        fetched.iter().for_each(|bytes| self.fetched(bytes));
-        let checked = |((range, around), bytes): ((&Range<u64>, &Range<u64>), &Bytes)| match blocks
-            .fit(around, bytes)
-        {
-            true => part(bytes, &(range.start - around.start..range.end - around.start)),
-            false => Err(self.damaged()),
+        for (stretch, bytes) in stretches.iter().zip(&fetched) {
+            self.fetched(bytes);
+            if !blocks.fit(stretch, bytes) {
+                return Err(self.damaged());
+            }
+        }
+        let part_of = |range: &Range<u64>| {
+            let at = stretches.partition_point(|stretch| stretch.end < range.end);
+            let (stretch, bytes) = stretches
+                .get(at)
+                .zip(fetched.get(at))
+                .ok_or_else(|| ParquetError::General(format!("{range:?} was not fetched")))?;
+            part(bytes, &(range.start - stretch.start..range.end - stretch.start))
         };
-        ranges.iter().zip(&around).zip(&fetched).map(checked).collect()
+        ranges.iter().map(part_of).collect()
     }
 
     async fn open(&self) -> ParquetResult<FileBytes> {
@@ -331,6 +382,20 @@ impl AsyncFileReader for Reader {
     ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
         self.metadata().boxed()
     }
+}
+
+/// Ranges that touch or overlap as one, in order: pages of a column share blocks, and each block is
+/// fetched once.
+fn joined(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match joined.last_mut().filter(|last| range.start <= last.end) {
+            Some(last) => last.end = last.end.max(range.end),
+            None => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// Reads the description of a file.

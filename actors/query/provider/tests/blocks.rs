@@ -69,7 +69,7 @@ impl Object {
             cache: None,
             clock: Clock::Fixed(Arc::default()),
             query_file_limit: None,
-            key_sets: KeySets::default(),
+            remembered: Remembered::default(),
         };
         let metadata = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
         let counts = Counts::new(&ExecutionPlanMetricsSet::new(), 0);

@@ -5,6 +5,7 @@ use super::*;
 use bytes::Bytes;
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use protocols::messages::store::{RemoveFiles, TableView, ViewTable};
+use protocols::series_blocks::BLOCK_ROWS;
 
 /// Whether one file may stand for those in `taken`: whatever else there is, or will be, in the time
 /// between their rows has to be newer than all of them. Chunks may still get rows of any time.
@@ -53,7 +54,7 @@ impl World {
         let rows = sort_dedup(&batches, &table(4)).expect("sorts").rows;
         let chunk_time_ns = taken.iter().map(|file| file.chunk_time_ns).min().expect("some");
         let order = taken.iter().map(|file| file.order).reduce(Stamps::to).expect("some");
-        let merged = self.put_as(&rows, chunk_time_ns, order).await;
+        let merged = self.put_as(&rows, chunk_time_ns, order, true).await;
         let files = taken.iter().map(|file| (TABLE, file.id)).collect();
         let remove = RemoveFiles { files };
         self.store.ask_from_edge(remove, Self::deadline()).await.expect("removed");
@@ -90,5 +91,39 @@ fn a_file_that_stands_for_older_ones_gives_way_to_newer_rows() {
         assert!(world.merge_oldest(2).await);
         assert!(!world.merge_oldest(2).await);
         check(&mut world, &model).await;
+    });
+}
+
+#[test]
+fn of_long_series_only_the_rows_around_a_time_are_decoded() {
+    run(async {
+        let mut world = World::start().await;
+        world.batch_rows = 1_000;
+        // Series that begin, go on and end at times of their own.
+        let times =
+            |t0: u8| (0..2_000 + 300 * i64::from(t0)).map(move |i| 7 * i64::from(t0) + 2 * i);
+        let rows: Vec<Row> = (0..3).flat_map(|t0| series(t0, times(t0))).collect();
+        let sorted = sort_dedup(&[batch(&rows, 4)], &table(4)).expect("sorts").rows;
+        let file = world.put_as(&sorted, 0, Stamps::at(1), true).await;
+        world.show(vec![file]).await;
+        for (from, to) in [(0, 1), (700, 703), (1_023, 1_026), (3_998, 4_020), (4_400, 9_000)] {
+            let query = format!(
+                "SELECT count(f) FROM m WHERE time >= {} AND time < {}",
+                instant(from),
+                instant(to)
+            );
+            let expected = rows.iter().filter(|row| (from..to).contains(&row.time)).count();
+            assert_eq!(count(&world.sql(4, &query).await), expected as i64, "{query}");
+            let plan = world.analyze(&query).await;
+            let looked_at = expected + metric(&plan, "pushdown_rows_pruned");
+            assert!(
+                looked_at <= expected + 3 * 2 * BLOCK_ROWS,
+                "{query}: {looked_at} rows\n{plan}"
+            );
+        }
+        let newest = "SELECT DISTINCT ON (t0) f, time FROM m ORDER BY t0, time DESC";
+        let plan = world.analyze(newest).await;
+        let scan = plan.lines().find(|line| line.contains("ScanExec")).expect("a scan");
+        assert!(scan.contains("output_rows=3"), "{plan}");
     });
 }

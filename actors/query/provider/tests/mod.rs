@@ -9,7 +9,7 @@ mod merged;
 mod newest;
 mod store;
 
-use super::{KeySets, ParquetFiles, ReadNewest, ScanContext, StoredTable};
+use super::{ParquetFiles, ReadNewest, Remembered, ScanContext, StoredTable};
 use crate::dedup::sort_dedup;
 use crate::file_writer::keys_of;
 use crate::parquet_cache::ParquetCache;
@@ -43,7 +43,8 @@ use protocols::paths;
 use protocols::schema::{
     CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_type,
 };
-use protocols::snapshot::{ParquetFile, PlacedMark, SnapshotMark, Stamps};
+use protocols::series_blocks::{self, SeriesBlocks};
+use protocols::snapshot::{Compacted, ParquetFile, PlacedMark, SnapshotMark, Stamps};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -132,7 +133,7 @@ struct World {
     catalog: Published<CatalogSnapshot>,
     query_file_limit: Option<usize>,
     groups_since_ns: i64,
-    key_sets: KeySets,
+    remembered: Remembered,
     batch_rows: usize,
     /// True if each question finds rows that nobody has sorted.
     stays_unsorted: bool,
@@ -143,7 +144,7 @@ struct World {
     sequence: u64,
     snapshots: u64,
     files: u64,
-    _publisher: Publisher<CatalogSnapshot>,
+    publisher: Publisher<CatalogSnapshot>,
 }
 
 impl World {
@@ -167,7 +168,7 @@ impl World {
             catalog,
             query_file_limit: None,
             groups_since_ns: i64::MIN,
-            key_sets: KeySets::default(),
+            remembered: Remembered::default(),
             batch_rows: 4,
             stays_unsorted: false,
             last: None,
@@ -175,7 +176,7 @@ impl World {
             sequence: 0,
             snapshots: 0,
             files: 0,
-            _publisher: publisher,
+            publisher,
         }
     }
 
@@ -239,7 +240,7 @@ impl World {
             let sorted = chunk.sorted.iter().map(|s| s.rows.clone());
             let batches: Vec<RecordBatch> = sorted.chain(chunk.unsorted).collect();
             let rows = sort_dedup(&batches, &table(columns)).expect("sorts").rows;
-            let file = self.put_as(&rows, chunk.chunk_time_ns, chunk.order).await;
+            let file = self.put_as(&rows, chunk.chunk_time_ns, chunk.order, false).await;
             let swap = SwapChunk {
                 snapshot,
                 table: TABLE,
@@ -273,7 +274,7 @@ impl World {
     /// Stores sorted rows as a file, as if they were written now.
     async fn put(&mut self, rows: &RecordBatch, chunk_time_ns: i64) -> Arc<ParquetFile> {
         self.sequence += 1;
-        self.put_as(rows, chunk_time_ns, Stamps::at(self.sequence as i64)).await
+        self.put_as(rows, chunk_time_ns, Stamps::at(self.sequence as i64), false).await
     }
 
     async fn put_as(
@@ -281,6 +282,7 @@ impl World {
         rows: &RecordBatch,
         chunk_time_ns: i64,
         order: Stamps,
+        is_merged: bool,
     ) -> Arc<ParquetFile> {
         let bytes = encode(rows);
         let times = rows["time"].as_primitive::<TimestampNanosecondType>().values();
@@ -299,7 +301,11 @@ impl World {
             crc32: crc32fast::hash(&bytes),
             order,
             keys: keys_of(rows, 0, &table(4)).expect("tags"),
-            compacted: None,
+            compacted: is_merged.then_some(Compacted {
+                generation: 2,
+                nonce: self.files,
+                deletes_through: 0,
+            }),
         };
         let path = Path::from(paths::parquet_file("n", &file));
         self.objects.inner.put(&path, bytes.into()).await.expect("stored");
@@ -315,7 +321,7 @@ impl World {
                 cache: self.cache.clone(),
                 clock: Clock::Fixed(Arc::clone(&self.clock)),
                 query_file_limit: self.query_file_limit,
-                key_sets: self.key_sets.clone(),
+                remembered: self.remembered.clone(),
             },
             catalog: self.catalog.clone(),
             view_time: Duration::from_secs(30),
@@ -378,8 +384,15 @@ fn catalog() -> CatalogSnapshot {
     }
 }
 
-/// A file with small pages, and without the columns that have no value.
+/// A file with small pages, and without the columns that have no value. Its footer says how the times
+/// of its series run, which is looked at where files were merged.
 fn encode(rows: &RecordBatch) -> Vec<u8> {
+    let sorted = sort_dedup(std::slice::from_ref(rows), &table(4)).expect("sorts");
+    let times = sorted.rows["time"].as_primitive::<TimestampNanosecondType>().values();
+    let starts = sorted.series_starts.iter().map(|start| *start as usize);
+    let ends = starts.clone().skip(1).chain([times.len()]);
+    let mut blocks = SeriesBlocks::default();
+    starts.zip(ends).for_each(|(start, end)| blocks.add(true, &times[start..end]));
     let has_values = |i: &usize| rows.column(*i).logical_null_count() < rows.num_rows();
     let columns: Vec<usize> = (0..rows.num_columns()).filter(has_values).collect();
     let rows = rows.project(&columns).expect("columns of its own");
@@ -393,6 +406,8 @@ fn encode(rows: &RecordBatch) -> Vec<u8> {
     writer.write(&rows).expect("encodes");
     writer.flush().expect("encodes");
     writer.sync().expect("writes");
+    let series = KeyValue::new(series_blocks::KEY.to_owned(), blocks.encode());
+    writer.append_key_value_metadata(series);
     if writer.inner().len() >= LISTED_BYTES_MIN {
         let blocks = BlockChecksums::of(writer.inner()).encode();
         writer.append_key_value_metadata(KeyValue::new(file_blocks::KEY.to_owned(), blocks));

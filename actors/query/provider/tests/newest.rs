@@ -1,6 +1,7 @@
 //! Queries for the newest row of each group.
 
 use super::*;
+use protocols::row_deletes::{RowDelete, RowDeleteState, RowDeletes};
 use std::collections::BTreeSet;
 
 /// Compares with the newest rows among those that are expected of a scan with condition `text`.
@@ -75,6 +76,105 @@ fn only_aggregates_of_newest_rows_are_read_so() {
             // Of groups alone no row is read.
             let reads_newest = plan.contains("NewestExec") || plan.contains("GroupNamesExec");
             assert_eq!(reads_newest, is_newest, "{query}\n{plan}");
+        }
+    });
+}
+
+/// Rows of a tag and a span of time that are deleted, whenever they were written.
+fn delete(t0: Option<u8>, min: i64, max: i64, state: RowDeleteState) -> RowDelete {
+    RowDelete {
+        sequence: 1,
+        request: Uuid::nil(),
+        db: DbId(1),
+        table: TABLE,
+        db_name: "d".into(),
+        table_name: "m".into(),
+        min_time_ns: Some(min),
+        max_time_ns: Some(max),
+        tags: t0.map(|t0| ("t0".into(), text(t0).into())).into_iter().collect(),
+        created_at_ns: 0,
+        bound: Some(i64::MAX),
+        state,
+    }
+}
+
+async fn check_all(world: &World, model: &Model) {
+    for (text, holds) in conditions().into_iter().take(5) {
+        let expected: Vec<(Key, Fields)> =
+            model.iter().filter(|(k, v)| holds(k, v)).map(|(k, v)| (k.clone(), *v)).collect();
+        // What the first one found out about files, the second one uses.
+        check(world, &text, &expected).await;
+        check(world, &text, &expected).await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+    #[test]
+    fn late_rows_and_deleted_ones_are_no_surprise(
+        writes in prop::collection::vec((rows(1..40), any::<bool>(), 0..4_usize), 1..5),
+        t0 in prop::option::of(0..3_u8),
+        (min, length) in (0..40_i64, 1..40_i64),
+    ) {
+        run(async {
+            let mut world = World::start().await;
+            let mut model = Model::new();
+            for (rows, is_persisted, merged) in writes {
+                world.write(&rows, 4).await;
+                add(&mut model, &rows, 4);
+                if is_persisted {
+                    world.persist(64, 4).await;
+                    world.merge_oldest(merged).await;
+                }
+                check_all(&world, &model).await;
+            }
+            let publish = |state| {
+                let delete = delete(t0, min, min + length, state);
+                let row_deletes = Arc::new(RowDeletes::new(1, [Arc::new(delete)]));
+                world.publisher.publish(Arc::new(CatalogSnapshot { row_deletes, ..catalog() }));
+            };
+            publish(RowDeleteState::Pending);
+            let is_left = |key: &Key| {
+                !(min..min + length).contains(&key.2)
+                    || t0.is_some_and(|t0| key.0.as_deref() != Some(text(t0).as_str()))
+            };
+            let left = model.iter().filter(|(key, _)| is_left(key));
+            let left: Model = left.map(|(key, fields)| (key.clone(), *fields)).collect();
+            check_all(&world, &left).await;
+            publish(RowDeleteState::Aborted { at_ns: 0, reason: None });
+            check_all(&world, &model).await;
+        });
+    }
+}
+
+#[test]
+fn the_newest_rows_of_a_file_are_remembered() {
+    run(async {
+        let mut world = World::start().await;
+        let ends = [2_000, 2_000, 500];
+        let rows: Vec<Row> = (0..3).flat_map(|t0| series(t0, 0..ends[usize::from(t0)])).collect();
+        let sorted = sort_dedup(&[batch(&rows, 4)], &table(4)).expect("sorts").rows;
+        let file = world.put(&sorted, 0).await;
+        world.show(vec![file]).await;
+        let query = |condition: &str| {
+            format!("SELECT DISTINCT ON (t0) t0, f, time FROM m {condition} ORDER BY t0, time DESC")
+        };
+        let all = query("");
+        let since = query(&format!("WHERE time > {}", instant(1_000)));
+        let until = query(&format!("WHERE time < {}", instant(1_000)));
+        for (query, times, is_read) in [
+            (&until, [999, 999, 499].as_slice(), true),
+            (&until, &[999, 999, 499], true), // of a part of a file nothing is remembered
+            (&since, &[1_999, 1_999], true),
+            (&all, &[1_999, 1_999, 499], true),
+            (&all, &[1_999, 1_999, 499], false),
+            (&since, &[1_999, 1_999], false),
+            (&until, &[999, 999, 499], true),
+        ] {
+            let found = world.sql(4, query).await;
+            let found: Vec<i64> = found.iter().flat_map(times_of).collect();
+            assert_eq!(found, times, "{query}");
+            assert_eq!(world.objects.take_reads().0 > 0, is_read, "{query}");
         }
     });
 }
