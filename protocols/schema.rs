@@ -143,6 +143,8 @@ pub struct TableSchema {
     pub columns: Vec<ColumnSchema>,
     /// Set once the table was deleted.
     pub deletion: Option<Deletion>,
+    /// Rows older than this many nanoseconds are invisible. `None` leaves that to the database.
+    pub retention_ns: Option<i64>,
     /// Its caches; none once it was deleted.
     pub caches: Arc<TableCaches>,
     by_name: HashMap<Arc<str>, usize>,
@@ -152,7 +154,8 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
-    /// Builds the table with its look-up index and its Arrow schema, and without caches.
+    /// Builds the table with its look-up index and its Arrow schema, without caches and without a
+    /// retention period of its own.
     pub fn new(
         id: TableId,
         name: Arc<str>,
@@ -165,7 +168,13 @@ impl TableSchema {
         sorted.push(Arc::new(time_field()));
         sorted.sort_by(|a, b| a.name().cmp(b.name()));
         let arrow = Arc::new(Schema::new(sorted));
-        Self { id, name, columns, deletion, caches: Arc::default(), by_name, fields, arrow }
+        let (retention_ns, caches) = (None, Arc::default());
+        Self { id, name, columns, deletion, retention_ns, caches, by_name, fields, arrow }
+    }
+
+    /// The same table with a retention period of its own, or without.
+    pub fn with_retention(self, retention_ns: Option<i64>) -> Self {
+        Self { retention_ns, ..self }
     }
 
     /// The same table with these caches.
@@ -230,6 +239,12 @@ pub struct DatabaseSchema {
 }
 
 impl DatabaseSchema {
+    /// Rows of the table that are older than this many nanoseconds are invisible: its own period
+    /// counts before that of the database.
+    pub fn retention_of(&self, table: &TableSchema) -> Option<i64> {
+        table.retention_ns.or(self.retention_ns)
+    }
+
     /// The live table of that name.
     pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
         self.tables.get(name).filter(|t| t.deletion.is_none())

@@ -20,7 +20,7 @@ use protocols::messages::catalog::{
     CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable, CreateToken, CreateTrigger,
     DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken, DeleteTrigger,
     DropRowDelete, EnsureSchema, NodeStopped, RegenerateToken, RequestRowDelete, SetRetention,
-    SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
+    SetTableRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
 };
 use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
 use protocols::messages::{Command, rank};
@@ -423,7 +423,7 @@ macro_rules! receive {
 receive! {
     EnsureSchema
     CreateDatabase SetRetention DeleteDatabase UndeleteDatabase
-    CreateTable DeleteTable UndeleteTable
+    CreateTable SetTableRetention DeleteTable UndeleteTable
     RequestRowDelete AcceptRowDelete DropRowDelete CompleteRowDelete AbortRowDelete
     CreateLastCache CreateDistinctCache DeleteCache
     CreateToken RegenerateToken DeleteToken

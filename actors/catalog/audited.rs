@@ -52,6 +52,13 @@ pub(super) fn change(before: &CatalogSnapshot, change: &Change) -> Option<Told> 
         Change::SetRetention { db, retention_ns } => {
             Told::new("set_retention", &[db]).with(retention(retention_ns))
         }
+        Change::SetTableRetention { db, table, retention_ns } => {
+            let told = match retention_ns {
+                Some(_) => retention(retention_ns),
+                None => "retention period of the database".to_owned(),
+            };
+            Told::new("set_table_retention", &[db, table]).with(told)
+        }
         Change::DeleteDatabase { db, deletion, .. } if deletion.rows_removed => {
             Told::new("remove_rows", &[db])
         }
@@ -181,6 +188,9 @@ pub(super) fn request(request: &Request) -> Option<Told> {
         Request::EnsureSchema(_) | Request::SweepDeleted | Request::NodeStopped => return None,
         Request::CreateDatabase(wanted) => Told::new("create_database", &[&wanted.name]),
         Request::SetRetention(wanted) => Told::new("set_retention", &[&wanted.name]),
+        Request::SetTableRetention(wanted) => {
+            Told::new("set_table_retention", &[&wanted.db, &wanted.table])
+        }
         Request::DeleteDatabase(unwanted) => Told::new("delete_database", &[&unwanted.name]),
         Request::UndeleteDatabase(wanted) => Told::new("undelete_database", &[&wanted.name]),
         Request::CreateTable(wanted) => Told::new("create_table", &[&wanted.db, &wanted.table]),

@@ -29,6 +29,7 @@ pub(super) fn check(
         Request::CreateDistinctCache(wanted) => Action::In(Create, &wanted.db),
         // A shorter period takes rows away.
         Request::SetRetention(wanted) => Action::In(Delete, &wanted.name),
+        Request::SetTableRetention(wanted) => Action::In(Delete, &wanted.db),
         Request::DeleteDatabase(unwanted) => Action::In(Delete, &unwanted.name),
         Request::DeleteTable(unwanted) => Action::In(Delete, &unwanted.db),
         Request::DeleteCache(unwanted) => Action::In(Delete, &unwanted.db),

@@ -13,10 +13,11 @@ use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
     CatalogError, CreateDatabase, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
+    SetTableRetention,
 };
 use protocols::names::check_database_name;
 use protocols::principal::Principal;
-use protocols::schema::{CatalogSnapshot, Deletion, INTERNAL_DB};
+use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB, TableSchema};
 use std::sync::Arc;
 
 /// Retention period of `_internal`: seven days.
@@ -38,6 +39,7 @@ pub(super) fn plan(
         }
         Request::CreateDatabase(wanted) => create_database(catalog, wanted, &config.limits),
         Request::SetRetention(wanted) => set_retention(catalog, wanted),
+        Request::SetTableRetention(wanted) => set_table_retention(catalog, wanted),
         Request::DeleteDatabase(unwanted) => delete_database(catalog, unwanted, config, now_ns),
         Request::CreateTable(wanted) => schema_plan::create_table(catalog, wanted, &config.limits),
         Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
@@ -134,6 +136,40 @@ fn set_retention(
     Ok(vec![Change::SetRetention { db, retention_ns: wanted.retention_ns }])
 }
 
+fn set_table_retention(
+    catalog: &CatalogSnapshot,
+    wanted: &SetTableRetention,
+) -> Result<Vec<Change>, CatalogError> {
+    let SetTableRetention { db, table: name, retention_ns } = wanted;
+    let (database, table) = table_of(catalog, db, name)?;
+    if table.deletion.is_some() {
+        return Err(CatalogError::AlreadyDeleted(name.clone()));
+    }
+    if table.retention_ns == *retention_ns {
+        return Ok(Vec::new());
+    }
+    let (db, table) = (Arc::clone(&database.name), Arc::clone(&table.name));
+    Ok(vec![Change::SetTableRetention { db, table, retention_ns: *retention_ns }])
+}
+
+/// A table that may be changed, deleted or not, and its database.
+fn table_of<'a>(
+    catalog: &'a CatalogSnapshot,
+    db: &str,
+    table: &str,
+) -> Result<(&'a DatabaseSchema, &'a TableSchema), CatalogError> {
+    if db == INTERNAL_DB {
+        return Err(CatalogError::Internal("modify"));
+    }
+    let database =
+        catalog.databases.get(db).ok_or_else(|| CatalogError::DatabaseNotFound(db.to_owned()))?;
+    if database.deletion.is_some() {
+        return Err(CatalogError::AlreadyDeleted(db.to_owned()));
+    }
+    let unknown = || CatalogError::TableNotFound { db: db.to_owned(), table: table.to_owned() };
+    Ok((database, database.tables.get(table).ok_or_else(unknown)?))
+}
+
 fn delete_database(
     catalog: &CatalogSnapshot,
     unwanted: &DeleteDatabase,
@@ -162,19 +198,8 @@ fn delete_table(
     config: &CatalogConfig,
     now_ns: i64,
 ) -> Result<Vec<Change>, CatalogError> {
-    let (db, name) = (unwanted.db.as_str(), unwanted.table.as_str());
-    if db == INTERNAL_DB {
-        return Err(CatalogError::Internal("modify"));
-    }
-    let database =
-        catalog.databases.get(db).ok_or_else(|| CatalogError::DatabaseNotFound(db.to_owned()))?;
-    if database.deletion.is_some() {
-        return Err(CatalogError::AlreadyDeleted(db.to_owned()));
-    }
-    let table = database
-        .tables
-        .get(name)
-        .ok_or_else(|| CatalogError::TableNotFound { db: db.to_owned(), table: name.to_owned() })?;
+    let name = unwanted.table.as_str();
+    let (database, table) = table_of(catalog, &unwanted.db, name)?;
     let deletion = schedule(name, table.deletion, unwanted.when, config, now_ns)?;
     let renamed = match table.deletion {
         Some(_) => Arc::clone(&table.name),

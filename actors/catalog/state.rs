@@ -96,6 +96,13 @@ impl CatalogState {
             Change::SetRetention { db, retention_ns } => {
                 database(catalog, db)?.retention_ns = *retention_ns;
             }
+            Change::SetTableRetention { db, table, retention_ns } => {
+                let tables = &mut database(catalog, db)?.tables;
+                let Some(known) = tables.get_mut(table) else {
+                    return unfit(format!("table {table} of {db} is unknown"));
+                };
+                Arc::make_mut(known).retention_ns = *retention_ns;
+            }
             Change::DeleteDatabase { db, renamed, deletion } => {
                 delete_database(catalog, db, renamed, *deletion)?;
             }
@@ -204,7 +211,8 @@ impl CatalogState {
                 let columns = t.columns.iter().map(column).collect();
                 let name = Arc::clone(&t.name);
                 let table = TableSchema::new(t.id, name, columns, t.deletion);
-                (t.name, Arc::new(table.with_caches(t.caches)))
+                let table = table.with_caches(t.caches).with_retention(t.retention_ns);
+                (t.name, Arc::new(table))
             });
             let database = DatabaseSchema {
                 id: d.id,
@@ -347,7 +355,7 @@ fn extended(table: &TableSchema, added: &[StoredColumn]) -> Result<Arc<TableSche
     }
     let (name, caches) = (Arc::clone(&table.name), Arc::clone(&table.caches));
     let extended = TableSchema::new(table.id, name, columns, table.deletion);
-    Ok(Arc::new(extended.with_caches(caches)))
+    Ok(Arc::new(extended.with_caches(caches).with_retention(table.retention_ns)))
 }
 
 fn delete_table(
@@ -360,7 +368,8 @@ fn delete_table(
         return unfit(format!("table {name} of {} is unknown", database.name));
     };
     let columns = table.columns.clone();
-    let deleted = TableSchema::new(table.id, Arc::clone(renamed), columns, Some(deletion));
+    let deleted = TableSchema::new(table.id, Arc::clone(renamed), columns, Some(deletion))
+        .with_retention(table.retention_ns);
     match database.tables.insert(Arc::clone(renamed), Arc::new(deleted)) {
         None => Ok(()),
         Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
@@ -398,7 +407,8 @@ fn undelete_table(
         return unfit(format!("table {name} of {} is not a deleted one with rows", database.name));
     };
     let columns = table.columns.clone();
-    let back = TableSchema::new(table.id, Arc::clone(renamed), columns, None);
+    let back = TableSchema::new(table.id, Arc::clone(renamed), columns, None)
+        .with_retention(table.retention_ns);
     match database.tables.insert(Arc::clone(renamed), Arc::new(back)) {
         None => Ok(()),
         Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
@@ -431,6 +441,7 @@ fn stored_table(table: &TableSchema) -> StoredTable {
         name: Arc::clone(&table.name),
         deletion: table.deletion,
         columns: table.columns.iter().map(column).collect(),
+        retention_ns: table.retention_ns,
         caches: Arc::clone(&table.caches),
     }
 }

@@ -18,7 +18,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::file::metadata::ParquetMetaData;
 use protocols::paths;
-use protocols::row_deletes::RowDelete;
+use protocols::row_deletes::{RowDelete, RowDeleteState};
 use protocols::schema::{CatalogSnapshot, TableSchema};
 use protocols::snapshot::{Compacted, ParquetFile, Stamps};
 use std::collections::BTreeSet;
@@ -78,8 +78,9 @@ impl Tools {
         &self,
         job: &Job,
         catalog: &CatalogSnapshot,
+        now_ns: i64,
     ) -> anyhow::Result<Compaction> {
-        let (_, schema) = catalog.table_by_id(job.table).context("the table is gone")?;
+        let (db, schema) = catalog.table_by_id(job.table).context("the table is gone")?;
         let mut sources: Vec<Source> =
             job.runs.iter().map(|run| Source::new(&self.store, &self.node, run)).collect();
         let descriptions = stream::iter(sources.iter_mut())
@@ -89,9 +90,15 @@ impl Tools {
         let descriptions: Vec<_> = descriptions.await?.into_iter().flatten().collect();
         let table = Arc::new(columns_of(schema, &descriptions)?);
         let batch_rows = self.batch_rows_of(job, table.columns.len() + 1);
-        let deletes = deletes_of(job, schema, catalog);
+        let mut deletes = deletes_of(job, schema, catalog);
+        let numbers: BTreeSet<u64> =
+            deletes.iter().flatten().map(|delete| delete.sequence).collect();
+        let horizon_ns = db.retention_of(schema).map(|period| now_ns.saturating_sub(period));
+        if let Some(expired) = horizon_ns.and_then(|horizon_ns| expired(job, horizon_ns)) {
+            deletes.iter_mut().for_each(|of_run| of_run.push(Arc::clone(&expired)));
+        }
         let mut kernel = Kernel {
-            merge: Merge::new(&table, deletes.clone(), batch_rows)?,
+            merge: Merge::new(&table, deletes, batch_rows)?,
             output: Output::new(schema, self.options.rows_max, self.options.bytes_max / 4),
         };
         let mut stored = Stored::new(job, catalog.row_deletes.last());
@@ -109,8 +116,6 @@ impl Tools {
                 Turn::End => break,
             }
         }
-        let numbers: BTreeSet<u64> =
-            deletes.iter().flatten().map(|delete| delete.sequence).collect();
         stored.into_compaction(job, &kernel.merge, numbers.into_iter().collect())
     }
 
@@ -267,6 +272,29 @@ fn deletes_of(
         in_force.iter().filter(touches).map(Arc::clone).collect()
     };
     job.runs.iter().map(of_run).collect()
+}
+
+/// Rows past retention, which nobody sees any more, as a delete that nobody asked for. `None` if there
+/// are none, or nothing else: then whole files go.
+fn expired(job: &Job, horizon_ns: i64) -> Option<Arc<RowDelete>> {
+    let min_time_ns = job.files().map(|file| file.min_time_ns).min()?;
+    let max_time_ns = job.files().map(|file| file.max_time_ns).max()?;
+    (min_time_ns < horizon_ns && horizon_ns <= max_time_ns).then(|| {
+        Arc::new(RowDelete {
+            sequence: 0,
+            request: uuid::Uuid::nil(),
+            db: job.db,
+            table: job.table,
+            db_name: Arc::default(),
+            table_name: Arc::default(),
+            min_time_ns: None,
+            max_time_ns: Some(horizon_ns),
+            tags: Vec::new(),
+            created_at_ns: 0,
+            bound: None,
+            state: RowDeleteState::Pending,
+        })
+    })
 }
 
 /// The table with those of its columns that any of the files has.

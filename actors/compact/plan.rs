@@ -102,8 +102,9 @@ pub(super) fn plan(
         }
         let first_generation = files.iter().filter(|file| file.generation() == 1).count();
         let durable_stamp = list.durable_stamp;
-        let horizon_ns = db.retention_ns.map(|retention| now_ns.saturating_sub(retention));
-        let width_max = db.retention_ns.map_or(i64::MAX, |retention| retention / RETENTION_PART);
+        let retention_ns = db.retention_of(schema);
+        let horizon_ns = retention_ns.map(|retention| now_ns.saturating_sub(retention));
+        let width_max = retention_ns.map_or(i64::MAX, |retention| retention / RETENTION_PART);
         let stations = stations(&rules.widths, width_max);
         let top = stations.last().copied().unwrap_or(0);
         let mut planner = Planner {

@@ -129,7 +129,7 @@ impl Worker {
             event.error = Some("a delete of rows is about to be accepted".to_owned());
             return Ended { event, failure: Some(Failure::Stale) };
         };
-        let compacting = AssertUnwindSafe(self.tools.run(&job, &catalog)).catch_unwind();
+        let compacting = AssertUnwindSafe(self.tools.run(&job, &catalog, began_ns)).catch_unwind();
         // Rows that nobody can merge must not end the actor again and again, and then the process.
         let compacted = compacting.await.unwrap_or_else(|_| Err(anyhow::anyhow!("a panic")));
         let failure = match compacted {

@@ -17,7 +17,7 @@ use crate::wal::{LogPlace, LogReader, Stretch};
 use hashbrown::HashMap;
 use protocols::messages::downsamples::SyncDownsamples;
 use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
+use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -54,8 +54,14 @@ impl DownsamplesConfig {
     /// For how long rows are there for certain, in the source and in the target, less a margin;
     /// `None` for ever.
     fn kept_ns(&self, wanted: &Wanted, catalog: &CatalogSnapshot) -> Option<i64> {
-        let target = catalog.database(&wanted.def.target_db).and_then(|db| db.retention_ns);
-        let limits = [wanted.db.retention_ns, target, self.write_window.map(clock::as_nanos)];
+        let Wanted { db, def } = wanted;
+        let period = |db: &DatabaseSchema, table: &str| match db.table(table) {
+            Some(table) => db.retention_of(table),
+            None => db.retention_ns,
+        };
+        let target = catalog.database(&def.target_db).and_then(|db| period(db, &def.target));
+        let write_window = self.write_window.map(clock::as_nanos);
+        let limits = [period(db, &def.source), target, write_window];
         let shortest = limits.into_iter().flatten().min()?;
         Some(shortest.saturating_sub(clock::as_nanos(RETENTION_MARGIN)))
     }

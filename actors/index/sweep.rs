@@ -207,7 +207,7 @@ fn fates(catalog: &CatalogSnapshot, now_ns: i64) -> HashMap<TableId, Fate> {
     let tables = catalog.databases.values().flat_map(|db| db.tables.values().map(move |t| (db, t)));
     let fate = tables.map(|(db, table)| {
         let removed = [db.deletion, table.deletion].iter().flatten().any(|d| d.rows_removed);
-        let fate = match db.retention_ns {
+        let fate = match db.retention_of(table) {
             _ if removed => Fate::Gone,
             Some(retention_ns) => Fate::VisibleFrom(now_ns.saturating_sub(retention_ns)),
             None => Fate::VisibleFrom(i64::MIN),

@@ -112,7 +112,7 @@ pub(super) struct UserTables {
 
 impl UserTables {
     fn open(&self, table: &Arc<TableSchema>) -> Arc<dyn TableProvider> {
-        Arc::new(StoredTable::new(Arc::clone(table), self.db.retention_ns))
+        Arc::new(StoredTable::new(Arc::clone(table), self.db.retention_of(table)))
     }
 }
 

@@ -34,7 +34,7 @@ impl TableScan {
             i64::MIN => Vec::new(),
             _ => vec![col(TIME_COLUMN).gt_eq(lit(since))],
         };
-        let table = StoredTable::new(Arc::clone(&self.table), self.db.retention_ns);
+        let table = StoredTable::new(Arc::clone(&self.table), self.db.retention_of(&self.table));
         let plan = table.scan(&*state, Some(&columns), &filters, None).await?;
         Ok(Runnable::new(&state, plan))
     }

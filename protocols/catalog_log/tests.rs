@@ -78,6 +78,7 @@ fn checkpoint() -> Checkpoint {
         name: "cpu".into(),
         deletion: Some(deletion()),
         columns: columns(),
+        retention_ns: None,
         caches: Arc::default(),
     };
     let database = StoredDatabase {
@@ -106,6 +107,25 @@ fn stored_bytes_of_version_1_are_read_and_written() {
     assert_eq!(encode_log(header(), &record()), GOLDEN_LOG);
     assert_eq!(decode_checkpoint(GOLDEN_CHECKPOINT), Ok((header(), checkpoint())));
     assert_eq!(encode_checkpoint(header(), &checkpoint()), GOLDEN_CHECKPOINT);
+}
+
+/// As they are stored since tables have retention periods; checkpoints of before have no such field.
+#[test]
+fn stored_retention_periods_of_tables_are_read_and_written() {
+    for period in ["60", "null"] {
+        let stored = format!(
+            r#"{{"set_table_retention":{{"db":"d","table":"t","retention_ns":{period}}}}}"#
+        );
+        let change: Change = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), stored);
+    }
+    let without = r#"{"id":1,"name":"t","deletion":null,"columns":[]}"#;
+    let with = r#"{"id":1,"name":"t","deletion":null,"columns":[],"retention_ns":60}"#;
+    for (stored, period) in [(without, None), (with, Some(60))] {
+        let table: StoredTable = serde_json::from_str(stored).unwrap();
+        assert_eq!(table.retention_ns, period);
+        assert_eq!(serde_json::to_string(&table).unwrap(), stored);
+    }
 }
 
 /// As they are stored since there are tokens; checkpoints of before have no such field.

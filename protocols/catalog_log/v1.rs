@@ -50,6 +50,15 @@ pub enum Change {
         /// Retention period in nanoseconds, `None` for ever.
         retention_ns: Option<i64>,
     },
+    /// Another retention period of a table.
+    SetTableRetention {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table.
+        table: Arc<str>,
+        /// Retention period in nanoseconds, `None` for that of the database.
+        retention_ns: Option<i64>,
+    },
     /// A database is deleted, or something about its deletion changes.
     DeleteDatabase {
         /// Name of the database.
@@ -375,6 +384,9 @@ pub struct StoredTable {
     pub deletion: Option<Deletion>,
     /// Its columns in order of creation.
     pub columns: Vec<StoredColumn>,
+    /// Retention period in nanoseconds. Checkpoints of tables without one of their own lack the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_ns: Option<i64>,
     /// Its caches. Checkpoints of tables that never had one lack the field.
     #[serde(default, skip_serializing_if = "TableCaches::is_unused")]
     pub caches: Arc<TableCaches>,

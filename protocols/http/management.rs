@@ -112,13 +112,24 @@ pub struct DeleteTableParams {
     pub hard_delete_at: Option<String>,
 }
 
-/// Parameters that bring a deleted table back.
+/// Parameters that name a table.
 #[derive(Debug, Deserialize)]
-pub struct UndeleteTableParams {
+pub struct TableParams {
     /// Name of the database.
     pub db: String,
-    /// Name of the table, since its deletion or before.
+    /// Name of the table; where a deleted one is brought back, since its deletion or before.
     pub table: String,
+}
+
+/// Parameters that set a table's retention period.
+#[derive(Debug, Deserialize)]
+pub struct SetTableRetentionParams {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// How long rows are kept.
+    pub duration: String,
 }
 
 /// How long rows are kept, in nanoseconds.

@@ -70,6 +70,17 @@ pub struct SetRetention {
     pub retention_ns: Option<i64>,
 }
 
+/// Sets or clears the retention period of a table, which counts before that of its database.
+#[derive(Clone, Debug)]
+pub struct SetTableRetention {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table.
+    pub table: String,
+    /// Retention period in nanoseconds, `None` for that of the database.
+    pub retention_ns: Option<i64>,
+}
+
 /// When the rows of something deleted are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HardDelete {
@@ -381,6 +392,7 @@ macro_rules! admin_command {
 admin_command!(
     CreateDatabase,
     SetRetention,
+    SetTableRetention,
     DeleteDatabase,
     CreateTable,
     DeleteTable,

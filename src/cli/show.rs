@@ -69,6 +69,10 @@ struct ShowRetentionArgs {
     #[arg(short, long, value_name = "DATABASE_NAME")]
     database: Option<String>,
 
+    /// List the tables that have a retention period of their own instead
+    #[arg(long)]
+    tables: bool,
+
     #[command(flatten)]
     format: FormatArgs,
 }
@@ -102,12 +106,13 @@ async fn show_databases(args: ShowDatabasesArgs) -> Result<()> {
 
 async fn show_retention(args: ShowRetentionArgs) -> Result<()> {
     let client = Client::new(args.connection, None)?;
-    print_sql(&client, "_internal", &retention_sql(args.database.as_deref()), args.format).await
+    let sql = retention_sql(args.database.as_deref(), args.tables);
+    print_sql(&client, "_internal", &sql, args.format).await
 }
 
 /// The server renders the rows, so the largest exact unit is chosen in SQL, by the same rule as
 /// `protocols::durations::format_exact`.
-fn retention_sql(database: Option<&str>) -> String {
+fn retention_sql(database: Option<&str>, of_tables: bool) -> String {
     let mut shown = format!("CASE WHEN retention_period_ns IS NULL THEN '{INFINITE}'");
     for (unit_ns, name) in EXACT_UNITS {
         let ns = "CAST(retention_period_ns AS BIGINT)";
@@ -119,9 +124,13 @@ fn retention_sql(database: Option<&str>) -> String {
     let filter = database.map_or_else(String::new, |name| {
         format!(" AND database_name = '{}'", name.replace('\'', "''"))
     });
+    let (columns, table, condition) = match of_tables {
+        true => ("database_name, table_name", "table_retention", "true"),
+        false => ("database_name", "databases", "NOT deleted"),
+    };
     format!(
-        "SELECT database_name, {shown} AS retention_period FROM system.databases \
-         WHERE NOT deleted{filter} ORDER BY database_name"
+        "SELECT {columns}, {shown} AS retention_period FROM system.{table} \
+         WHERE {condition}{filter} ORDER BY {columns}"
     )
 }
 
@@ -131,8 +140,8 @@ mod tests {
 
     #[test]
     fn names_are_quoted_in_sql() {
-        let sql = retention_sql(Some("it's"));
+        let sql = retention_sql(Some("it's"), false);
         assert!(sql.contains("AND database_name = 'it''s' ORDER BY"), "{sql}");
-        assert!(!retention_sql(None).contains("AND"));
+        assert!(!retention_sql(None, false).contains("AND"));
     }
 }

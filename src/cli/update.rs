@@ -1,4 +1,4 @@
-//! `influxdb3 update`: a database's retention period, a trigger's plugin.
+//! `influxdb3 update`: retention periods of databases and tables, a trigger's plugin.
 
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct UpdateArgs {
 enum What {
     /// Change how long a database keeps its rows
     Database(UpdateDatabaseArgs),
+    /// Change how long a table keeps its rows
+    Table(UpdateTableArgs),
     /// Replace the plugin of a trigger
     Trigger(UpdateTriggerArgs),
 }
@@ -43,6 +45,24 @@ struct UpdateDatabaseArgs {
     retention_period: Option<Retention>,
 }
 
+#[derive(Args, Debug)]
+struct UpdateTableArgs {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+
+    #[command(flatten)]
+    database: DatabaseArg,
+
+    /// Name of the table
+    #[arg(value_name = "TABLE_NAME")]
+    table: String,
+
+    /// How long rows are kept, for example `30d`, `12h` or `1y`; `none` is as long as the database
+    /// keeps its rows
+    #[arg(short, long, value_name = "DURATION", value_parser = parse_retention)]
+    retention_period: Retention,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Retention {
     Forever,
@@ -52,6 +72,7 @@ enum Retention {
 pub(super) async fn run(args: UpdateArgs) -> Result<()> {
     match args.what {
         What::Database(args) => update_database(args).await,
+        What::Table(args) => update_table(args).await,
         What::Trigger(args) => triggers::update(args).await,
     }
 }
@@ -69,6 +90,26 @@ async fn update_database(args: UpdateDatabaseArgs) -> Result<()> {
     let client = Client::new(args.connection, None)?;
     client.send_json(Method::PUT, "/api/v3/configure/database", &body).await?;
     print_line(&format!("Database {:?} updated successfully", args.database.name))
+}
+
+async fn update_table(args: UpdateTableArgs) -> Result<()> {
+    let UpdateTableArgs { connection, database, table, retention_period } = args;
+    let mut parameters = vec![("db", database.name.as_str()), ("table", table.as_str())];
+    let duration = match retention_period {
+        Retention::Forever => None,
+        Retention::For(period) => Some(retention_text(period)?),
+    };
+    let method = match &duration {
+        Some(duration) => {
+            parameters.push(("duration", duration.as_str()));
+            Method::POST
+        }
+        None => Method::DELETE,
+    };
+    let client = Client::new(connection, None)?;
+    let path = "/api/v3/enterprise/configure/table/retention_period";
+    client.send(method, path, &parameters).await?;
+    print_line(&format!("Table {:?}.{table:?} updated successfully", database.name))
 }
 
 fn parse_retention(text: &str) -> Result<Retention, String> {

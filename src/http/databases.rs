@@ -129,11 +129,16 @@ pub(super) async fn set_retention(
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
     let params: SetRetentionParams = params::from_query(&req)?;
-    let period = RetentionPeriod::parse(&params.duration).map_err(|error| {
-        Failure::bad_request(format!("Cannot parse the given human time: {error}"))
-    })?;
-    change(&state, who, SetRetention { name: params.db, retention_ns: Some(period.0) }).await?;
+    let retention_ns = Some(period_ns(&params.duration)?);
+    change(&state, who, SetRetention { name: params.db, retention_ns }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// A retention period as people write it, in nanoseconds.
+pub(super) fn period_ns(duration: &str) -> Result<i64, Failure> {
+    let period = RetentionPeriod::parse(duration);
+    let wrong = |error| Failure::bad_request(format!("Cannot parse the given human time: {error}"));
+    Ok(period.map_err(wrong)?.0)
 }
 
 pub(super) async fn clear_retention(

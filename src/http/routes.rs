@@ -76,6 +76,10 @@ routes! {
     Post "/api/v3/configure/database/retention_period" => databases::set_retention, Token;
     Delete "/api/v3/configure/database/retention_period" => databases::clear_retention, Token;
     Post "/api/v3/configure/database/undelete" => databases::undelete, Token;
+    Post "/api/v3/enterprise/configure/table/retention_period"
+        => tables::set_retention, Token;
+    Delete "/api/v3/enterprise/configure/table/retention_period"
+        => tables::clear_retention, Token;
     Post "/api/v3/configure/table/undelete" => tables::undelete, Token;
     Post "/api/v3/configure/table" => tables::create, Token;
     Delete "/api/v3/configure/table" => tables::delete, Token;

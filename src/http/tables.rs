@@ -1,13 +1,15 @@
 //! Creating and deleting tables, and bringing them back.
 
 use super::access::Who;
-use super::databases::{change, check_name, read_body};
+use super::databases::{change, check_name, period_ns, read_body};
 use super::failure::Failure;
 use super::params;
 use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
-use protocols::http::management::{CreateTableBody, DeleteTableParams, UndeleteTableParams};
-use protocols::messages::catalog::{CreateTable, DeleteTable, UndeleteTable};
+use protocols::http::management::{
+    CreateTableBody, DeleteTableParams, SetTableRetentionParams, TableParams,
+};
+use protocols::messages::catalog::{CreateTable, DeleteTable, SetTableRetention, UndeleteTable};
 
 pub(super) async fn create(
     state: web::Data<ServerState>,
@@ -38,7 +40,28 @@ pub(super) async fn undelete(
     who: Who,
     req: HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    let UndeleteTableParams { db, table } = params::from_query(&req)?;
+    let TableParams { db, table } = params::from_query(&req)?;
     change(&state, who, UndeleteTable { db, table }).await?;
     Ok(HttpResponse::Ok().finish())
+}
+
+pub(super) async fn set_retention(
+    state: web::Data<ServerState>,
+    who: Who,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let SetTableRetentionParams { db, table, duration } = params::from_query(&req)?;
+    let retention_ns = Some(period_ns(&duration)?);
+    change(&state, who, SetTableRetention { db, table, retention_ns }).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn clear_retention(
+    state: web::Data<ServerState>,
+    who: Who,
+    req: HttpRequest,
+) -> Result<HttpResponse, Failure> {
+    let TableParams { db, table } = params::from_query(&req)?;
+    change(&state, who, SetTableRetention { db, table, retention_ns: None }).await?;
+    Ok(HttpResponse::NoContent().finish())
 }

@@ -89,6 +89,10 @@ fn catalog_tables() {
         let body = json!({"db": "d", "table": "t", "tags": [], "fields": []});
         client.json("POST", "/api/v3/configure/table", &body).status
     });
+    check("catalog", "SetTableRetention", |client| {
+        let path = "/api/v3/enterprise/configure/table/retention_period?db=d&table=nope";
+        client.delete(path).status
+    });
     check("catalog", "DeleteTable", |client| {
         client.delete("/api/v3/configure/table?db=d&table=nope").status
     });

@@ -324,6 +324,53 @@ fn retention_hides_rows_at_once() {
 }
 
 #[test]
+fn the_retention_period_of_a_table_counts_before_that_of_its_database() {
+    let server = Server::disk();
+    let client = &server.client;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = i64::try_from(now.expect("after 1970").as_nanos()).expect("before 2262");
+    let old = now - 2 * 3_600_000_000_000;
+    for table in ["a", "b"] {
+        client.must_write("r", &format!("{table} f=1 {old}\n{table} f=2 {now}"));
+    }
+    let path = "/api/v3/enterprise/configure/table/retention_period";
+    let set = |table: &str, duration: &str| {
+        client.post(&format!("{path}?db=r&table={table}&duration={duration}"), b"").status
+    };
+    let of_database = |period: Value| {
+        let body = json!({"db": "r", "retention_period": period});
+        assert_eq!(client.json("PUT", "/api/v3/configure/database", &body).status, 200);
+    };
+    let counts = || (client.count("r", "a"), client.count("r", "b"));
+    assert_eq!(set("a", "1h"), 204);
+    assert_eq!(counts(), (1, 2));
+    of_database(json!("90m"));
+    assert_eq!(set("a", "3h"), 204);
+    assert_eq!(counts(), (2, 1));
+    let own = "SELECT * FROM system.table_retention";
+    let expected = json!([{
+        "database_name": "r", "table_name": "a", "retention_period_ns": 10_800_000_000_000_u64
+    }]);
+    assert_eq!(client.rows("_internal", own), expected);
+    let restarted = server.killed_and_restarted();
+    let client = &restarted.client;
+    assert_eq!(client.rows("_internal", own), expected);
+    assert_eq!((client.count("r", "a"), client.count("r", "b")), (2, 1));
+    assert_eq!(client.delete(&format!("{path}?db=r&table=a")).status, 204);
+    assert_eq!((client.count("r", "a"), client.count("r", "b")), (1, 1));
+    assert_eq!(client.rows("_internal", own), json!([]));
+    for (query, status) in [
+        ("db=r&table=nope&duration=1h", 404),
+        ("db=nope&table=a&duration=1h", 404),
+        ("db=_internal&table=a&duration=1h", 500),
+        ("db=r&table=a&duration=soon", 400),
+        ("db=r&table=a", 400),
+    ] {
+        assert_eq!(client.post(&format!("{path}?{query}"), b"").status, status, "{query}");
+    }
+}
+
+#[test]
 fn answers_are_compressed_only_on_demand() {
     let server = Server::memory();
     server.client.must_write("d", &"m f=1 1\n".repeat(3));

@@ -12,7 +12,7 @@ use protocols::ids::{DbId, TableId};
 use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{
     CreateDatabase, CreateTable, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
-    UndeleteDatabase, UndeleteTable,
+    SetTableRetention, UndeleteDatabase, UndeleteTable,
 };
 use protocols::principal::Principal;
 use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
@@ -77,6 +77,11 @@ impl Rules {
 
     fn retain(&mut self, name: &str, retention_ns: Option<i64>) -> String {
         self.ask(Request::SetRetention(SetRetention { name: name.to_owned(), retention_ns }))
+    }
+
+    fn retain_table(&mut self, db: &str, table: &str, retention_ns: Option<i64>) -> String {
+        let (db, table) = (db.to_owned(), table.to_owned());
+        self.ask(Request::SetTableRetention(SetTableRetention { db, table, retention_ns }))
     }
 
     fn delete(&mut self, name: &str, when: HardDelete) -> String {
@@ -279,6 +284,37 @@ fn tables_are_created_and_deleted() {
 }
 
 #[test]
+fn tables_have_retention_periods_of_their_own() {
+    let mut rules = Rules::new();
+    assert_eq!(rules.ensure("foo", &[("cpu", &[("a", TAG)])]), "ok");
+    assert_eq!(rules.retain("foo", Some(7)), "ok");
+    let period = |rules: &Rules, table: &str| {
+        let foo = rules.snapshot().database("foo").unwrap();
+        foo.retention_of(foo.readable_table(table).unwrap())
+    };
+    assert_eq!(period(&rules, "cpu"), Some(7));
+    assert_eq!(rules.retain_table("foo", "cpu", Some(9)), "ok");
+    assert_eq!(rules.retain_table("foo", "cpu", Some(9)), "unchanged");
+    assert_eq!(rules.ensure("foo", &[("cpu", &[("b", TAG)])]), "ok");
+    assert_eq!(period(&rules, "cpu"), Some(9), "more columns change nothing");
+    let (header, checkpoint) = rules.state.to_checkpoint();
+    rules.state = CatalogState::from_checkpoint(header, checkpoint);
+    assert_eq!(period(&rules, "cpu"), Some(9), "it is stored");
+    assert_eq!(rules.retain_table("foo", "x", None), "Table x not in DB schema for foo");
+    assert_eq!(rules.retain_table("x", "cpu", None), "Database not found x");
+    assert_eq!(rules.retain_table("_internal", "cpu", None), "cannot modify internal db");
+    assert_eq!(rules.delete_table("foo", "cpu", HardDelete::Default), "ok");
+    let renamed = "cpu-20260102T030405";
+    assert_eq!(period(&rules, renamed), Some(9), "also while it is deleted");
+    let deleted = format!("attempted to modify resource that was already deleted: {renamed}");
+    assert_eq!(rules.retain_table("foo", renamed, None), deleted);
+    assert_eq!(rules.undelete_table("foo", "cpu"), "ok");
+    assert_eq!(period(&rules, "cpu"), Some(9));
+    assert_eq!(rules.retain_table("foo", "cpu", None), "ok");
+    assert_eq!(period(&rules, "cpu"), Some(7));
+}
+
+#[test]
 fn what_was_deleted_comes_back_while_its_rows_are_there() {
     let mut rules = Rules::new();
     let dated = |name: &str| format!("{name}-20260102T030405");
@@ -384,6 +420,7 @@ fn changes_that_do_not_fit_are_refused() {
         Change::CreateDatabase { id: DbId(2), db: "foo".into(), retention_ns: None },
         Change::CreateDatabase { id: DbId(u32::MAX), db: "x".into(), retention_ns: None },
         Change::SetRetention { db: "x".into(), retention_ns: None },
+        Change::SetTableRetention { db: "foo".into(), table: "x".into(), retention_ns: None },
         Change::ForgetDatabase { db: "foo".into() },
         Change::ForgetTable { db: "foo".into(), table: "cpu".into() },
         Change::CreateTable {

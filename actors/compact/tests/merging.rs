@@ -22,7 +22,7 @@ async fn compact(
     batch_rows: u64,
 ) -> Compaction {
     let tools = tools(store, rows_max, batch_rows);
-    tools.run(&job(files), &catalog(None)).await.unwrap()
+    tools.run(&job(files), &catalog(None), 0).await.unwrap()
 }
 
 async fn all(store: &Arc<dyn ObjectStore>, files: &[ParquetFile]) -> Vec<RecordBatch> {
@@ -79,6 +79,39 @@ async fn large_files_are_merged_in_stretches_and_cut_between_series() {
 }
 
 #[actix_rt::test]
+async fn rows_past_retention_do_not_become_part_of_other_files() {
+    let store = memory();
+    let rows = batch(&[(1, None, 5, Some(1), None), (1, None, 9, Some(2), None)]);
+    let later = batch(&[(2, None, 8, Some(3), None), (2, None, 20, Some(4), None)]);
+    let files = [
+        stored(&store, 1, 0, Stamps::at(1), std::slice::from_ref(&rows)).await,
+        stored(&store, 2, 0, Stamps::at(2), std::slice::from_ref(&later)).await,
+    ];
+    let (job, kept) = (job(&files), catalog(Some(100)));
+    for (now_ns, times) in [(105, &[5, 8, 9, 20][..]), (108, &[8, 9, 20]), (120, &[20])] {
+        let compaction = tools(&store, None, 64).run(&job, &kept, now_ns).await.unwrap();
+        let found = read(&store, &compaction.outputs[0]).await;
+        let found = arrow::array::AsArray::as_primitive::<arrow::datatypes::TimestampNanosecondType>(
+            found.column_by_name("time").unwrap(),
+        );
+        let mut found = found.values().to_vec();
+        found.sort_unstable();
+        assert_eq!(found, times, "at {now_ns}");
+        assert!(compaction.deletes.is_empty());
+    }
+    // Where all of it is, it goes as it is.
+    let compaction = tools(&store, None, 64).run(&job, &kept, 121).await.unwrap();
+    assert_eq!(compaction.rows_out, 4);
+    // A table's own period counts before that of the database.
+    let mut own = kept.clone();
+    let mut db = own.databases["d"].as_ref().clone();
+    db.tables.insert("m".into(), Arc::new(table().with_retention(Some(1_000))));
+    own.databases.insert("d".into(), Arc::new(db));
+    let compaction = tools(&store, None, 64).run(&job, &own, 120).await.unwrap();
+    assert_eq!(compaction.rows_out, 4);
+}
+
+#[actix_rt::test]
 async fn one_series_too_long_for_a_file_is_cut_by_time() {
     let store = memory();
     let row = |time: i64| (1, None, time, Some(time), None);
@@ -108,7 +141,7 @@ async fn damage_is_noticed_before_anything_comes_of_it() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     store.put(&path, bytes.into()).await.unwrap();
-    let error = tools(&store, None, 64).run(&job(&files), &catalog(None)).await.err().unwrap();
+    let error = tools(&store, None, 64).run(&job(&files), &catalog(None), 0).await.err().unwrap();
     assert!(format!("{error:#}").contains("checksum does not match"), "{error:#}");
 }
 

@@ -135,7 +135,7 @@ impl World {
             let is_one = inputs.iter().all(|file| file.order == inputs[0].order);
             let durable_stamp = self.index.durable_stamp();
             assert!(is_one || inputs.iter().all(|file| file.order.hi <= durable_stamp));
-            let compaction = tools.run(&job, &catalog).await.unwrap();
+            let compaction = tools.run(&job, &catalog, now_ns).await.unwrap();
             self.applied.extend(&compaction.deletes);
             let ids = self.index.next_compacted_id()..;
             let added = ids.zip(compaction.outputs).map(|(id, file)| ParquetFile { id, ..file });

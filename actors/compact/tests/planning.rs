@@ -244,6 +244,15 @@ fn retention_bounds_the_width_of_windows() {
     let hours: Vec<_> = (0..6).map(|part| (4, part * 4, 24)).collect();
     assert_eq!(planned(2 * DAY_NS), hours);
     assert_eq!(planned(HOUR_NS / 2), [], "all of it is past retention");
+    // A table's own period counts before that of the database.
+    let mut own = catalog(Some(HOUR_NS / 2));
+    let mut db = own.databases["d"].as_ref().clone();
+    db.tables.insert("m".into(), Arc::new(table().with_retention(Some(60 * DAY_NS))));
+    own.databases.insert("d".into(), Arc::new(db));
+    let files = day.into_iter().map(Arc::new).collect();
+    let list = FileList { files, durable_stamp: DAY_NS + HOUR_NS };
+    let jobs = plan(&list, &own, DAY_NS + HOUR_NS, &rules(), None, false);
+    assert_eq!(shown(&jobs), [(5, 0, 144)]);
 }
 
 #[test]

@@ -55,6 +55,20 @@ pub(super) const TABLES: SystemTable = SystemTable {
     rows: Rows::Made(tables),
 };
 
+/// The tables with a retention period of their own.
+pub(super) const TABLE_RETENTION: SystemTable = SystemTable {
+    name: "table_retention",
+    internal: true,
+    schema: || {
+        Arc::new(Schema::new(vec![
+            text("database_name"),
+            text("table_name"),
+            Field::new("retention_period_ns", DataType::UInt64, false),
+        ]))
+    },
+    rows: Rows::Made(table_retention),
+};
+
 /// How wide chunks are.
 pub(super) const GENERATION_DURATIONS: SystemTable = SystemTable {
     name: "generation_durations",
@@ -171,6 +185,24 @@ fn tables(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
                 Some(_) => &table.deletion,
                 None => &db.deletion,
             })),
+        ],
+    )
+}
+
+fn table_retention(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
+    let mut all: Vec<(&str, &str, u64)> = Vec::new();
+    for db in all_databases(source).into_iter().filter(|db| db.deletion.is_none()) {
+        let own = db.live_tables().into_iter().filter_map(|table| {
+            Some((db.name.as_ref(), table.name.as_ref(), table.retention_ns?.unsigned_abs()))
+        });
+        all.extend(own);
+    }
+    batch(
+        schema,
+        vec![
+            Arc::new(StringArray::from_iter_values(all.iter().map(|(db, ..)| db))),
+            Arc::new(StringArray::from_iter_values(all.iter().map(|(_, table, _)| table))),
+            Arc::new(UInt64Array::from_iter_values(all.iter().map(|(.., period)| *period))),
         ],
     )
 }

@@ -73,7 +73,7 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 22] = [
+const TABLES: [SystemTable; 23] = [
     server::ACTORS,
     audit::AUDIT,
     caches::CACHE_STATES,
@@ -95,6 +95,7 @@ const TABLES: [SystemTable; 22] = [
     queries::QUERIES,
     row_deletes::ROW_DELETES,
     catalog_tables::TABLES,
+    catalog_tables::TABLE_RETENTION,
     tokens::TOKENS,
 ];
 
@@ -105,7 +106,7 @@ pub fn system_table_names() -> impl Iterator<Item = &'static str> {
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 8] = [
+const UNLISTED: [&str; 9] = [
     caches::CACHE_STATES.name,
     compactions::COMPACTION_EVENTS.name,
     downsamples::DOWNSAMPLES.name,
@@ -114,6 +115,7 @@ const UNLISTED: [&str; 8] = [
     plugins::PROCESSING_ENGINE_PLUGINS.name,
     plugins::PROCESSING_ENGINE_RUNS.name,
     row_deletes::ROW_DELETES.name,
+    catalog_tables::TABLE_RETENTION.name,
 ];
 
 /// Tables that only admins may read: they are about the server, not about a database.
@@ -185,7 +187,7 @@ impl SystemTables {
     }
 
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 22] = TABLES;
+        static ALL: [SystemTable; 23] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }

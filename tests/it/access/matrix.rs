@@ -56,6 +56,20 @@ const TABLE: &[Row] = &[
         One("delete"),
     ),
     ("DELETE", "/api/v3/configure/database/retention_period", "db=one", "", One("delete")),
+    (
+        "POST",
+        "/api/v3/enterprise/configure/table/retention_period",
+        "db=one&table=m&duration=9y",
+        "",
+        One("delete"),
+    ),
+    (
+        "DELETE",
+        "/api/v3/enterprise/configure/table/retention_period",
+        "db=one&table=m",
+        "",
+        One("delete"),
+    ),
     ("POST", "/api/v3/configure/database/undelete", "db=one", "", One("delete")),
     ("POST", "/api/v3/configure/table/undelete", "db=one&table=nosuch", "", One("delete")),
     (

@@ -113,7 +113,7 @@ const INFLUXQL: &[(&str, Need)] = &[
 ];
 
 /// System tables: those of any database, those of the built-in one, those that are about the server.
-const TABLES: [(&str, &str, Need); 22] = [
+const TABLES: [(&str, &str, Need); 23] = [
     ("one", "cache_states", One("read")),
     ("one", "distinct_caches", One("read")),
     ("one", "downsamples", One("read")),
@@ -130,6 +130,7 @@ const TABLES: [(&str, &str, Need); 22] = [
     ("_internal", "databases", Reader),
     ("_internal", "generation_durations", Reader),
     ("_internal", "tables", Reader),
+    ("_internal", "table_retention", Reader),
     ("_internal", "actors", Admin),
     ("_internal", "audit", Admin),
     ("_internal", "compaction_events", Admin),

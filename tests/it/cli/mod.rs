@@ -100,6 +100,13 @@ fn databases_are_created_listed_changed_and_deleted() {
         assert_eq!(retention(), "database_name,retention_period\nfoo,7d\n");
         shell.must(&["update", "database", "-d", "foo", "-r", "none"]);
         assert_eq!(retention(), "database_name,retention_period\nfoo,infinite\n");
+        shell.must(&["create", "table", "--database", "foo", "home", "--tags", "t"]);
+        let updated = shell.must(&["update", "table", "-d", "foo", "-r", "36h", "home"]);
+        assert_eq!(updated, "Table \"foo\".\"home\" updated successfully\n");
+        let of_tables = || shell.must(&["show", "retention", "--tables", "--format", "csv"]);
+        assert_eq!(of_tables(), "database_name,table_name,retention_period\nfoo,home,36h\n");
+        shell.must(&["update", "table", "-d", "foo", "--retention-period", "none", "home"]);
+        assert!(!of_tables().contains("home"));
         shell.must(&["create", "database", "--retention-period", "1d 6h", "bar"]);
         let bar = shell.must(&["show", "retention", "--database", "bar", "--format", "jsonl"]);
         assert_eq!(bar, "{\"database_name\":\"bar\",\"retention_period\":\"30h\"}\n");

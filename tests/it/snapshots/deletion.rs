@@ -64,6 +64,24 @@ fn rows_past_retention_vanish_at_once_and_their_files_later() {
 }
 
 #[test]
+fn files_of_a_table_go_by_its_own_retention_period() {
+    let setup = sweeping();
+    two_files(&setup);
+    let server = planted(&setup, NO_GRACE).start();
+    let path = "/api/v3/enterprise/configure/table/retention_period";
+    let own = |duration| {
+        let parameters = [("db", DB), ("table", "m"), ("duration", duration)];
+        assert_eq!(server.client.post(&with_query(path, &parameters), "").status, 204);
+    };
+    own("9h");
+    set_retention(&server.client, "1h");
+    assert_eq!(rows(&server.client), json!([{"n": 1}, {"n": 2}]), "the database does not count");
+    own("70m");
+    assert_eq!(rows(&server.client), json!([{"n": 2}]));
+    eventually("the file is gone", || (objects(&setup, "dbs/1").len() == 1).then_some(()));
+}
+
+#[test]
 fn objects_stay_for_queries_that_had_begun() {
     let setup = sweeping();
     two_files(&setup);
