@@ -2,22 +2,18 @@
 
 use super::board::{Board, DownsampleRef, DownsampleStatus};
 use super::compute::{compute, history};
+use super::config::DownsamplesConfig;
 use super::run::Run;
 use super::state::{State, Wanted, wanted};
 use super::storage::{Sources, load, read, store};
-use crate::ingest::Ingest;
-use crate::query::Query;
 use crate::runtime::actor::{Cx, Receive, Service};
-use crate::runtime::clock::{self, Clock};
 use crate::runtime::lives::Lives;
-use crate::runtime::mailbox::{Mailbox, Responder};
-use crate::runtime::mailbox_pool::MailboxPool;
+use crate::runtime::mailbox::Responder;
 use crate::runtime::published::Publisher;
-use crate::wal::{LogPlace, LogReader, Stretch};
+use crate::wal::{LogPlace, Stretch};
 use hashbrown::HashMap;
 use protocols::messages::downsamples::SyncDownsamples;
 use protocols::messages::rank;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,44 +24,10 @@ const STORE_EVERY: Duration = Duration::from_secs(1);
 const STORE_EVERY_REMOTE: Duration = Duration::from_secs(10);
 /// The longest pause after a batch.
 const REST_MAX: Duration = Duration::from_secs(60);
-/// Rows may go while a batch is computed: so long before they do, their interval is not begun any more.
-const RETENTION_MARGIN: Duration = Duration::from_secs(60);
 
 /// Why nothing can be computed: an interval that is over has lost rows.
 const TOO_SHORT: &str =
     "the retention period or --write-window is shorter than the interval and the offset";
-
-/// What the actor needs, in all its lives.
-#[derive(Clone)]
-pub struct DownsamplesConfig {
-    /// Reads the WAL again, and knows the catalog.
-    pub log: LogReader,
-    /// Reads tables.
-    pub query: Mailbox<Query>,
-    /// Writes them.
-    pub ingest: MailboxPool<Ingest>,
-    /// Wall-clock time.
-    pub clock: Clock,
-    /// Rows of existing tables that are older are neither taken nor read for certain.
-    pub write_window: Option<Duration>,
-}
-
-impl DownsamplesConfig {
-    /// For how long rows are there for certain, in the source and in the target, less a margin;
-    /// `None` for ever.
-    fn kept_ns(&self, wanted: &Wanted, catalog: &CatalogSnapshot) -> Option<i64> {
-        let Wanted { db, def } = wanted;
-        let period = |db: &DatabaseSchema, table: &str| match db.table(table) {
-            Some(table) => db.retention_of(table),
-            None => db.retention_ns,
-        };
-        let target = catalog.database(&def.target_db).and_then(|db| period(db, &def.target));
-        let write_window = self.write_window.map(clock::as_nanos);
-        let limits = [period(db, &def.source), target, write_window];
-        let shortest = limits.into_iter().flatten().min()?;
-        Some(shortest.saturating_sub(clock::as_nanos(RETENTION_MARGIN)))
-    }
-}
 
 /// What is done next for a downsample.
 enum Step {

@@ -1,6 +1,6 @@
 //! One batch of intervals: from the rows of the source to rows of the target.
 
-use super::actor::DownsamplesConfig;
+use super::config::DownsamplesConfig;
 use super::state::Wanted;
 use crate::runtime::mailbox::AskError;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};

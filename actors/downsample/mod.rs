@@ -32,9 +32,11 @@
 mod actor;
 mod board;
 mod compute;
+mod config;
 mod run;
 mod state;
 mod storage;
 
-pub use actor::{Downsamples, DownsamplesConfig};
+pub use actor::Downsamples;
 pub use board::{Board, DownsampleRef, DownsampleStatus};
+pub use config::DownsamplesConfig;

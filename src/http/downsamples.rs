@@ -99,8 +99,7 @@ pub(super) async fn enable(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let DownsampleParams { db, name } = named(&state, &req, payload).await?;
-    change(&state, who, SetDownsampleDisabled { db, name, disabled: false }).await
+    set_disabled(&state, who, &req, payload, false).await
 }
 
 pub(super) async fn disable(
@@ -109,6 +108,16 @@ pub(super) async fn disable(
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let DownsampleParams { db, name } = named(&state, &req, payload).await?;
-    change(&state, who, SetDownsampleDisabled { db, name, disabled: true }).await
+    set_disabled(&state, who, &req, payload, true).await
+}
+
+async fn set_disabled(
+    state: &ServerState,
+    who: Who,
+    req: &HttpRequest,
+    payload: web::Payload,
+    disabled: bool,
+) -> Result<HttpResponse, Failure> {
+    let DownsampleParams { db, name } = named(state, req, payload).await?;
+    change(state, who, SetDownsampleDisabled { db, name, disabled }).await
 }

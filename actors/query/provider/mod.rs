@@ -16,6 +16,7 @@ mod bins;
 mod coalesce;
 mod context;
 mod counts;
+mod covering;
 mod decoder;
 mod exec;
 mod filters;

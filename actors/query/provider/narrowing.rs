@@ -1,21 +1,17 @@
 //! Which rows of a file have to be looked at, where its footer says how the times of its series run.
 
-use super::decoder::Decoder;
 use super::overlap::FileRows;
-use super::reader::Fetched;
+use super::reader::{Fetched, FileAccess};
 use super::segment::file_times;
 use super::selection::Selection;
 use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
 use datafusion::error::Result;
 use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::parquet::file::metadata::ParquetMetaData;
-use moka::sync::Cache;
 use protocols::series_blocks::{self, SeriesBlocks};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Limit: memory for what is remembered, about.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// If more than this part of the rows have to be looked at, all of them are.
 const WORTH_IT: usize = 2;
 
@@ -32,21 +28,7 @@ pub(super) struct Narrowed {
     pub(super) fetched: Option<Fetched>,
 }
 
-/// What the footers of files say, by the identity of the file; nothing for most of them.
-#[derive(Clone, Debug)]
-pub(super) struct BlocksOfFiles(Cache<u64, Option<Arc<SeriesBlocks>>>);
-
-impl Default for BlocksOfFiles {
-    fn default() -> Self {
-        let weight = |_: &u64, blocks: &Option<Arc<SeriesBlocks>>| {
-            let bytes = blocks.as_ref().map_or(0, |blocks| blocks.memory_bytes());
-            u32::try_from(bytes + 128).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weight).build())
-    }
-}
-
-impl Decoder {
+impl FileAccess {
     /// Finds out which rows of a file have to be looked at for `selection`. With `newest` it is enough
     /// if the newest row of each series is among them.
     pub(super) async fn narrowed(
@@ -60,14 +42,14 @@ impl Decoder {
         // A newest row that was deleted, or is too new, gives way to one before it.
         let only_last = newest && deletes.is_empty() && wanted.max_ns >= bounds.max_ns;
         let is_narrow = only_last || !wanted.covers(bounds);
-        if !is_narrow || file.compacted.is_none() || self.access.is_past_retention(file) {
+        if !is_narrow || file.compacted.is_none() || self.is_past_retention(file) {
             return Ok(Narrowed::default());
         }
-        let known = &self.access.files.remembered.blocks.0;
+        let known = &self.files.remembered.blocks.0;
         let (blocks, fetched) = match known.get(&file.id) {
             Some(blocks) => (blocks, None),
             None => {
-                let (description, fetched) = self.access.description(file).await?;
+                let (description, fetched) = self.description(file).await?;
                 let blocks = blocks(&description, file.row_count).map(Arc::new);
                 known.insert(file.id, blocks.clone());
                 (blocks, fetched)
@@ -81,7 +63,7 @@ impl Decoder {
         let is_worth_it = found.iter().map(Range::len).sum::<usize>() <= blocks.rows() / WORTH_IT;
         let is_spread = selection.is_every_series() && file.size_bytes <= WHOLE_FILE_BYTES_MAX;
         let fetched = match fetched {
-            None if is_worth_it && is_spread => Some(self.access.bytes(file).await?),
+            None if is_worth_it && is_spread => Some(self.bytes(file).await?),
             fetched => fetched,
         };
         let rows = is_worth_it.then(|| {

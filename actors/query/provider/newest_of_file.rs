@@ -7,6 +7,7 @@ use super::decoder::Sparing;
 use super::groups::Groups;
 use super::open::{Opener, SegmentRows};
 use super::overlap::FileRows;
+use super::remembered::{NewestOfFiles, Question};
 use super::segment::file_times;
 use super::selection::{project, times};
 use super::times::TimeRange;
@@ -15,30 +16,11 @@ use datafusion::arrow::compute::{concat_batches, take_record_batch};
 use datafusion::error::Result;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use moka::sync::Cache;
 use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
 
-/// Limit: memory for rows that are remembered, about.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Limit: rows that are remembered of a file, and that are held for that while it is read.
 const ROWS_MAX: usize = 16 * 1024;
-
-/// What was asked for of a file: its identity, and the groups, the condition on tags and the columns.
-type Question = (u64, Arc<str>);
-
-/// The newest rows of files. Those that were not asked for longest go first.
-#[derive(Clone, Debug)]
-pub(super) struct NewestOfFiles(Cache<Question, RecordBatch>);
-
-impl Default for NewestOfFiles {
-    fn default() -> Self {
-        let weight = |(_, text): &Question, rows: &RecordBatch| {
-            u32::try_from(rows.get_array_memory_size() + text.len() + 128).unwrap_or(u32::MAX)
-        };
-        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weight).build())
-    }
-}
 
 impl Opener {
     /// Of the selected rows of a file that are not deleted the newest of each group, and maybe some

@@ -200,7 +200,8 @@ impl Opener {
         sparing: &Sparing,
     ) -> Result<SendableRecordBatchStream> {
         let selection = &self.scan.selection;
-        let narrowed = self.decoder.narrowed(file, selection, sparing.newest.is_some()).await?;
+        let narrowed =
+            self.decoder.access.narrowed(file, selection, sparing.newest.is_some()).await?;
         self.decoder.rows(file, selection, columns, sparing, narrowed)
     }
 
