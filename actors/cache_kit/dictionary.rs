@@ -316,6 +316,14 @@ impl Dictionary {
         self.entries.len()
     }
 
+    /// The text of a word, if it is the word of one.
+    pub fn text(&self, word: u32) -> Option<&str> {
+        match self.entries.get(word as usize)?.value.as_ref()? {
+            Word::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Orders values: null first, texts by their bytes.
     pub fn compare(&self, a: u32, b: u32) -> Ordering {
         let value = |word: u32| self.entries[word as usize].value.as_ref();

@@ -8,7 +8,7 @@ mod places;
 
 use super::moves::Moves;
 use super::order::EntryOrder;
-use super::series::Series;
+use super::tags::Incoming;
 use super::values::ValueColumn;
 use crate::cache_kit::{Blocks, Content, KeyId, KeyTable, NONE, times_of};
 use crate::runtime::canary;
@@ -35,12 +35,9 @@ struct Row {
     newer: u32,
     /// Number of the row in the batch that it came with.
     row: u32,
-    /// Which of the series of its key it is of.
-    series: u32,
 }
 
-const NO_ROW: Row =
-    Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE, row: NONE, series: NONE };
+const NO_ROW: Row = Row { time_ns: 0, entered_ns: 0, older: NONE, newer: NONE, row: NONE };
 
 /// The rows of a key: a list from the newest to the oldest.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +80,14 @@ pub struct LastValues {
     key_kinds: Vec<DataType>,
     held: Blocks<RowsOfKey>,
     order: EntryOrder,
-    series: Series,
     /// The rows of large keys to which rows came late, by time.
     index: BTreeSet<(KeyId, i64, u32)>,
     rows: Blocks<Row>,
     free: Vec<u32>,
+    /// Values, and the tags that are no key columns, which tell rows of one time apart.
     columns: Vec<ValueColumn>,
+    /// Which of them are such tags, in order of their names.
+    tags: Vec<usize>,
     /// The fields of the last batch, and where in it the columns are.
     fields: Fields,
     at: Vec<Option<usize>>,
@@ -106,11 +105,11 @@ impl LastValues {
             key_kinds: vec![DataType::Utf8; def.keys.len()],
             held: Blocks::default(),
             order: EntryOrder::default(),
-            series: Series::new(Vec::new()),
             index: BTreeSet::new(),
             rows: Blocks::default(),
             free: Vec::new(),
             columns: Vec::new(),
+            tags: Vec::new(),
             fields: Fields::empty(),
             at: Vec::new(),
             now_ns: i64::MIN,
@@ -122,11 +121,15 @@ impl LastValues {
         entered_ns.saturating_add(self.ttl_ns) <= now_ns
     }
 
+    fn is_key(&self, name: &str) -> bool {
+        self.def.keys.iter().any(|key| key.as_ref() == name)
+    }
+
     fn is_value(&self, name: &str) -> bool {
         name != TIME_COLUMN
             && match &self.def.values {
                 Some(values) => values.iter().any(|value| value.as_ref() == name),
-                None => !self.def.keys.iter().any(|key| key.as_ref() == name),
+                None => !self.is_key(name),
             }
     }
 
@@ -155,37 +158,21 @@ impl LastValues {
                     kind => kind.clone(),
                 };
             }
-            if !known && self.is_value(field.name()) {
+            let is_tag =
+                matches!(field.data_type(), DataType::Dictionary(..)) && !self.is_key(field.name());
+            if !known && (is_tag || self.is_value(field.name())) {
                 let (name, end) = (field.name().as_str().into(), self.rows.len());
                 self.columns.push(ValueColumn::new(name, field.data_type(), end)?);
             }
-            if matches!(field.data_type(), DataType::Dictionary(..)) {
-                self.find_tag(field.name())?;
-            }
         }
+        let is_tag =
+            |at: &usize| self.columns[*at].is_tag() && !self.is_key(&self.columns[*at].name);
+        let mut tags: Vec<usize> = (0..self.columns.len()).filter(is_tag).collect();
+        tags.sort_unstable_by_key(|at| &self.columns[*at].name);
+        self.tags = tags;
         let columns = self.columns.iter();
         self.at = columns.map(|column| fields.find(&column.name).map(|(at, _)| at)).collect();
         self.fields = fields.clone();
-        Ok(())
-    }
-
-    /// Notes a tag that is no key column, if it appears for the first time.
-    fn find_tag(&mut self, name: &str) -> Result<(), ArrowError> {
-        let is_known = |names: &[Arc<str>]| names.iter().any(|known| known.as_ref() == name);
-        if is_known(&self.def.keys) || is_known(self.series.names()) {
-            return Ok(());
-        }
-        let moved = self.series.widen(name)?;
-        for (key, _) in self.order.iter() {
-            let mut place = self.held[key as usize].newest;
-            while place != NONE {
-                let row = &mut self.rows[place as usize];
-                row.series = moved[(row.series as usize).min(moved.len() - 1)];
-                self.series.retain(row.series);
-                place = row.older;
-            }
-        }
-        self.series.forget_unused();
         Ok(())
     }
 
@@ -202,14 +189,13 @@ impl LastValues {
         let keys = self.keys.resolve(rows, &self.def.keys, |_| true)?;
         self.held.grow(self.keys.capacity(), &NOTHING);
         self.order.grow(self.keys.capacity());
-        let series = self.series.of(rows)?;
-        let mut places: Vec<u32> = Vec::with_capacity(keys.len());
+        let mut incoming = Incoming::new(rows, self.tags.iter().map(|at| self.at[*at]))?;
         // Rows whose values go to places that others have.
         let mut known: Vec<(usize, usize)> = Vec::new();
         for (at, (key, time_ns)) in keys.iter().zip(times).enumerate() {
-            let series = series.get(at).copied().unwrap_or(NONE);
-            let row = Row { time_ns: *time_ns, entered_ns: now_ns, series, ..NO_ROW };
-            let entry = if *key == NONE { Entry::Out } else { self.place(*key, row) };
+            let row = Row { time_ns: *time_ns, entered_ns: now_ns, row: at as u32, ..NO_ROW };
+            let entry = if *key == NONE { Entry::Out } else { self.place(*key, row, &incoming) };
+            let places = &mut incoming.places;
             places.push(NONE);
             match entry {
                 Entry::Out => {}
@@ -225,6 +211,7 @@ impl LastValues {
                 }
             }
         }
+        let places = incoming.places;
         let pushed_out = |(at, place): &(usize, usize)| {
             let later = self.rows[*place].row as usize;
             later > *at && places.get(later) == Some(&(*place as u32))
@@ -240,7 +227,6 @@ impl LastValues {
                 column.merge(&known, values, replace)?;
             }
         }
-        self.series.forget_unused();
         Ok((keys, places))
     }
 
@@ -269,7 +255,6 @@ impl LastValues {
             self.remove(key);
             removed += 1;
         }
-        self.series.forget_unused();
         if removed > 0 && self.keys.count() == 0 {
             self.clear(); // gives the memory back
         } else if removed > 0 && self.keys.is_sparse() {
@@ -290,8 +275,8 @@ impl LastValues {
             }
         }
         let columns = self.columns.iter().map(ValueColumn::without_values).collect();
-        let (now_ns, series) = (self.now_ns, Series::new(self.series.names().to_vec()));
-        let mut fresh = Self { columns, now_ns, series, ..Self::new(Arc::clone(&self.def)) };
+        let now_ns = self.now_ns;
+        let mut fresh = Self { columns, now_ns, ..Self::new(Arc::clone(&self.def)) };
         let rows = self.as_rows(&keys, &places);
         let moved = rows.and_then(|rows| fresh.enter(&rows, self.now_ns, Source::Writer));
         let Ok((new_keys, new_places)) = moved else { return };
@@ -321,12 +306,6 @@ impl LastValues {
         for column in &self.columns {
             let values = column.gather(places);
             fields.push(Field::new(column.name.as_ref(), values.data_type().clone(), true));
-            columns.push(values);
-        }
-        let is_hidden = |name: &str| self.columns.iter().all(|c| c.name.as_ref() != name);
-        let series: Vec<u32> = places.iter().map(|p| self.rows[*p as usize].series).collect();
-        for (name, values) in self.series.columns(&series, is_hidden) {
-            fields.push(Field::new(name.as_ref(), values.data_type().clone(), true));
             columns.push(values);
         }
         let times = places.iter().map(|place| self.rows[*place as usize].time_ns);
@@ -420,6 +399,6 @@ impl Content for LastValues {
         let index = self.index.len() * 2 * size_of::<(KeyId, i64, u32)>();
         let exact = self.keys() * key + self.rows() * (size_of::<Row>() + values) + index;
         // Lists and indexes that grow by doubling have room that is empty.
-        exact + exact / 6 + texts + self.keys.text_bytes() + self.series.bytes()
+        exact + exact / 6 + texts + self.keys.text_bytes()
     }
 }

@@ -38,7 +38,7 @@
 mod content;
 mod moves;
 mod order;
-mod series;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod values;

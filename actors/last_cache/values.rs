@@ -1,15 +1,14 @@
 //! A value column of a last-value cache: one value for each place of a row.
 
 use super::moves::Moves;
+use super::tags::Texts;
 use crate::cache_kit::{Blocks, Dictionary, NONE};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, PrimitiveArray,
     StringBuilder, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{
-    ArrowPrimitiveType, DataType, Float64Type, Int32Type, Int64Type, UInt64Type,
-};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 use std::sync::Arc;
 
@@ -80,6 +79,19 @@ impl ValueColumn {
             Data::Text { .. } => Data::Text { texts: Blocks::default(), bytes: 0 },
         };
         Self { name: Arc::clone(&self.name), data, end: 0, valid: None }
+    }
+
+    /// Whether its values are those of a tag.
+    pub(super) fn is_tag(&self) -> bool {
+        matches!(self.data, Data::Tag { .. })
+    }
+
+    /// The value of a tag at a place, if there is one.
+    pub(super) fn tag(&self, place: u32) -> Option<&str> {
+        match &self.data {
+            Data::Tag { words, dictionary } => dictionary.text(words[place as usize]),
+            _ => None,
+        }
     }
 
     /// Makes room for places below `end`. Each new one gets its value by the next [`Self::put`].
@@ -295,13 +307,10 @@ fn put_texts(
     moves: &Moves,
     column: &ArrayRef,
 ) -> Result<(), ArrowError> {
-    let coded = column.as_dictionary_opt::<Int32Type>();
-    let values = coded.map_or(column, |coded| coded.values());
-    let from = values.as_string_opt::<i32>().ok_or_else(|| wrong(column.data_type()))?;
+    let from = Texts::of(column)?;
     let size = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len() + TEXT_BYTES);
     for (row, place) in moves.each() {
-        let at = coded.map_or(row, |coded| coded.keys().value(row) as usize);
-        let new = column.is_valid(row).then(|| from.value(at));
+        let new = from.value(row);
         let old = &mut texts[place];
         if old.as_deref() != new {
             *bytes -= size(old);

@@ -2,6 +2,8 @@
 
 use super::{LastValues, NO_ROW, NOTHING, Row, RowsOfKey};
 use crate::cache_kit::{KeyId, NONE};
+use crate::last_cache::tags::Incoming;
+use std::cmp::Ordering;
 
 /// Keys with more rows than this have an index of them once a row comes late.
 const WALK_MAX: u64 = 64;
@@ -16,16 +18,10 @@ pub(super) enum Entry {
     Out,
 }
 
-impl Row {
-    fn is_of(&self, time_ns: i64, series: u32) -> bool {
-        (self.time_ns, self.series) == (time_ns, series)
-    }
-}
-
 impl LastValues {
     /// Where a row of `key` goes that comes in now.
-    pub(super) fn place(&mut self, key: KeyId, row: Row) -> Entry {
-        let Row { time_ns, entered_ns: now_ns, series, .. } = row;
+    pub(super) fn place(&mut self, key: KeyId, row: Row, incoming: &Incoming<'_>) -> Entry {
+        let Row { time_ns, entered_ns: now_ns, .. } = row;
         let mut held = self.held[key as usize];
         if held.rows == 0 {
             let place = self.free_place();
@@ -42,7 +38,6 @@ impl LastValues {
         }
         let is_newest = !held.is_mixed && time_ns > self.rows[held.newest as usize].time_ns;
         if is_newest && self.def.count == 1 {
-            self.series.release(self.rows[held.newest as usize].series);
             self.set(held.newest, row);
             self.order.touch(key, now_ns);
             return Entry::New(held.newest);
@@ -53,11 +48,11 @@ impl LastValues {
             held = self.held[key as usize];
             if held.rows == 0 {
                 self.order.remove(key);
-                return self.place(key, row);
+                return self.place(key, row, incoming);
             }
         }
-        let (newer, mut older) = self.neighbours(key, time_ns, series);
-        if older != NONE && self.rows[older as usize].is_of(time_ns, series) {
+        let (newer, mut older) = self.neighbours(key, &row, incoming);
+        if older != NONE && self.compare(older, &row, incoming).is_eq() {
             self.rows[older as usize].entered_ns = now_ns;
             self.held[key as usize].is_mixed |= newer != NONE;
             self.order.touch(key, now_ns);
@@ -71,7 +66,6 @@ impl LastValues {
         } else {
             let place = held.oldest;
             self.unlink(key, place);
-            self.series.release(self.rows[place as usize].series);
             if older == place {
                 older = NONE;
             }
@@ -96,9 +90,9 @@ impl LastValues {
         Entry::New(place)
     }
 
-    /// The rows of a key between which one of this time and series belongs. It may be the older
-    /// one of them itself.
-    fn neighbours(&mut self, key: KeyId, time_ns: i64, series: u32) -> (u32, u32) {
+    /// The rows of a key between which this one belongs. It may be the older one of them itself.
+    fn neighbours(&mut self, key: KeyId, row: &Row, incoming: &Incoming<'_>) -> (u32, u32) {
+        let time_ns = row.time_ns;
         let held = self.held[key as usize];
         if time_ns < self.rows[held.oldest as usize].time_ns {
             return (held.oldest, NONE);
@@ -114,18 +108,27 @@ impl LastValues {
                 (newer, older) = (self.rows[*place as usize].newer, *place);
             }
         }
-        while older != NONE && self.is_before(older, time_ns, series) {
+        while older != NONE && self.compare(older, row, incoming).is_lt() {
             newer = older;
             older = self.rows[older as usize].older;
         }
         (newer, older)
     }
 
-    /// Whether the row of a place comes before one of this time and series, the newest first.
-    fn is_before(&self, place: u32, time_ns: i64, series: u32) -> bool {
-        let row = &self.rows[place as usize];
-        let by_series = || self.series.compare(row.series, series);
-        time_ns.cmp(&row.time_ns).then_with(by_series).is_lt()
+    /// How the row of a place stands to one that comes in: the newest first, those of one time in
+    /// order of their tags.
+    fn compare(&self, place: u32, row: &Row, incoming: &Incoming<'_>) -> Ordering {
+        let known = &self.rows[place as usize];
+        let tag = |(number, at): (usize, &usize)| {
+            // The values of rows of the same batch are not in the columns yet.
+            let known = match incoming.places.get(known.row as usize) {
+                Some(taken) if *taken == place => incoming.tag(number, known.row),
+                _ => self.columns[*at].tag(place),
+            };
+            known.cmp(&incoming.tag(number, row.row))
+        };
+        let by_tags = || self.tags.iter().enumerate().map(tag).find(|order| order.is_ne());
+        row.time_ns.cmp(&known.time_ns).then_with(|| by_tags().unwrap_or(Ordering::Equal))
     }
 
     fn add_to_index(&mut self, key: KeyId) {
@@ -140,7 +143,6 @@ impl LastValues {
 
     /// Puts a row at a place, which goes on knowing with what row of a batch it came before.
     fn set(&mut self, place: u32, row: Row) {
-        self.series.retain(row.series);
         let held = &mut self.rows[place as usize];
         *held = Row { row: held.row, ..row };
     }
@@ -191,7 +193,6 @@ impl LastValues {
 
     pub(super) fn give_back(&mut self, place: u32) {
         self.columns.iter_mut().for_each(|column| column.release(place as usize));
-        self.series.release(self.rows[place as usize].series);
         self.free.push(place);
     }
 }
