@@ -2,7 +2,7 @@
 
 use crate::boot::{self, Booted};
 use crate::cli::serve::ServeArgs;
-use crate::config::Config;
+use crate::config::{Config, memory};
 use crate::port::tls::Tls;
 use crate::port::{self, PortOptions, Purpose};
 use crate::{http, logging, version};
@@ -30,22 +30,10 @@ const EXIT_INTERRUPTED: u8 = 130;
 pub fn serve(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::new(args)?;
     logging::start(&args.log)?;
-    refuse_huge_pages();
+    boot::memory::refuse_huge_pages();
+    boot::memory::give_back_soon(memory::available_bytes());
     boot::make_private();
     actix_rt::System::new().block_on(run(config))
-}
-
-/// Has the kernel give the process small pages only.
-///
-/// What comes in is spread over buffers of some ten kilobytes that live for a while. With huge
-/// pages, more of each page is zeroed and held than is used, and the kernel looks for two
-/// megabytes in one piece while a writer waits: ingest took up to twice the CPU time and half as
-/// much memory again, and scans gained little (`load-tests/RESULTS.md`).
-fn refuse_huge_pages() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = capctl::prctl::set_thp_disable(true) {
-        tracing::debug!(%error, "huge pages stay allowed");
-    }
 }
 
 async fn run(config: Config) -> anyhow::Result<ExitCode> {

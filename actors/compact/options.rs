@@ -16,7 +16,7 @@ pub struct CompactionOptions {
     pub rows_max: Option<usize>,
     /// Files that one compaction takes in.
     pub files_max: usize,
-    /// How often it is looked for what is due.
+    /// How often it is looked for what is due. Windows that got rows since the last look but one wait.
     pub check_interval: Duration,
     /// How long the objects of files stay whose rows are in others.
     pub cleanup_wait: Duration,

@@ -35,7 +35,8 @@ const LATE_AGE_NS: i64 = 24 * 3_600 * 1_000_000_000;
 const LATE_BYTES: u64 = 256 * 1024 * 1024;
 /// From one station to the next a window has room for so many of those before.
 const STATION_FACTOR: i64 = 32;
-/// Tables with more files of the first generation than this go first.
+/// Tables with more files of the first generation than this go first, and windows with more files do
+/// not wait until no more rows come.
 const MANY_FILES: usize = 64;
 /// A table's widest windows are this part of its retention period, so that whole files can go when
 /// their time has come.
@@ -48,6 +49,8 @@ pub(super) struct Rules {
     pub(super) widths: Vec<i64>,
     /// How long after its end a window is left alone.
     pub(super) settle_ns: i64,
+    /// And how long after its newest rows were written.
+    pub(super) quiet_ns: i64,
     /// Files that one job takes in.
     pub(super) files_max: usize,
     /// Memory for what is open at once.
@@ -213,12 +216,17 @@ impl Planner<'_> {
         if level == 0 {
             return self.judge_chunk(runs);
         }
-        let quiet_ns = match self.at_once {
+        let settle_ns = match self.at_once {
             true => 0,
             false => self.rules.settle_ns.saturating_add(self.rules.widths[0]),
         };
-        let is_over = end.saturating_add(quiet_ns) < self.now_ns;
+        let is_over = end.saturating_add(settle_ns) < self.now_ns;
         let is_durable = runs.iter().all(|run| run.order.hi <= self.durable_stamp);
+        // Where old rows come in bulk, a window waits until all of its own are there.
+        let newest = runs.iter().map(|run| run.order.hi).max().unwrap_or(i64::MIN);
+        let is_quiet = self.at_once
+            || runs.len() > MANY_FILES
+            || newest.saturating_add(self.rules.quiet_ns) <= self.now_ns;
         let bytes: u64 = runs.iter().map(|run| run.bytes).sum();
         let rows: u64 = runs.iter().map(|run| run.rows).sum();
         let is_small = bytes <= SMALL_BYTES && rows <= SMALL_ROWS;
@@ -228,7 +236,7 @@ impl Planner<'_> {
         if !before.is_empty() && !self.is_worth_it(&before, &late) {
             return Verdict::Rest;
         }
-        match (is_over && is_durable && !is_wide, self.fits(runs)) {
+        match (is_over && is_quiet && is_durable && !is_wide, self.fits(runs)) {
             (true, true) => Verdict::Due,
             (true, false) => Verdict::TooMuch,
             (false, _) => Verdict::NotYet,

@@ -6,6 +6,7 @@ mod caches;
 mod connections;
 mod ingest;
 mod latency;
+mod merge;
 mod peers;
 mod plugins;
 mod queries;

@@ -40,7 +40,7 @@ pub(crate) enum Step {
     Tables,
     /// Triggers, and what plugins are handed
     Plugins,
-    /// The same over 1 hour to 72 hours of data, and bytes on disk
+    /// The same over 1 hour to 72 hours of data (`full`: 30 days and 10 months), and bytes on disk
     Sweep,
     /// Minutes of ingest under a limit of memory
     Soak,
@@ -219,7 +219,7 @@ fn full() -> Sizes {
         snapshot_rows: 10_368_000,
         snapshot_rounds: 5,
         cache_requests: 2000,
-        sweep_hosts: 400,
+        sweep_hours: &[1, 24, 720, 7200],
         soak_seconds: 600,
         ..standard()
     }

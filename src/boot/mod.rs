@@ -1,6 +1,7 @@
 //! Start-up: opens the store, starts the actors, and puts together what requests are answered with.
 
 mod data_directory;
+pub mod memory;
 mod spill;
 pub mod token_files;
 

@@ -21,7 +21,7 @@ fn without_own(available: usize) -> usize {
 
 /// Bytes of memory: the machine's, or the limit of the container, service or control group that
 /// the process runs in, if that is smaller.
-fn available_bytes() -> usize {
+pub fn available_bytes() -> usize {
     let groups = read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = limit_files(&groups);
     let limits = limits.iter().filter_map(|path| read_to_string(path).ok()?.trim().parse().ok());

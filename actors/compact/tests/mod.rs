@@ -91,6 +91,7 @@ fn rules() -> Rules {
     Rules {
         widths: options().widths(GEN1_NS).unwrap(),
         settle_ns: MINUTE_NS,
+        quiet_ns: MINUTE_NS,
         files_max: 500,
         open_bytes_max: 128 * 1024 * 1024,
     }

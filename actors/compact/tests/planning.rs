@@ -123,6 +123,25 @@ fn rows_are_written_anew_twice_or_three_times_over_their_life() {
 }
 
 #[test]
+fn a_window_waits_until_old_rows_that_come_in_bulk_are_all_there() {
+    let now = 10 * DAY_NS;
+    let written_now = |count: i64| {
+        let mut files = files(0..count, FILE_BYTES);
+        files.iter_mut().for_each(|file| {
+            file.order =
+                Stamps { lo: now - 1_000 + file.id as i64, hi: now - 1_000 + file.id as i64 };
+        });
+        files
+    };
+    let some = written_now(20);
+    assert!(planned_at(&some, now, false, None).is_empty());
+    assert_eq!(shown(&planned_at(&some, now, true, None)), [(5, 0, 20)], "somebody asked for it");
+    assert_eq!(shown(&planned_at(&some, now + MINUTE_NS, false, None)), [(5, 0, 20)]);
+    let many = written_now(65);
+    assert_eq!(shown(&planned_at(&many, now, false, None)), [(5, 0, 65)], "too many to wait");
+}
+
+#[test]
 fn what_may_still_change_is_not_merged() {
     let day = files(0..144, FILE_BYTES);
     let list = |durable_stamp| FileList {

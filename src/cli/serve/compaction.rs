@@ -75,7 +75,8 @@ pub struct CompactionArgs {
     )]
     pub compaction_max_num_files_per_plan: usize,
 
-    /// How often it is looked for what can be compacted
+    /// How often it is looked for what can be compacted. Windows that got rows within twice
+    /// this time wait
     #[arg(long, value_name = "DURATION", value_parser = interval, env = "INFLUXDB3_COMPACTION_CHECK_INTERVAL", default_value = "10s", hide_short_help = true)]
     pub compaction_check_interval: Duration,
 
