@@ -15,6 +15,7 @@ use crate::runtime::mailbox::{AskError, Mailbox, Responder};
 use crate::runtime::published::{Published, Publisher};
 use futures::FutureExt;
 use hashbrown::{HashMap, HashSet};
+use protocols::ids::TableId;
 use protocols::limits;
 use protocols::messages::caches::{
     CacheRef, EvictCaches, EvictDue, LookAfterCaches, RefillCaches, StartOver, SyncCaches,
@@ -22,6 +23,7 @@ use protocols::messages::caches::{
 use protocols::messages::catalog::CacheKind;
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -70,6 +72,21 @@ pub struct CacheKeeper {
     starting_over: HashSet<CacheRef>,
     /// Caches that were given up, and since when that is known.
     failed: HashMap<CacheRef, Instant>,
+    /// The deletes of rows that caches have heard of: kept from life to life.
+    heard: Heard,
+}
+
+/// Whether rows are hidden or gone by a delete of rows, by its number.
+type Heard = Arc<Mutex<BTreeMap<u64, bool>>>;
+
+/// The deletes of rows of a catalog, for [`Heard`].
+fn effects(catalog: &CatalogSnapshot) -> impl Iterator<Item = (TableId, u64, bool)> {
+    catalog.row_deletes.all().map(|d| (d.table, d.sequence, d.has_effect()))
+}
+
+/// All of them.
+fn heard_of(catalog: &CatalogSnapshot) -> BTreeMap<u64, bool> {
+    effects(catalog).map(|(_, number, has)| (number, has)).collect()
 }
 
 /// A cache that is not in the directory yet. It ends when nobody takes it there.
@@ -91,6 +108,8 @@ impl CacheKeeper {
     /// How the keeper comes to life, now and after each death.
     pub fn lives(config: KeeperConfig, directory: Publisher<Directory>) -> Lives<Self> {
         let births = Births::default();
+        let heard = heard_of(&config.catalog.load());
+        let heard = Arc::new(Mutex::new(heard));
         let directory = Arc::new(directory);
         Lives::of(move || {
             Ok(Self {
@@ -104,6 +123,7 @@ impl CacheKeeper {
                 begun: HashMap::new(),
                 starting_over: HashSet::new(),
                 failed: HashMap::new(),
+                heard: Arc::clone(&heard),
             })
         })
     }
@@ -333,6 +353,41 @@ impl Receive<SyncCaches> for CacheKeeper {
     }
 }
 
+impl CacheKeeper {
+    /// The tables of which deletes of rows came into force, or were taken back, without a word to the
+    /// caches: those who asked for that do not know what came of it.
+    fn changed(&self) -> HashSet<TableId> {
+        let catalog = self.config.catalog.load();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = |(_, number, has): &(TableId, u64, bool)| {
+            heard.get(number).copied().unwrap_or(false) != *has
+        };
+        let changed = effects(&catalog).filter(is_news).map(|(table, ..)| table).collect();
+        *heard = heard_of(&catalog);
+        changed
+    }
+
+    /// Notes that caches of the table begin anew.
+    fn hear(&self, table: TableId) {
+        let catalog = self.config.catalog.load();
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.extend(
+            effects(&catalog).filter(|(of, ..)| *of == table).map(|(_, number, has)| (number, has)),
+        );
+    }
+
+    /// Has the caches of tables begin anew.
+    fn refill<F: Fn(TableId) -> bool>(
+        &self,
+        is_wanted: F,
+    ) -> impl Future<Output = Vec<()>> + use<F> {
+        let directory = self.directory.load();
+        let wanted = directory.all().filter(|entry| is_wanted(entry.cache.table));
+        let begun_anew: Vec<_> = wanted.map(Arc::clone).map(begin_anew).collect();
+        futures::future::join_all(begun_anew)
+    }
+}
+
 impl Receive<LookAfterCaches> for CacheKeeper {
     fn receive(
         &mut self,
@@ -341,7 +396,14 @@ impl Receive<LookAfterCaches> for CacheKeeper {
         cx: &mut Cx<'_, Self>,
     ) {
         self.look_after(cx);
-        reply.answer(());
+        let changed = self.changed();
+        if changed.is_empty() {
+            return reply.answer(());
+        }
+        cx.then(self.refill(move |table| changed.contains(&table)), |keeper, _, cx| {
+            keeper.look_after(cx);
+            reply.answer(());
+        });
     }
 }
 
@@ -352,10 +414,8 @@ impl Receive<RefillCaches> for CacheKeeper {
         reply: Responder<RefillCaches>,
         cx: &mut Cx<'_, Self>,
     ) {
-        let directory = self.directory.load();
-        let of_table = directory.all().filter(|entry| entry.cache.table == table);
-        let begun_anew: Vec<_> = of_table.map(Arc::clone).map(begin_anew).collect();
-        cx.then(futures::future::join_all(begun_anew), |keeper, _, cx| {
+        self.hear(table);
+        cx.then(self.refill(move |of| of == table), |keeper, _, cx| {
             keeper.look_after(cx);
             reply.answer(());
         });

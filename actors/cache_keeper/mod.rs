@@ -21,7 +21,8 @@
 //! - A filling that fails is tried again, and so is a birth. A cache that died so often that it was
 //!   given up (`failed`) gets another life after a minute.
 //! - A cache does not know when its rows were written. So all caches of a table begin anew when rows of
-//!   it are deleted, before whoever asked for that is answered.
+//!   it are deleted, before whoever asked for that is answered. Where nobody knew what came of such a
+//!   request, the keeper finds out when it looks after the caches.
 //! - A cache that is to start empty is never filled: whenever it begins, at its creation, with the
 //!   server, after a failure or a delete of rows, it has only what is written from then on.
 //!

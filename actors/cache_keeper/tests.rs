@@ -12,11 +12,15 @@ use crate::runtime::guardian::{ActorConfig, Factory, Guardian, SharedThreads};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::simulated::Machine;
+use arrow::array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
 use futures::FutureExt;
 use protocols::caches::{LastCacheDef, TableCaches};
 use protocols::ids::{CacheId, DbId, TableId};
-use protocols::messages::caches::{CacheRef, EvictDue, LookUpCache, SyncCaches};
+use protocols::messages::caches::{
+    CacheRef, CacheRows, EvictDue, LookAfterCaches, LookUpCache, SyncCaches,
+};
 use protocols::messages::rank;
+use protocols::row_deletes::{RowDelete, RowDeleteState, RowDeletes};
 use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -112,6 +116,24 @@ impl Fixture {
         self.directory.load().find(CACHE).unwrap().state()
     }
 
+    async fn look_after(&self) {
+        self.keeper.ask_from_edge(LookAfterCaches, Self::deadline()).await.unwrap();
+    }
+
+    /// Brings a row to the cache.
+    async fn write_row(&self) {
+        let times = Arc::new(TimestampNanosecondArray::from(vec![1]));
+        let rows = RecordBatch::try_from_iter([("time", times as ArrayRef)]).unwrap();
+        let rows = CacheRows { batches: vec![rows].into(), size_bytes: 8 };
+        let directory = self.directory.load();
+        let cache = &directory.find(CACHE).unwrap().address;
+        cache.ask::<{ rank::EDGE }, _>(rows, Self::deadline()).await.unwrap();
+    }
+
+    fn rows(&self) -> usize {
+        self.directory.load().find(CACHE).unwrap().status().rows
+    }
+
     /// True if the cache answers.
     async fn evict(&self) -> bool {
         let directory = self.directory.load();
@@ -127,6 +149,41 @@ fn run(test: impl AsyncFnOnce(Rc<Machine>)) {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     LocalSet::new().block_on(&runtime, test(Rc::clone(&machine)));
     drop(entered);
+}
+
+/// Who asks for a delete of rows may not learn that it came into force, or was taken back.
+#[test]
+fn caches_begin_anew_when_a_delete_of_rows_has_an_effect_that_nobody_tells() {
+    run(async |_| {
+        let fixture = Fixture::new().await;
+        for state in [RowDeleteState::Pending, RowDeleteState::Aborted { at_ns: 1, reason: None }] {
+            fixture.write_row().await;
+            fixture.look_after().await;
+            assert_eq!(fixture.rows(), 1);
+            let delete = Arc::new(RowDelete { state, ..accepted_delete() });
+            let row_deletes = Arc::new(RowDeletes::new(1, [delete]));
+            fixture._catalog.publish(Arc::new(CatalogSnapshot { row_deletes, ..catalog() }));
+            fixture.look_after().await;
+            assert_eq!(fixture.rows(), 0);
+        }
+    });
+}
+
+fn accepted_delete() -> RowDelete {
+    RowDelete {
+        sequence: 1,
+        request: Uuid::nil(),
+        db: DbId(0),
+        table: CACHE.table,
+        db_name: "x".into(),
+        table_name: "t".into(),
+        min_time_ns: None,
+        max_time_ns: None,
+        tags: Default::default(),
+        created_at_ns: 0,
+        bound: Some(1),
+        state: RowDeleteState::Pending,
+    }
 }
 
 /// The keeper may die while it waits for a birth, and the cache may be dead at that moment.

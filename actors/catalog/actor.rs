@@ -49,6 +49,8 @@ pub struct Catalog {
     catching_up: Vec<Responder<CatchUp>>,
     /// A put is under way, or a reading of the records of others.
     busy: bool,
+    /// Nobody knows what came of the last put: its record may be there, or come to be.
+    in_doubt: bool,
     checkpoint_sequence: u64,
     /// Encodes checkpoints off the actor's thread.
     pool: Pool,
@@ -124,6 +126,7 @@ impl Catalog {
             waiting: Vec::new(),
             catching_up: Vec::new(),
             busy: false,
+            in_doubt: false,
             checkpoint_sequence,
             pool: Pool::new("catalog-checkpoint", 1, 1)?,
         };
@@ -184,7 +187,8 @@ impl Catalog {
     }
 
     /// Validates `requests` in order, each against the catalog as the earlier ones leave it, and
-    /// starts the put of their changes. If there are none, they are answered at once.
+    /// starts the put of their changes. If there are none, they are answered at once, unless the catalog
+    /// is in doubt: then a record without changes takes the place of the one that may come to be.
     fn commit(&mut self, requests: Vec<Waiting>, races_lost: u32, cx: &mut Cx<'_, Self>) {
         let now_ns = self.config.clock.now_ns();
         let mut next = Cow::Borrowed(&self.state);
@@ -207,7 +211,7 @@ impl Catalog {
                 changes.extend(planned);
             }));
         }
-        if changes.is_empty() {
+        if changes.is_empty() && !self.in_doubt {
             self.answer(requests, outcomes);
             return;
         }
@@ -226,6 +230,7 @@ impl Catalog {
     /// A put has ended.
     fn finish(&mut self, group: RecordGroup, appended: Appended, cx: &mut Cx<'_, Self>) {
         self.busy = false;
+        self.in_doubt = matches!(appended, Appended::Failed(_));
         match appended {
             Appended::Ours => {
                 self.show(group.next);

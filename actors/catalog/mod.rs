@@ -33,6 +33,8 @@
 //!   of the catalog that it changes.
 //! - A request takes effect whole or not at all, and is answered after its change is durable and
 //!   published. Requests that arrive during a put gather and go together as the next record.
+//! - When nobody knows what came of a put, nothing is answered before its number is taken, by its record
+//!   or by one without changes: what is not there then cannot come to be later.
 //! - A snapshot that answers `EnsureSchema` has all that was asked for: a deletion never shares a
 //!   record with requests that came before it.
 //! - An id is never given out twice, not even after its owner left the catalog.

@@ -9,6 +9,7 @@ use super::world::World;
 use crate::server::Addresses;
 use protocols::error::ErrorKind;
 use protocols::limits::ADMIN_DEADLINE_MS;
+use protocols::messages::caches::LookAfterCaches;
 use protocols::messages::catalog::CreateLastCache;
 use protocols::messages::query::QueryError;
 use std::cmp::Reverse;
@@ -46,6 +47,11 @@ pub(super) async fn check(world: Rc<World>, id: u64, server: Addresses, table: T
     // What is past its time goes from both, but not at the same moment.
     if !world.model.borrow().retention.is_untouched(table.db) {
         return;
+    }
+    // Of a delete of rows whose outcome nobody knew the keeper hears when it looks after caches.
+    if let Some(keeper) = world.keeper(id) {
+        let deadline = Instant::now() + PATIENCE;
+        keeper.ask_from_edge(LookAfterCaches, deadline).await.ok();
     }
     let name = table_name(table.table);
     let until = Instant::now() + PATIENCE;

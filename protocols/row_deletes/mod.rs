@@ -84,6 +84,11 @@ impl RowDelete {
         self.state == RowDeleteState::Pending && self.bound.is_some()
     }
 
+    /// True if rows are hidden, or gone, on account of it.
+    pub fn has_effect(&self) -> bool {
+        self.bound.is_some() && !matches!(self.state, RowDeleteState::Aborted { .. })
+    }
+
     /// The first and the last instant, nanoseconds since 1970.
     pub fn times_ns(&self) -> (i64, i64) {
         let max = self.max_time_ns.map_or(i64::MAX, |max| max.saturating_sub(1));

@@ -78,6 +78,32 @@ async fn a_failed_put_changes_nothing_and_the_next_one_works() {
     assert_eq!(live(&opened.snapshot.load()), ["bar", "foo"]);
 }
 
+/// A put that failed may still be stored, by a store that is slow: no answer may come to nothing then.
+#[actix_rt::test]
+async fn what_is_said_after_a_failed_put_holds_whatever_comes_of_that() {
+    let (toxic, objects) = Planned::new(Toxic::new());
+    let running = Running::start(config(objects.clone())).await;
+    let before = running.snapshot.load().sequence;
+    toxic.set(FAILS);
+    assert!(matches!(running.ask(create("foo")).await, Err(CatalogError::Storage(_))));
+    let delete = DeleteDatabase { name: "foo".to_owned(), when: HardDelete::Now };
+    let refused = running.ask(delete.clone()).await;
+    assert!(matches!(refused, Err(CatalogError::Storage(_))), "nobody knows whether it is there");
+    toxic.set(WORKS);
+    let refused = running.ask(delete.clone()).await;
+    assert!(
+        matches!(refused, Err(CatalogError::NotFound(_) | CatalogError::DatabaseNotFound(_))),
+        "{refused:?}"
+    );
+    // The place of the record that failed is taken: it can never be stored.
+    assert_eq!(running.snapshot.load().sequence, before + 1);
+    assert!(running.ask(delete).await.is_err());
+    assert_eq!(running.snapshot.load().sequence, before + 1, "there is no doubt any more");
+    running.birth.end().await;
+    let opened = Catalog::open(&config(objects), None).await.unwrap();
+    assert!(live(&opened.snapshot.load()).is_empty());
+}
+
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|n| (*n).to_owned()).collect()
 }
