@@ -16,7 +16,7 @@ pub struct CompactionOptions {
     pub rows_max: Option<usize>,
     /// Files that one compaction takes in.
     pub files_max: usize,
-    /// How often it is looked for what is due. Windows that got rows since the last look but one wait.
+    /// How often it is looked for what is due.
     pub check_interval: Duration,
     /// How long the objects of files stay whose rows are in others.
     pub cleanup_wait: Duration,
@@ -28,6 +28,8 @@ pub struct CompactionOptions {
     pub bytes_max: usize,
     /// How long after its end a window is left alone, beside the width of a chunk.
     pub settle: Duration,
+    /// How long after its newest rows were written a window is left alone, unless it has many files.
+    pub quiet: Duration,
 }
 
 impl CompactionOptions {

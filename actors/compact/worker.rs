@@ -26,8 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many times it is looked for what is due before a window counts as quiet.
-const QUIET_LOOKS: u32 = 2;
 /// How long a compaction waits for the bound of a delete of rows, which takes milliseconds.
 const SETTLING_MAX: Duration = Duration::from_secs(10);
 const SETTLING_PAUSE: Duration = Duration::from_millis(20);
@@ -80,7 +78,7 @@ impl Worker {
         let rules = Rules {
             widths: options.widths(catalog.load().gen1_duration_ns)?,
             settle_ns: as_nanos(options.settle),
-            quiet_ns: as_nanos(options.check_interval.saturating_mul(QUIET_LOOKS)),
+            quiet_ns: as_nanos(options.quiet),
             files_max: options.files_max,
             open_bytes_max: options.bytes_max as u64 / 8 * 3,
         };

@@ -102,6 +102,7 @@ fn compaction(seed: u64, gen1_duration_ns: i64) -> Option<CompactionOptions> {
         cache_age: 3_600 * SECOND,
         bytes_max: 64 * 1024 * 1024,
         settle: Duration::ZERO,
+        quiet: (seed % 2) as u32 * SECOND / 5,
     })
 }
 

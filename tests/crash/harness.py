@@ -47,7 +47,7 @@ def time_of(n):
 
 # Mostly files of two minutes become one as soon as they are there, and those of a few such windows
 # again; and what is in other files goes at once.
-COMPACTING = ["--compaction-check-interval", "100ms", "--compaction-gen2-duration", "2m"]
+COMPACTING = ["--compaction-check-interval", "20ms", "--compaction-gen2-duration", "2m"]
 COMPACTING += ["--compaction-multipliers", "3,4", "--compaction-cleanup-wait", "0s"]
 COMPACTION = [
     ["--compaction", "off", "--compaction-cleanup-wait", "0s"],

@@ -84,6 +84,7 @@ fn options() -> CompactionOptions {
         cache_age: Duration::ZERO,
         bytes_max: 64 * 1024 * 1024,
         settle: Duration::from_secs(60),
+        quiet: Duration::ZERO,
     }
 }
 

@@ -15,6 +15,8 @@ const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// How long after its end a window is left alone, beside the width of a chunk.
 const SETTLE: Duration = Duration::from_secs(60);
+/// So many times it is looked for what is due before a window counts as quiet.
+const QUIET_LOOKS: u32 = 2;
 
 /// Whether files are compacted without anybody asking for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,6 +119,7 @@ impl CompactionArgs {
             bytes_max: ((memory as f64 * MEMORY_PART) as usize)
                 .clamp(MEMORY_BYTES_MIN, MEMORY_BYTES_MAX),
             settle: SETTLE,
+            quiet: self.compaction_check_interval.saturating_mul(QUIET_LOOKS),
         }
     }
 }
