@@ -32,6 +32,7 @@
 //! error.
 
 mod actor;
+mod below;
 mod cache_tables;
 mod catalog_view;
 mod config;

@@ -1,10 +1,11 @@
 //! The step in the physical plan, for few rows.
 
 use super::order::Order;
+use crate::query::below::{made_fields, made_of};
 use crate::query::plan_kit::new_children;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::internal_err;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
@@ -47,13 +48,7 @@ impl InOrderExec {
         columns: Arc<[ProjectionExpr]>,
         order: Arc<Order>,
     ) -> Result<Self> {
-        let rows = input.schema();
-        let field = |column: &ProjectionExpr| {
-            let field = column.expr.return_field(&rows)?;
-            Ok(Field::clone(&field).with_name(&column.alias))
-        };
-        let fields = columns.iter().map(field).collect::<Result<Vec<_>>>()?;
-        let schema = Arc::new(Schema::new(fields));
+        let schema = Arc::new(Schema::new(made_fields(&columns, &input.schema())?));
         let shown = schema.project(&(0..order.shown).collect::<Vec<_>>())?;
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::new(shown)),
@@ -68,10 +63,7 @@ impl InOrderExec {
 
     /// What becomes of rows, as far as they have values.
     fn made_of(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let many = rows.num_rows();
-        let values = self.columns.iter().map(|c| c.expr.evaluate(rows)?.into_array(many));
-        let values = values.collect::<Result<Vec<_>>>()?;
-        self.order.with_values(RecordBatch::try_new(Arc::clone(&self.schema), values)?)
+        self.order.with_values(made_of(&self.columns, rows, &self.schema)?)
     }
 }
 

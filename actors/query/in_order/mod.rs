@@ -4,13 +4,11 @@
 //! looks at tags only where times are equal; for many rows the engine's own operators are planned,
 //! which use several threads and the disk. Columns that rows are only ordered by end here.
 
-mod below;
 mod exec;
 mod node;
 mod order;
 mod series_key;
 
-pub(in crate::query) use below::below;
 pub(in crate::query) use node::{InOrderPlanner, in_order, is_in_order};
 pub(in crate::query) use order::Order;
 pub(in crate::query) use series_key::series_key;

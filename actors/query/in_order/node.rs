@@ -1,8 +1,8 @@
 //! The step in the logical plan.
 
-use super::below::below;
 use super::exec::InOrderExec;
 use super::order::Order;
+use crate::query::below::{made_below, planned};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
@@ -12,7 +12,6 @@ use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use std::cmp::Ordering;
@@ -29,12 +28,7 @@ pub(in crate::query) fn in_order(plan: LogicalPlan, order: Order) -> Result<Logi
     let fields = fields.map(|(table, field)| (table.cloned(), Arc::clone(field))).collect();
     let metadata = plan.schema().metadata().clone();
     let schema = Arc::new(DFSchema::new_with_metadata(fields, metadata)?);
-    let columns = plan.schema().columns().into_iter().map(Expr::Column);
-    let (mut columns, mut input): (Vec<_>, _) = (columns.collect(), Arc::new(plan));
-    while let Some((lower, made)) = below(&input, &columns)? {
-        (columns, input) = (made, lower);
-    }
-    let input = Arc::unwrap_or_clone(input);
+    let (input, columns) = made_below(plan)?;
     let node = InOrder { input, columns, schema, order: Arc::new(order) };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
@@ -118,13 +112,8 @@ impl ExtensionPlanner for InOrderPlanner {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<InOrder>(), inputs) else {
             return Ok(None);
         };
-        let columns = node.columns.iter().map(|column| {
-            let (name, schema) = (column.schema_name().to_string(), node.input.schema());
-            let value = column.clone().unalias();
-            let value = planner.create_physical_expr(&value, schema, session, context)?;
-            Ok(ProjectionExpr { expr: value, alias: name })
-        });
-        let columns: Arc<[ProjectionExpr]> = columns.collect::<Result<_>>()?;
+        let schemas = (node.input.schema().as_ref(), node.schema.as_ref());
+        let columns = planned(planner, &node.columns, schemas, session, context)?;
         let known = StatisticsContext::new().compute(input.as_ref(), &StatisticsArgs::new())?;
         let few = session.config().batch_size();
         let (input, order) = (Arc::clone(input), Arc::clone(&node.order));

@@ -13,7 +13,7 @@ use super::stage::{
 };
 use super::transformations;
 use super::windows;
-use crate::query::in_order::below;
+use crate::query::below::below;
 use arrow::datatypes::DataType;
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::{coalesce, get_field};

@@ -7,11 +7,12 @@ use super::key_sets::KeySet;
 use super::open::Opener;
 use super::overlap::FileRows;
 use super::segment::{Segment, Source, chunk_times, file_times};
-use datafusion::arrow::array::{UInt32Array, new_null_array};
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use datafusion::arrow::compute::take;
 use datafusion::error::Result;
 use protocols::messages::store::SortedRows;
 use protocols::snapshot::ParquetFile;
+use std::ops::Range;
 use std::sync::Arc;
 
 impl Groups {
@@ -103,6 +104,13 @@ impl Groups {
             return Ok(keys);
         }
         let series = from.scan.selection.series(sorted)?;
+        let keys = self.keys_of(&self.tags_of(sorted, &series)?)?;
+        known.keep_of_rows(sorted, self.question(), &keys);
+        Ok(keys)
+    }
+
+    /// The tags of each of `series`.
+    fn tags_of(&self, sorted: &SortedRows, series: &[Range<usize>]) -> Result<RecordBatch> {
         let heads = UInt32Array::from_iter_values(series.iter().map(|run| run.start as u32));
         let tags = self.schema().fields().iter().map(|field| {
             // A form that was sorted before the table had the tag lacks it.
@@ -112,9 +120,22 @@ impl Groups {
             })
         });
         let tags = tags.collect::<Result<Vec<_>>>()?;
-        let keys = self.keys_of(tags)?;
-        known.keep_of_rows(sorted, self.question(), &keys);
-        Ok(keys)
+        let options = RecordBatchOptions::new().with_row_count(Some(heads.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(self.schema()), tags, &options)?)
+    }
+
+    /// Those of `series` whose groups were not met.
+    pub(super) fn not_met(
+        &self,
+        sorted: &SortedRows,
+        series: Vec<Range<usize>>,
+    ) -> Result<Vec<Range<usize>>> {
+        if !self.has_met_any() || series.is_empty() {
+            return Ok(series);
+        }
+        let names = self.of(&self.tags_of(sorted, &series)?)?;
+        let is_left = self.left(&names);
+        Ok(series.into_iter().zip(is_left).filter_map(|(run, is)| is.then_some(run)).collect())
     }
 
     /// The groups of the selected rows of a file. What they are is read once and remembered, unless

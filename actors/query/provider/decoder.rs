@@ -1,6 +1,7 @@
 //! Decoding files: their selected rows, as a stream.
 
 use super::counts::{CountedAtLast, Counts};
+use super::enough::Enough;
 use super::groups::Groups;
 use super::held::held;
 use super::narrowing::Narrowed;
@@ -47,8 +48,15 @@ pub(super) struct Sparing {
     pub(super) quick: Option<Quick>,
     /// So many rows are enough.
     pub(super) limit: Option<usize>,
-    /// The newest row of each of these groups is enough.
-    pub(super) newest: Option<Arc<Groups>>,
+    /// What is enough of each series.
+    pub(super) enough: Option<Arc<Enough>>,
+}
+
+impl Sparing {
+    /// The groups of which the newest row is enough.
+    pub(super) fn newest(&self) -> Option<&Arc<Groups>> {
+        self.enough.as_ref().and_then(|enough| enough.newest())
+    }
 }
 
 impl Decoder {

@@ -6,7 +6,7 @@
 use super::coalesce::join_short;
 use super::counts::Counts;
 use super::decoder::Sparing;
-use super::groups::Groups;
+use super::enough::{Enough, OfSeries};
 use super::merge::key_order;
 use super::open::Opener;
 use super::reading::Reading;
@@ -58,10 +58,8 @@ pub(super) struct ScanExec {
     filters: Vec<Arc<dyn PhysicalExpr>>,
     /// Rows that a partition yields at most.
     fetch: Option<usize>,
-    /// Segments whose rows are all of such groups are left out.
-    met: Option<Arc<Groups>>,
-    /// True if of each of these groups the newest row is enough.
-    is_for_last: bool,
+    /// What is enough of each series. Segments whose groups were all met are left out.
+    enough: Option<Arc<Enough>>,
     all: Known,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -118,23 +116,18 @@ impl ScanExec {
             is_for_first: false,
             filters: Vec::new(),
             fetch: limit,
-            met: None,
-            is_for_last: false,
+            enough: None,
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
 
-    /// The same in one partition, for somebody who needs the newest row of each group.
-    pub(super) fn for_newest(self) -> Self {
-        // Whole segments: who has seen one knows the newest row of each of its groups.
+    /// The same in one partition, for somebody who needs the rows at one end of time, the newest or
+    /// the oldest, and tells meanwhile what is [`Enough`].
+    pub(super) fn for_end(self, newest: bool) -> Self {
+        // Whole segments: who has seen one knows these rows of each of its groups.
         let parts = parts(&self.scan.segments, 1, 1);
         let properties = Arc::new(properties(&self.scan, &parts, 1));
-        Self { properties, parts, is_for_first: true, is_for_last: true, ..self }
-    }
-
-    /// The same for somebody who needs the rows at one end of time, the newest or the oldest.
-    pub(super) fn for_end(self, newest: bool) -> Self {
-        Self { oldest_first: !newest, is_for_last: false, ..self.for_newest() }
+        Self { properties, parts, is_for_first: true, oldest_first: !newest, ..self }
     }
 
     /// Between what the times of all rows lie.
@@ -153,6 +146,15 @@ impl ScanExec {
     /// What is read.
     pub(super) fn scan(&self) -> &Arc<Scan> {
         &self.scan
+    }
+
+    /// What is enough of each series. Of rows that somebody may leave out no one is.
+    fn enough(&self) -> Option<Arc<Enough>> {
+        let enough = self.enough.as_ref()?;
+        Some(match self.filters.is_empty() {
+            true => Arc::clone(enough),
+            false => Arc::new(Enough { of_series: OfSeries::All, ..Enough::clone(enough) }),
+        })
     }
 
     fn partitions(&self) -> usize {
@@ -278,10 +280,9 @@ impl ExecutionPlan for ScanExec {
                 limit: self.fetch.filter(|_| self.filters.is_empty()),
                 quick: Quick::of(&self.filters, &self.scan.schema),
                 filters: self.filters.clone(),
-                newest: self.met.clone().filter(|_| self.is_for_last && self.filters.is_empty()),
+                enough: self.enough(),
             },
             relevance: Relevance::new(&self.filters, &self.scan.schema),
-            met: self.met.clone(),
             queue: self.queue(partition),
             reads_ahead: wants_all,
             rest: self.fetch.unwrap_or(usize::MAX),
@@ -300,14 +301,14 @@ impl ExecutionPlan for ScanExec {
         Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), timed))))
     }
 
-    /// The same for somebody who tells meanwhile of which groups no older row is needed, or who
-    /// needs no row at all before an instant.
+    /// The same for somebody who tells meanwhile what is enough of each series, or who needs no row at
+    /// all before an instant.
     fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
         if let Some(Since(since_ns)) = state.downcast_ref::<Since>() {
             return Some(Arc::new(self.since(*since_ns)));
         }
-        let met = Some(state.downcast::<Groups>().ok()?);
-        Some(Arc::new(Self { met, ..self.clone() }))
+        let enough = Some(state.downcast::<Enough>().ok()?);
+        Some(Arc::new(Self { enough, ..self.clone() }))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -89,18 +89,18 @@ impl Groups {
             let heads = take_record_batch(&batch, &self.newest(&batch, None)?)?;
             found.add(&self.of(&heads)?);
         }
-        Ok(Arc::new(found.keys))
+        Ok(found.keys())
     }
 
     /// The tags at the places `shown` of the groups `names`, as columns of `schema`.
-    pub(super) fn tags(
+    pub(super) fn tags<'a>(
         &self,
-        names: &[&[u8]],
+        names: impl Iterator<Item = &'a [u8]>,
         shown: &[usize],
         schema: &SchemaRef,
     ) -> Result<RecordBatch> {
         let parser = self.converter.parser();
-        let tags = self.converter.convert_rows(names.iter().map(|name| parser.parse(name)))?;
+        let tags = self.converter.convert_rows(names.map(|name| parser.parse(name)))?;
         let column = |at: &usize| {
             let values = Arc::clone(&tags[*at]);
             if !matches!(self.schema.field(*at).data_type(), DataType::Dictionary(_, _))
@@ -122,11 +122,11 @@ impl Groups {
         &self.schema
     }
 
-    /// The groups of rows of which there are only the tags, in the order of the schema.
-    pub(super) fn keys_of(&self, tags: Vec<ArrayRef>) -> Result<Arc<KeySet>> {
+    /// The groups of rows.
+    pub(super) fn keys_of(&self, rows: &RecordBatch) -> Result<Arc<KeySet>> {
         let mut found = Found::default();
-        found.add(&self.of(&RecordBatch::try_new(Arc::clone(&self.schema), tags)?)?);
-        Ok(Arc::new(found.keys))
+        found.add(&self.of(rows)?);
+        Ok(found.keys())
     }
 
     /// True if any group was met.
@@ -145,6 +145,12 @@ impl Groups {
             met.last = Some(Arc::clone(keys));
         }
         all
+    }
+
+    /// For each of these groups whether it was not met.
+    pub(super) fn left(&self, groups: &Rows) -> Vec<bool> {
+        let met = self.met();
+        groups.iter().map(|group| !met.groups.contains(group.data())).collect()
     }
 
     fn met(&self) -> MutexGuard<'_, Met> {
@@ -182,19 +188,19 @@ impl Groups {
 
 /// Groups, each once.
 #[derive(Default)]
-struct Found {
-    known: HashSet<GroupName>,
-    keys: KeySet,
-}
+struct Found(HashSet<GroupName>);
 
 impl Found {
     fn add(&mut self, groups: &Rows) {
         for group in groups {
-            if !self.known.contains(group.data()) {
-                self.known.insert(Box::from(group.data()));
-                self.keys.push(group.data());
+            if !self.0.contains(group.data()) {
+                self.0.insert(Box::from(group.data()));
             }
         }
+    }
+
+    fn keys(&self) -> Arc<KeySet> {
+        Arc::new(KeySet::of(self.0.iter().map(AsRef::as_ref)))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use moka::sync::Cache;
 use protocols::messages::store::SortedRows;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 /// Limit: memory for key sets, about.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// Names of groups of rows, encoded, each once.
+/// Names of groups of rows, encoded, in order, each once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KeySet {
     bytes: Vec<u8>,
@@ -16,15 +17,36 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    pub(super) fn push(&mut self, name: &[u8]) {
-        self.bytes.extend_from_slice(name);
-        self.ends.push(self.bytes.len());
+    /// The set of these names, which may come in any order and several times.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut names: Vec<&[u8]> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut set = Self::default();
+        for name in names {
+            set.bytes.extend_from_slice(name);
+            set.ends.push(set.bytes.len());
+        }
+        set
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// The names.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let begins = std::iter::once(0).chain(self.ends.iter().copied());
-        begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
+        self.part(0..self.len())
+    }
+
+    /// The names at these places.
+    pub(super) fn part(&self, places: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let end = |at: usize| self.ends.get(at).copied().unwrap_or(self.bytes.len());
+        places.map(move |at| {
+            let begin = at.checked_sub(1).map_or(0, end);
+            &self.bytes[begin..end(at)]
+        })
     }
 }
 

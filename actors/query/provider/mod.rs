@@ -18,6 +18,7 @@ mod context;
 mod counts;
 mod covering;
 mod decoder;
+mod enough;
 mod exec;
 mod filters;
 mod groups;

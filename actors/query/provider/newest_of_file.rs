@@ -4,6 +4,7 @@
 //! has found it hands on to those after it, for a file never changes.
 
 use super::decoder::Sparing;
+use super::enough::{Enough, OfSeries};
 use super::groups::Groups;
 use super::open::{Opener, SegmentRows};
 use super::overlap::FileRows;
@@ -43,7 +44,9 @@ impl Opener {
             let rows = project(&since(rows, selection.times)?, schema)?;
             return Ok(stream::iter([Ok(rows)]).boxed());
         }
-        let newest = Sparing { newest: Some(Arc::clone(groups)), ..Sparing::default() };
+        let of_series = OfSeries::NewestRow;
+        let enough = Arc::new(Enough { met: Arc::clone(groups), of_series });
+        let newest = Sparing { enough: Some(enough), ..Sparing::default() };
         let is_whole = selection.times.covers(bounds) && file.deletes.is_empty();
         let reading = Reading {
             rows: self.rows_of_file(file, schema, &newest).await?,

@@ -93,7 +93,7 @@ impl Opener {
                 job.await.map_err(|e| exec_datafusion_err!("sorting a chunk failed: {e}"))??
             }
         };
-        let divided = divide(inputs, &self.scan.selection, sparing.newest.is_some())?;
+        let divided = divide(inputs, &self.scan.selection, sparing.enough.as_deref())?;
         let (mut plain, mut files) = (Vec::new(), Vec::new());
         for piece in divided.alone {
             match piece {
@@ -107,7 +107,7 @@ impl Opener {
                         plain.push(compact(batch)?);
                     }
                 }
-                Piece::File(file) => files.push(match &sparing.newest {
+                Piece::File(file) => files.push(match sparing.newest() {
                     Some(groups) => self.newest_of_file(&file, groups).await?,
                     None => self.rows_of_file(&file, schema, sparing).await?.boxed(),
                 }),
@@ -201,7 +201,7 @@ impl Opener {
     ) -> Result<SendableRecordBatchStream> {
         let selection = &self.scan.selection;
         let narrowed =
-            self.decoder.access.narrowed(file, selection, sparing.newest.is_some()).await?;
+            self.decoder.access.narrowed(file, selection, sparing.newest().is_some()).await?;
         self.decoder.rows(file, selection, columns, sparing, narrowed)
     }
 
@@ -224,7 +224,7 @@ impl Opener {
                 }
                 Piece::File(file) => {
                     let every_row =
-                        Sparing { newest: sparing.newest.clone(), ..Sparing::default() };
+                        Sparing { enough: sparing.enough.clone(), ..Sparing::default() };
                     let rows = self.rows_of_file(&file, &layout.unnumbered, &every_row).await?;
                     let layout = Arc::clone(&layout);
                     let rows =

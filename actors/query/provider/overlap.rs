@@ -1,6 +1,7 @@
 //! Which rows of a segment have to be merged with others, and which stand alone.
 
 use super::context::Deletes;
+use super::enough::Enough;
 use super::segment::file_times;
 use super::selection::{Selection, joined, rows_in, times};
 use super::times::TimeRange;
@@ -45,12 +46,16 @@ pub(super) struct Divided {
 /// Files that need a merge are merged as a whole: reading a part of them would cost as much.
 /// `inputs` are in the order of their precedence.
 ///
-/// With `newest` it is enough if the newest row of each series is there, and is right. Of each run it
-/// takes that of the series in that run: where the newest key of all inputs is in several of them, it
-/// is the newest of each of these.
-pub(super) fn divide(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<Divided> {
+/// What is `enough` of each series is there, and is right. If that is its newest row, it takes of each
+/// run that of the series in that run: where the newest key of all inputs is in several of them, it is
+/// the newest of each of these.
+pub(super) fn divide(
+    inputs: Vec<Input>,
+    selection: &Selection,
+    enough: Option<&Enough>,
+) -> Result<Divided> {
     if let [Input::Sorted(only, bounds, deleted)] = inputs.as_slice()
-        && !newest
+        && enough.is_none()
         && selection.is_all_of(*bounds)
         && deleted.is_empty()
     {
@@ -58,7 +63,7 @@ pub(super) fn divide(inputs: Vec<Input>, selection: &Selection, newest: bool) ->
         let alone = vec![Piece::Rows(Arc::clone(only), every_row)];
         return Ok(Divided { alone, merged: Vec::new() });
     }
-    let inputs = selected(inputs, selection, newest)?;
+    let inputs = selected(inputs, selection, enough)?;
     let mut shared = shared_times(wholes(inputs.iter()));
     let mut merged = within(&inputs, &shared)?;
     let has_rows = merged.iter().any(|piece| matches!(piece, Piece::Rows(..)));
@@ -72,7 +77,7 @@ pub(super) fn divide(inputs: Vec<Input>, selection: &Selection, newest: bool) ->
     let mut alone = Vec::new();
     for input in inputs {
         alone.extend(match input {
-            Selected::Run(run) if shared.is_empty() => Some(Piece::Rows(run.sorted, run.spans)),
+            Selected::Run(run) if shared.is_empty() => Some(run.alone(enough)?),
             Selected::Run(run) => run.within(&apart)?,
             Selected::File(file, times) => {
                 (!overlaps_any(times, &shared)).then_some(Piece::File(file))
@@ -92,7 +97,7 @@ enum Selected {
 /// A sorted run of rows and what of it is selected.
 struct Run {
     sorted: Arc<SortedRows>,
-    /// The selected series without what is deleted of them, at all times, or the last row of each.
+    /// The selected series without what is deleted of them, at all times, or what is enough of each.
     series: Vec<Range<usize>>,
     /// The selected rows.
     spans: Vec<Range<usize>>,
@@ -119,6 +124,13 @@ impl Run {
         let mut found: Vec<_> = found.collect();
         found.sort_by_key(|span| span.start);
         Ok((!found.is_empty()).then(|| Piece::Rows(Arc::clone(&self.sorted), found)))
+    }
+
+    /// The selected rows, or what is enough of them: no other input has such keys.
+    fn alone(self, enough: Option<&Enough>) -> Result<Piece> {
+        let needed = enough.map(|e| e.alone(&self.sorted.rows, &self.series, self.wanted));
+        let spans = needed.transpose()?.flatten().unwrap_or(self.spans);
+        Ok(Piece::Rows(self.sorted, spans))
     }
 
     /// Makes `times` tight.
@@ -167,7 +179,11 @@ fn overlaps_any(times: TimeRange, ranges: &[TimeRange]) -> bool {
 }
 
 /// What is selected of each input; runs of which nothing is are left out.
-fn selected(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<Vec<Selected>> {
+fn selected(
+    inputs: Vec<Input>,
+    selection: &Selection,
+    enough: Option<&Enough>,
+) -> Result<Vec<Selected>> {
     let wanted = selection.times;
     let mut found = Vec::new();
     for input in inputs {
@@ -178,8 +194,8 @@ fn selected(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<V
             }
             Input::Sorted(sorted, bounds, deleted) => {
                 let mut series = without(selection.series(&sorted)?, &deleted);
-                if newest {
-                    series = last_rows(times(&sorted.rows)?, series, wanted);
+                if let Some(enough) = enough {
+                    series = enough.beside_others(&sorted, series, wanted)?;
                 }
                 let spans = match wanted.covers(bounds) {
                     true => joined(&series),
@@ -204,16 +220,6 @@ fn selected(inputs: Vec<Input>, selection: &Selection, newest: bool) -> Result<V
     runs.pop();
     runs.into_iter().try_for_each(Run::look_at_times)?;
     Ok(found)
-}
-
-/// The last row of each of `series` whose time is in `wanted`.
-fn last_rows(times: &[i64], series: Vec<Range<usize>>, wanted: TimeRange) -> Vec<Range<usize>> {
-    let last = |span: Range<usize>| {
-        let end = span.start + times[span.clone()].partition_point(|t| *t <= wanted.max_ns);
-        let last = end.checked_sub(1).filter(|row| *row >= span.start)?;
-        (times[last] >= wanted.min_ns).then_some(last..end)
-    };
-    series.into_iter().filter_map(last).collect()
 }
 
 /// The times that lie in more than one of `ranges`, in order.

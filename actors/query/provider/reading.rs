@@ -6,7 +6,6 @@
 //! that it has.
 
 use super::decoder::Sparing;
-use super::groups::Groups;
 use super::open::{Opener, SegmentRows};
 use super::relevance::Relevance;
 use super::segment::{Part, Segment};
@@ -24,8 +23,6 @@ pub(super) struct Reading {
     pub(super) opener: Arc<Opener>,
     pub(super) sparing: Sparing,
     pub(super) relevance: Option<Relevance>,
-    /// Groups of which no further row is needed.
-    pub(super) met: Option<Arc<Groups>>,
     /// What was not opened yet.
     pub(super) queue: VecDeque<Part>,
     /// True if all segments are likely to be read.
@@ -119,8 +116,8 @@ impl Reading {
                 self.opener.counts.segments.add_pruned(skipped);
             }
             let Some(next) = self.queue.pop_front() else { return Ok(None) };
-            if let Some(met) = &self.met
-                && met.cover(self.segment(next), &self.opener).await?
+            if let Some(enough) = &self.sparing.enough
+                && enough.met.cover(self.segment(next), &self.opener).await?
             {
                 self.opener.counts.segments.add_pruned(1);
                 continue;

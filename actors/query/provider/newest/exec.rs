@@ -1,5 +1,6 @@
 //! Keeping of a table the newest rows of each group.
 
+use super::super::enough::{Enough, OfSeries};
 use super::super::exec::ScanExec;
 use super::super::groups::Groups;
 use super::super::scan::Scan;
@@ -68,7 +69,7 @@ impl NewestExec {
         );
         Ok(Self {
             scan: Arc::clone(scan.scan()),
-            input: Arc::new(scan.for_newest()),
+            input: Arc::new(scan.for_end(true)),
             key,
             time,
             yields,
@@ -130,7 +131,8 @@ impl ExecutionPlan for NewestExec {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
         let key = Arc::new(self.scan.schema.project(&self.key)?);
         let groups = Arc::new(Groups::new(key, &self.scan.selection)?);
-        let input = self.input.with_new_state(Arc::clone(&groups) as _);
+        let enough = Enough { met: Arc::clone(&groups), of_series: OfSeries::NewestRow };
+        let input = self.input.with_new_state(Arc::new(enough));
         let input = input.ok_or_else(|| internal_datafusion_err!("NewestExec reads a scan"))?;
         let newest = Newest {
             input: input.execute(partition, task)?,

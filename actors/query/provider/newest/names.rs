@@ -11,21 +11,25 @@ use super::super::segment::parts;
 use super::super::selection::rows_without_columns;
 use crate::query::plan_kit::{no_children, no_expressions};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::error::Result;
+use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{
+    EquivalenceProperties, LexOrdering, Partitioning, PhysicalSortExpr,
+};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use std::fmt;
 use std::sync::Arc;
 
-/// Groups that are yielded at once.
-const BATCH_ROWS: usize = 128 * 1024;
+/// Groups that are yielded at once: those that follow are made while somebody writes these.
+const BATCH_ROWS: usize = 16 * 1024;
 
 /// Yields the tags of each group of rows with equal tags once. What groups a sorted chunk or a file
 /// has is remembered, and most of a table's have the same.
@@ -42,8 +46,9 @@ pub(super) struct GroupNamesExec {
 impl GroupNamesExec {
     /// The groups of `scan`, whose columns are what makes a group.
     pub(super) fn new(scan: &ScanExec, shown: Vec<usize>, schema: SchemaRef) -> Self {
+        let ordering = ordering(&schema, &shown);
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            EquivalenceProperties::new_with_orderings(schema, ordering),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
@@ -52,6 +57,15 @@ impl GroupNamesExec {
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
         Self { scan: Arc::clone(scan.scan()), shown, properties, metrics }
     }
+}
+
+/// By the tags that are shown, as far as they are those that groups are ordered by first.
+fn ordering(schema: &Schema, shown: &[usize]) -> Option<LexOrdering> {
+    let options = SortOptions { descending: false, nulls_first: true };
+    let first = shown.iter().enumerate().take_while(|(at, tag)| at == *tag);
+    LexOrdering::new(first.map(|(at, _)| {
+        PhysicalSortExpr::new(Arc::new(Column::new(schema.field(at).name(), at)), options)
+    }))
 }
 
 impl DisplayAs for GroupNamesExec {
@@ -87,16 +101,12 @@ impl ExecutionPlan for GroupNamesExec {
         let (shown, schema) = (self.shown.clone(), self.schema());
         let columns = Arc::clone(&schema);
         let batches = stream::once(async move {
-            let names = batches(&opener, &shown, &columns).await;
-            let rows =
-                names.as_ref().map_or(0, |batches| batches.iter().map(RecordBatch::num_rows).sum());
-            baseline.record_output(rows);
-            match names {
-                Ok(batches) => stream::iter(batches.into_iter().map(Ok).collect::<Vec<_>>()),
-                Err(error) => stream::iter(vec![Err(error)]),
-            }
+            let groups = Groups::new(Arc::clone(&opener.scan.schema), &opener.scan.selection)?;
+            let names = names(&opener, &groups).await?;
+            baseline.record_output(names.len());
+            Ok::<_, DataFusionError>(stream::iter(batches(groups, names, shown, columns)))
         });
-        let batches = RecordBatchStreamAdapter::new(schema, batches.flatten().boxed());
+        let batches = RecordBatchStreamAdapter::new(schema, batches.try_flatten().boxed());
         Ok(Box::pin(cooperative(batches)))
     }
 
@@ -105,24 +115,32 @@ impl ExecutionPlan for GroupNamesExec {
     }
 }
 
-/// The tags at `shown` of all groups, in the order of their names.
-async fn batches(
-    opener: &Arc<Opener>,
-    shown: &[usize],
-    schema: &SchemaRef,
-) -> Result<Vec<RecordBatch>> {
-    let groups = Groups::new(Arc::clone(&opener.scan.schema), &opener.scan.selection)?;
-    let sets = sets(opener, &groups).await?;
-    let mut names: Vec<&[u8]> = sets.iter().flat_map(|set| set.iter()).collect();
-    if sets.len() > 1 || !names.is_sorted() {
-        names.sort_unstable();
-        names.dedup();
-    }
-    if schema.fields().is_empty() {
-        return Ok(vec![rows_without_columns(names.len(), schema)?]);
-    }
-    let batch = |names: &[&[u8]]| groups.tags(names, shown, schema);
-    names.chunks(BATCH_ROWS).map(batch).collect()
+/// The tags at `shown` of the groups `names`, in this order, each batch when its turn comes.
+fn batches(
+    groups: Groups,
+    names: Arc<KeySet>,
+    shown: Vec<usize>,
+    schema: SchemaRef,
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    let rows = names.len();
+    // Without columns nothing counts but the number.
+    let many = if schema.fields().is_empty() { rows.max(1) } else { BATCH_ROWS };
+    (0..rows).step_by(many).map(move |start| {
+        let part = start..rows.min(start + many);
+        match schema.fields().is_empty() {
+            true => rows_without_columns(part.len(), &schema),
+            false => groups.tags(names.part(part), &shown, &schema),
+        }
+    })
+}
+
+/// The groups of all segments.
+async fn names(opener: &Arc<Opener>, groups: &Groups) -> Result<Arc<KeySet>> {
+    let sets = sets(opener, groups).await?;
+    Ok(match sets.as_slice() {
+        [only] => Arc::clone(only),
+        _ => Arc::new(KeySet::of(sets.iter().flat_map(|set| set.iter()))),
+    })
 }
 
 /// The groups of all segments, those that are equal once.

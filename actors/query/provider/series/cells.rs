@@ -1,40 +1,29 @@
 //! What is shown of rows in order.
 
 use super::cut::Cut;
-use arrow::array::{BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{filter_record_batch, nullif, take_record_batch};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, nullif};
 use arrow::datatypes::SchemaRef;
 use datafusion::error::Result;
 use std::sync::Arc;
 
-/// A row that may be shown.
-pub(super) struct Row {
-    /// The place of its series.
-    pub(super) series: Option<usize>,
-    /// The lower, the earlier it is shown.
-    pub(super) rank: i64,
-    /// Which of the rows it is.
-    pub(super) row: usize,
-}
-
-/// Of the rows of `whole` those that `cut` shows, in the order of `order`, with nulls for the
-/// values that are cut.
+/// What `cut` shows of rows in order, with nulls for the values that are cut. `series` tells for each
+/// row whose it is.
 pub(super) fn shown(
     schema: &SchemaRef,
-    whole: &RecordBatch,
-    order: &[Row],
+    rows: RecordBatch,
+    series: &[usize],
     cut: &Cut,
 ) -> Result<RecordBatch> {
-    let places = UInt32Array::from_iter_values(order.iter().map(|row| row.row as u32));
-    let rows = take_record_batch(whole, &places)?;
     let last = cut.fetch.map_or(usize::MAX, |fetch| cut.skip.saturating_add(fetch));
     let counts = cut.fields.len().max(1);
     let nulls: Vec<_> = cut.fields.iter().map(|at| rows.column(*at).logical_nulls()).collect();
-    let mut hidden: Vec<Vec<bool>> = vec![Vec::with_capacity(order.len()); counts];
-    let mut is_shown = Vec::with_capacity(order.len());
-    let (mut seen, mut series) = (vec![0_usize; counts], None);
-    for (at, row) in order.iter().enumerate() {
-        if series.replace(row.series) != Some(row.series) {
+    let mut hidden: Vec<Vec<bool>> = vec![Vec::with_capacity(series.len()); counts];
+    let mut hides = vec![false; counts];
+    let mut is_shown = Vec::with_capacity(series.len());
+    let (mut seen, mut before) = (vec![0_usize; counts], None);
+    for (at, series) in series.iter().enumerate() {
+        if before.replace(series) != Some(series) {
             seen.fill(0);
         }
         let mut shows = false;
@@ -43,14 +32,18 @@ pub(super) fn shown(
             seen[field] += usize::from(is_there);
             let is_within = is_there && seen[field] > cut.skip && seen[field] <= last;
             hidden[field].push(!is_within);
+            hides[field] |= is_there && !is_within;
             shows |= is_within;
         }
         is_shown.push(shows);
     }
     let mut columns = rows.columns().to_vec();
-    for (at, hidden) in cut.fields.iter().zip(hidden) {
+    for ((at, hidden), _) in cut.fields.iter().zip(hidden).zip(hides).filter(|(_, hides)| *hides) {
         columns[*at] = nullif(&columns[*at], &BooleanArray::from(hidden))?;
     }
     let rows = RecordBatch::try_new(Arc::clone(schema), columns)?;
-    Ok(filter_record_batch(&rows, &BooleanArray::from(is_shown))?)
+    match is_shown.iter().all(|is_shown| *is_shown) {
+        true => Ok(rows),
+        false => Ok(filter_record_batch(&rows, &BooleanArray::from(is_shown))?),
+    }
 }

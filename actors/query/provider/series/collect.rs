@@ -1,7 +1,7 @@
 //! Keeping of rows that come in any order those that may be shown.
 
 use super::super::groups::{GroupName, Groups};
-use super::cells::{Row, shown};
+use super::cells::shown;
 use super::cut::Cut;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::buffer::NullBuffer;
@@ -10,9 +10,9 @@ use arrow::datatypes::{SchemaRef, TimestampNanosecondType};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::exec_datafusion_err;
 use datafusion::error::Result;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use hashbrown::HashMap;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Range;
@@ -25,8 +25,6 @@ const OUTDATED_ROWS_MAX: usize = 65_536;
 pub(super) struct Collect {
     schema: SchemaRef,
     cut: Arc<Cut>,
-    /// Who is told of which series no further row is needed.
-    met: Option<Arc<Groups>>,
     names: RowConverter,
     by_name: HashMap<GroupName, usize>,
     /// The names of the first series, where not all are shown.
@@ -40,10 +38,16 @@ pub(super) struct Collect {
 
 /// What is known of a series.
 struct Series {
-    /// For each column that is cut the best ranks, the worst of these first.
+    /// For each column that is cut the best ranks, the worst of these first. Nothing as long as a row
+    /// with all of them is the worst that is needed, if any is.
     best: Vec<BinaryHeap<i64>>,
     /// Rows of a higher rank are not shown.
     worst: Option<i64>,
+    /// The lowest rank of all rows.
+    first: i64,
+    /// True if no further row is taken: all are known, or the series comes after as many others as are
+    /// shown.
+    is_closed: bool,
     /// True if it comes after as many others as are shown.
     is_out: bool,
 }
@@ -56,15 +60,43 @@ struct Kept {
     rank: i64,
 }
 
+/// A row in front of a series.
+struct Candidate<'a> {
+    rank: i64,
+    /// True if each of the columns has a value.
+    is_full: bool,
+    /// True if the column has one.
+    is_there: &'a dyn Fn(usize) -> bool,
+}
+
 impl Series {
-    /// True if a row may be shown that has values in the columns that `is_there` says.
-    fn takes(&mut self, rank: i64, wanted: usize, is_there: impl Fn(usize) -> bool) -> bool {
-        if self.is_out || self.worst.is_some_and(|worst| rank > worst) {
+    const NEW: Self =
+        Self { best: Vec::new(), worst: None, first: i64::MAX, is_closed: false, is_out: false };
+
+    /// True if a row may be shown of which so many values of so many columns are wanted.
+    fn takes(&mut self, row: &Candidate<'_>, wanted: usize, columns: usize) -> bool {
+        let Candidate { rank, is_full, is_there } = *row;
+        self.first = self.first.min(rank);
+        if self.is_closed || self.worst.is_some_and(|worst| rank > worst) {
             return false;
         }
-        if wanted == usize::MAX {
-            return (0..self.best.len()).any(is_there);
+        if wanted == usize::MAX || (self.best.is_empty() && self.worst == Some(rank)) {
+            return is_full || (0..columns).any(is_there);
         }
+        if wanted == 1 && is_full {
+            // Older values of any column are not shown; that newer ones of some are known is no matter.
+            self.worst = Some(rank);
+            self.best.clear();
+            return true;
+        }
+        if self.best.is_empty() {
+            self.best = vec![self.worst.into_iter().collect(); columns];
+        }
+        self.takes_values(rank, wanted, is_there)
+    }
+
+    /// The same for a row that has some of the values.
+    fn takes_values(&mut self, rank: i64, wanted: usize, is_there: &dyn Fn(usize) -> bool) -> bool {
         let (mut takes, mut has_changed) = (false, false);
         for (_, best) in self.best.iter_mut().enumerate().filter(|(at, _)| is_there(*at)) {
             if best.len() < wanted {
@@ -83,16 +115,43 @@ impl Series {
         }
         takes
     }
+
+    /// True if a row may be shown that was taken.
+    fn keeps(&self, rank: i64) -> bool {
+        !self.is_out && self.worst.is_none_or(|worst| rank <= worst)
+    }
+}
+
+/// Who is told of which series no further row is needed, and when.
+#[derive(Clone, Copy)]
+pub(super) enum Tells<'a> {
+    Nobody,
+    /// As soon as a row of it was there: it is a newest one.
+    AtFirst(&'a Groups),
+    /// As soon as there are so many that none after them is shown.
+    AtLast(&'a Groups),
+}
+
+impl Tells<'_> {
+    /// Tells of the series of the rows `heads` of `columns`.
+    fn of(self, columns: &[ArrayRef], heads: Vec<u32>) -> Result<()> {
+        let (Self::AtFirst(met) | Self::AtLast(met)) = self else { return Ok(()) };
+        if heads.is_empty() {
+            return Ok(());
+        }
+        let heads = UInt32Array::from(heads);
+        let tags = columns.iter().map(|column| Ok(take(column, &heads, None)?));
+        met.meet_all(tags.collect::<Result<_>>()?, heads.len())
+    }
 }
 
 impl Collect {
-    /// Tells `met`, whose groups are the series, of which no further row is needed.
-    pub(super) fn new(schema: SchemaRef, cut: Arc<Cut>, met: Option<Arc<Groups>>) -> Result<Self> {
+    /// Keeps nothing so far.
+    pub(super) fn new(schema: SchemaRef, cut: Arc<Cut>) -> Result<Self> {
         Ok(Self {
             names: converter(&schema, &cut.series)?,
             schema,
             cut,
-            met,
             by_name: HashMap::new(),
             first: BTreeSet::new(),
             series: Vec::new(),
@@ -102,33 +161,64 @@ impl Collect {
         })
     }
 
-    /// The rows of `rows` that are shown, in order.
-    pub(super) async fn shown(
-        mut self,
-        mut rows: SendableRecordBatchStream,
-        batch_rows: usize,
-        baseline: BaselineMetrics,
-    ) -> Result<Vec<RecordBatch>> {
+    /// Looks at all of `rows`.
+    pub(super) async fn read(
+        &mut self,
+        mut rows: BoxStream<'static, Result<RecordBatch>>,
+        tells: Tells<'_>,
+        baseline: &BaselineMetrics,
+    ) -> Result<()> {
         while let Some(batch) = rows.try_next().await? {
             let timer = baseline.elapsed_compute().timer();
-            self.offer(&batch)?;
+            self.offer(&batch, tells)?;
             if self.kept.len() > self.compact_at {
                 self.compact()?;
             }
             timer.done();
         }
+        Ok(())
+    }
+
+    /// Where a newest row of each series was read: closes the series of which nothing else is shown, and
+    /// tells `met` of them unless these are all; the others begin anew. True if there are no others.
+    pub(super) fn settle(&mut self, met: &Groups) -> Result<bool> {
+        let mut is_all = true;
+        for series in &mut self.series {
+            if series.worst == Some(series.first) {
+                series.is_closed = true;
+            } else {
+                (*series, is_all) = (Series::NEW, false);
+            }
+        }
+        if is_all {
+            return Ok(true);
+        }
+        let series = &self.series;
+        self.kept.retain(|kept| series[kept.series].is_closed);
+        if !self.kept.is_empty() {
+            let rows = self.whole()?;
+            let tags = self.cut.series.iter().map(|at| Arc::clone(rows.column(*at)));
+            met.meet_all(tags.collect(), rows.num_rows())?;
+        }
+        Ok(false)
+    }
+
+    /// The rows that are shown, in order, in batches of so many.
+    pub(super) fn shown(
+        self,
+        batch_rows: usize,
+        baseline: &BaselineMetrics,
+    ) -> Result<Vec<RecordBatch>> {
         let timer = baseline.elapsed_compute().timer();
         let shown = self.take()?;
         timer.done();
-        let starts = (0..shown.num_rows()).step_by(batch_rows.max(1));
-        let parts =
-            starts.map(|start| shown.slice(start, batch_rows.max(1).min(shown.num_rows() - start)));
-        let parts: Vec<RecordBatch> = parts.collect();
-        baseline.record_output(shown.num_rows());
-        Ok(parts)
+        let (rows, batch_rows) = (shown.num_rows(), batch_rows.max(1));
+        let part = |start: usize| shown.slice(start, batch_rows.min(rows - start));
+        baseline.record_output(rows);
+        Ok((0..rows).step_by(batch_rows).map(part).collect())
     }
 
-    fn offer(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn offer(&mut self, batch: &RecordBatch, tells: Tells<'_>) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -142,44 +232,52 @@ impl Collect {
         };
         let nulls: Vec<Option<NullBuffer>> =
             self.cut.fields.iter().map(|at| batch.column(*at).logical_nulls()).collect();
+        let any_null = nulls.iter().fold(None, |all: Option<NullBuffer>, nulls| {
+            NullBuffer::union(all.as_ref(), nulls.as_ref())
+        });
+        let (wanted, counts) = (self.cut.wanted(), self.cut.fields.len().max(1));
         let names = self.names_of(&columns, &runs)?;
-        let (mut chosen, mut met) = (Vec::new(), Vec::new());
+        let (mut chosen, mut heads) = (Vec::new(), Vec::new());
         for (number, run) in runs.into_iter().enumerate() {
             let name = names.as_ref().map_or(&[][..], |names| names.row(number).data());
             let Some(id) = self.series_of(name) else { continue };
-            let was_full = self.series[id].worst.is_some();
+            let (was_new, was_full) =
+                (self.series[id].first == i64::MAX, self.series[id].worst.is_some());
             for step in 0..run.len() {
                 let row = match self.cut.descending {
                     true => run.end - 1 - step,
                     false => run.start + step,
                 };
                 let rank = self.rank(times.value(row));
-                let is_there = |at: usize| match nulls.get(at) {
-                    Some(Some(nulls)) => nulls.is_valid(row),
-                    _ => true,
+                let candidate = Candidate {
+                    rank,
+                    is_full: any_null.as_ref().is_none_or(|nulls| nulls.is_valid(row)),
+                    is_there: &|at| match nulls.get(at) {
+                        Some(Some(nulls)) => nulls.is_valid(row),
+                        _ => true,
+                    },
                 };
-                if self.series[id].takes(rank, self.cut.wanted(), is_there) {
+                if self.series[id].takes(&candidate, wanted, counts) {
                     let (batch, row_there) = (self.batches.len(), chosen.len());
                     self.kept.push(Kept { batch, row: row_there, series: id, rank });
                     chosen.push(row as u32);
                 }
             }
-            if !was_full && self.series[id].worst.is_some() {
-                met.push(run.start as u32);
+            let is_met = match tells {
+                Tells::Nobody => false,
+                Tells::AtFirst(_) => was_new,
+                Tells::AtLast(_) => !was_full && self.series[id].worst.is_some(),
+            };
+            if is_met {
+                heads.push(run.start as u32);
             }
         }
-        if !chosen.is_empty() {
+        if chosen.len() == batch.num_rows() && chosen.is_sorted() {
+            self.batches.push(batch.clone());
+        } else if !chosen.is_empty() {
             self.batches.push(take_record_batch(batch, &UInt32Array::from(chosen))?);
         }
-        self.tell(&columns, met)
-    }
-
-    /// Tells of which series no further row is needed; `heads` are rows of these.
-    fn tell(&self, columns: &[ArrayRef], heads: Vec<u32>) -> Result<()> {
-        let Some(met) = self.met.as_ref().filter(|_| !heads.is_empty()) else { return Ok(()) };
-        let heads = UInt32Array::from(heads);
-        let tags = columns.iter().map(|column| Ok(take(column, &heads, None)?));
-        met.meet_all(tags.collect::<Result<_>>()?, heads.len())
+        tells.of(&columns, heads)
     }
 
     /// The lower, the earlier a row is shown.
@@ -210,13 +308,12 @@ impl Collect {
                 if let Some(last) = self.first.pop_last()
                     && let Some(id) = self.by_name.remove(&last)
                 {
-                    self.series[id].is_out = true;
+                    (self.series[id].is_closed, self.series[id].is_out) = (true, true);
                 }
             }
             self.first.insert(Box::from(name));
         }
-        let best = vec![BinaryHeap::new(); self.cut.fields.len().max(1)];
-        self.series.push(Series { best, worst: None, is_out: false });
+        self.series.push(Series::NEW);
         let id = self.series.len() - 1;
         self.by_name.insert(Box::from(name), id);
         Some(id)
@@ -225,11 +322,7 @@ impl Collect {
     /// Lets go of the rows that are not shown for certain.
     fn compact(&mut self) -> Result<()> {
         let series = &self.series;
-        let may_be_shown = |kept: &Kept| {
-            let series = &series[kept.series];
-            !series.is_out && series.worst.is_none_or(|worst| kept.rank <= worst)
-        };
-        self.kept.retain(may_be_shown);
+        self.kept.retain(|kept| series[kept.series].keeps(kept.rank));
         let whole = self.whole()?;
         for (row, kept) in self.kept.iter_mut().enumerate() {
             (kept.batch, kept.row) = (0, row);
@@ -259,35 +352,34 @@ impl Collect {
         for (place, (_, id)) in names.enumerate() {
             places[*id] = Some(place);
         }
-        self.kept.retain(|kept| places[kept.series].is_some());
-        if self.batches.len() > 1 || self.kept.len() > 1 {
-            self.compact()?;
+        let series = &self.series;
+        let is_shown =
+            |kept: &Kept| places[kept.series].is_some() && series[kept.series].keeps(kept.rank);
+        self.kept.retain(is_shown);
+        self.kept.sort_unstable_by_key(|k| (places[k.series], k.rank, k.batch, k.row));
+        let rows = self.by_keys(self.whole()?)?;
+        let series: Vec<usize> = self.kept.iter().map(|kept| kept.series).collect();
+        shown(&self.schema, rows, &series, &self.cut)
+    }
+
+    /// The kept rows, those of one series and time in the order of their keys.
+    fn by_keys(&self, rows: RecordBatch) -> Result<RecordBatch> {
+        let is_same = |a: &Kept, b: &Kept| (a.series, a.rank) == (b.series, b.rank);
+        if self.cut.keys.is_empty() || !self.kept.windows(2).any(|two| is_same(&two[0], &two[1])) {
+            return Ok(rows);
         }
-        let whole = match self.batches.first() {
-            Some(_) => self.whole()?,
-            None => return Ok(RecordBatch::new_empty(self.schema)),
-        };
-        let keys = match self.cut.keys.is_empty() {
-            true => None,
-            false => {
-                let columns: Vec<ArrayRef> =
-                    self.cut.keys.iter().map(|at| Arc::clone(whole.column(*at))).collect();
-                Some(converter(&self.schema, &self.cut.keys)?.convert_columns(&columns)?)
-            }
-        };
-        let rows = self.kept.iter().enumerate();
-        let rows =
-            rows.map(|(row, kept)| Row { series: places[kept.series], rank: kept.rank, row });
-        let mut rows: Vec<Row> = rows.collect();
-        rows.sort_unstable_by(|a, b| {
-            let by_time = (a.series, a.rank).cmp(&(b.series, b.rank));
-            let by_keys = || match &keys {
-                Some(keys) => keys.row(a.row).cmp(&keys.row(b.row)),
-                None => a.row.cmp(&b.row),
-            };
-            by_time.then_with(by_keys).then_with(|| a.row.cmp(&b.row))
-        });
-        shown(&self.schema, &whole, &rows, &self.cut)
+        let keys = self.cut.keys.iter().map(|at| Arc::clone(rows.column(*at)));
+        let keys: Vec<ArrayRef> = keys.collect();
+        let keys = converter(&self.schema, &self.cut.keys)?.convert_columns(&keys)?;
+        let key = |row: u32| keys.row(row as usize);
+        let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+        let mut rest = order.as_mut_slice();
+        for same in self.kept.chunk_by(is_same) {
+            let (rows, later) = rest.split_at_mut(same.len());
+            rows.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)).then_with(|| a.cmp(b)));
+            rest = later;
+        }
+        Ok(take_record_batch(&rows, &UInt32Array::from(order))?)
     }
 }
 

@@ -1,15 +1,17 @@
 //! The step that cuts series, in the physical plan.
 
-use super::super::exec::ScanExec;
+use super::super::enough::{Enough, OfSeries};
 use super::super::groups::Groups;
-use super::super::scan::Scan;
-use super::collect::Collect;
+use super::collect::{Collect, Tells};
 use super::cut::{Cut, as_cut};
-use crate::query::plan_kit::{new_children, no_expressions};
+use super::read::Read;
+use crate::query::below::{made_fields, made_of};
+use crate::query::plan_kit::new_children;
+use arrow::array::RecordBatch;
 use arrow::compute::SortOptions;
-use arrow::datatypes::{Fields, Schema};
+use arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::common::stats::Precision;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Statistics, internal_err};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -19,17 +21,16 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
-    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
+    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PhysicalExpr,
+    PlanProperties, ReplaceChildrenOptions, apply_expression_roots,
 };
-use futures::{StreamExt, TryStreamExt, stream};
-use protocols::schema::ColumnKind;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,6 +45,9 @@ const ROWS_OF_SERIES: usize = 1_000;
 #[derive(Clone, Debug)]
 pub(super) struct CutSeriesExec {
     input: Arc<dyn ExecutionPlan>,
+    /// What is made of its rows, and then cut.
+    columns: Arc<[ProjectionExpr]>,
+    made: SchemaRef,
     cut: Arc<Cut>,
     /// What the rows come from, if it can be spared some of them.
     read: Option<Read>,
@@ -51,35 +55,35 @@ pub(super) struct CutSeriesExec {
     metrics: ExecutionPlanMetricsSet,
 }
 
-/// A table that is read from one end of time on.
-#[derive(Clone, Debug)]
-struct Read {
-    scan: Arc<Scan>,
-    /// The columns of the scan that tell series apart.
-    series: Vec<usize>,
-}
-
 impl CutSeriesExec {
-    /// Cuts the series of `input`, and has it read from the right end of time on.
-    pub(super) fn over(input: Arc<dyn ExecutionPlan>, cut: Arc<Cut>) -> Result<Self> {
+    /// Cuts the series of what `columns` make of the rows of `input`, and has it read from the right end
+    /// of time on.
+    pub(super) fn over(
+        input: Arc<dyn ExecutionPlan>,
+        columns: Arc<[ProjectionExpr]>,
+        cut: Arc<Cut>,
+    ) -> Result<Self> {
         let is_few = cut.wanted() <= WANTED_MAX && cut.has_all_series();
         let from_end = match is_few {
-            true => from_end(&input, &cut.series, cut.descending)?,
+            true => Read::of(&input, &columns, &cut)?,
             false => None,
         };
         let (input, read) = match from_end {
             Some((input, read)) => (input, Some(read)),
             None => (input, None),
         };
-        Self::try_new(input, cut, read)
+        Self::try_new(input, columns, cut, read)
     }
 
-    fn try_new(input: Arc<dyn ExecutionPlan>, cut: Arc<Cut>, read: Option<Read>) -> Result<Self> {
-        let input_schema = input.schema();
-        let fields = input_schema.fields().iter().enumerate();
-        let fields: Fields = fields.map(|(at, field)| as_cut(field, at, &cut)).collect();
-        let metadata = input_schema.metadata().clone();
-        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+    fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        columns: Arc<[ProjectionExpr]>,
+        cut: Arc<Cut>,
+        read: Option<Read>,
+    ) -> Result<Self> {
+        let made = made_fields(&columns, &input.schema())?;
+        let fields = made.iter().enumerate().map(|(at, field)| as_cut(field, at, &cut));
+        let schema = Arc::new(Schema::new(fields.collect::<Fields>()));
         let ordering = ordering(&schema, &cut);
         let properties = PlanProperties::new(
             EquivalenceProperties::new_with_orderings(schema, ordering),
@@ -89,7 +93,8 @@ impl CutSeriesExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Ok(Self { input, cut, read, properties, metrics })
+        let made = Arc::new(Schema::new(made));
+        Ok(Self { input, columns, made, cut, read, properties, metrics })
     }
 }
 
@@ -104,54 +109,15 @@ fn ordering(schema: &Schema, cut: &Cut) -> Option<LexOrdering> {
     LexOrdering::new(series.chain(time))
 }
 
-/// The same plan over a table that is read from one end of time on, and what tells series apart
-/// there. `None` if the columns `series` are no tags of one table.
-fn from_end(
-    plan: &Arc<dyn ExecutionPlan>,
-    series: &[usize],
-    newest: bool,
-) -> Result<Option<(Arc<dyn ExecutionPlan>, Read)>> {
-    if let Some(scan) = plan.downcast_ref::<ScanExec>() {
-        let schema = scan.schema();
-        let table = &scan.scan().table;
-        let is_tag = |at: &usize| {
-            let column = table.column(schema.field(*at).name());
-            column.is_some_and(|column| column.kind == ColumnKind::Tag)
-        };
-        if scan.fetch().is_some() || !series.iter().all(is_tag) {
-            return Ok(None);
-        }
-        let read = Read { scan: Arc::clone(scan.scan()), series: series.to_vec() };
-        return Ok(Some((Arc::new(scan.clone().for_end(newest)), read)));
-    }
-    let below: Option<Vec<usize>> = series.iter().map(|at| column_below(plan, *at)).collect();
-    let children = plan.children();
-    let (Some(below), [child]) = (below, children.as_slice()) else { return Ok(None) };
-    let Some((child, read)) = from_end(child, &below, newest)? else { return Ok(None) };
-    let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    Ok(Some((Arc::clone(plan).replace_children(vec![child], options)?, read)))
-}
-
-/// Which column of its input a column of a plan is that takes rows as they are.
-fn column_below(plan: &Arc<dyn ExecutionPlan>, at: usize) -> Option<usize> {
-    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let column = projection.expr().get(at)?.expr.downcast_ref::<Column>()?;
-        return Some(column.index());
-    }
-    let filter = plan.downcast_ref::<FilterExec>().filter(|filter| filter.fetch().is_none())?;
-    match filter.projection() {
-        Some(projection) => projection.get(at).copied(),
-        None => Some(at),
-    }
-}
-
 impl DisplayAs for CutSeriesExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CutSeriesExec: {}", self.cut)?;
-        if self.read.is_some() {
-            f.write_str(", stops early")?;
+        let columns: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
+        write!(f, "CutSeriesExec: {}, expr=[{}]", self.cut, columns.join(", "))?;
+        match &self.read {
+            Some(read) if read.takes_newest => f.write_str(", newest rows first, stops early"),
+            Some(_) => f.write_str(", stops early"),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -176,7 +142,12 @@ impl ExecutionPlan for CutSeriesExec {
         vec![&self.input]
     }
 
-    no_expressions!();
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.columns.iter().map(|column| &column.expr), f)
+    }
 
     fn replace_children(
         self: Arc<Self>,
@@ -186,8 +157,8 @@ impl ExecutionPlan for CutSeriesExec {
         let Some(input) = children.pop().filter(|_| children.is_empty()) else {
             return internal_err!("CutSeriesExec has exactly one input");
         };
-        let (cut, read) = (Arc::clone(&self.cut), self.read.clone());
-        Ok(Arc::new(Self::try_new(input, cut, read)?))
+        let (columns, cut) = (Arc::clone(&self.columns), Arc::clone(&self.cut));
+        Ok(Arc::new(Self::try_new(input, columns, cut, self.read.clone())?))
     }
 
     new_children!();
@@ -198,19 +169,8 @@ impl ExecutionPlan for CutSeriesExec {
         task: Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, partition);
-        let (mut input, mut groups) = (Arc::clone(&self.input), None);
-        if let Some(read) = &self.read {
-            let key = Arc::new(read.scan.schema.project(&read.series)?);
-            let met = Arc::new(Groups::new(key, &read.scan.selection)?);
-            input = telling(input, &met)?;
-            groups = Some(met);
-        }
-        let rows = input.execute(partition, Arc::clone(&task))?;
-        let batch_rows = task.session_config().batch_size();
-        let collect = Collect::new(self.schema(), Arc::clone(&self.cut), groups)?;
-        let batches = collect.shown(rows, batch_rows, baseline);
-        let batches = stream::once(batches).map_ok(|batches| stream::iter(batches).map(Ok));
-        let batches = batches.try_flatten();
+        let batches = stream::once(self.clone().shown(task, baseline));
+        let batches = batches.map_ok(|batches| stream::iter(batches).map(Ok)).try_flatten();
         let batches = RecordBatchStreamAdapter::new(self.schema(), Box::pin(batches));
         Ok(Box::pin(cooperative(batches)))
     }
@@ -235,10 +195,57 @@ impl ExecutionPlan for CutSeriesExec {
     }
 }
 
-/// The same plan over a scan that looks at which series were met.
-fn telling(plan: Arc<dyn ExecutionPlan>, met: &Arc<Groups>) -> Result<Arc<dyn ExecutionPlan>> {
-    let told = plan.transform_up(|plan| {
-        Ok(match plan.with_new_state(Arc::clone(met) as _) {
+impl CutSeriesExec {
+    /// The rows that are shown. Where one row of each series may have everything that is shown of it,
+    /// the newest ones are looked at before any other.
+    async fn shown(
+        self,
+        task: Arc<TaskContext>,
+        baseline: BaselineMetrics,
+    ) -> Result<Vec<RecordBatch>> {
+        let mut collect = Collect::new(self.schema(), Arc::clone(&self.cut))?;
+        let batch_rows = task.session_config().batch_size();
+        let Some(read) = &self.read else {
+            let rows = self.rows(&self.input, task)?;
+            collect.read(rows, Tells::Nobody, &baseline).await?;
+            return collect.shown(batch_rows, &baseline);
+        };
+        let met = read.groups()?;
+        if read.takes_newest {
+            let newest = read.groups()?;
+            let told = telling(&self.input, &newest, OfSeries::NewestRow)?;
+            let rows = self.rows(&told, Arc::clone(&task))?;
+            collect.read(rows, Tells::AtFirst(&newest), &baseline).await?;
+            if collect.settle(&met)? {
+                return collect.shown(batch_rows, &baseline);
+            }
+        }
+        let told = telling(&self.input, &met, read.of_series.clone())?;
+        collect.read(self.rows(&told, task)?, Tells::AtLast(&met), &baseline).await?;
+        collect.shown(batch_rows, &baseline)
+    }
+
+    /// What is made of the rows of `input`.
+    fn rows(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        task: Arc<TaskContext>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let (columns, made) = (Arc::clone(&self.columns), Arc::clone(&self.made));
+        let rows = input.execute(0, task)?;
+        Ok(rows.map(move |rows| made_of(&columns, &rows?, &made)).boxed())
+    }
+}
+
+/// The same plan over a scan that looks at which series were met, and yields what is needed of others.
+fn telling(
+    plan: &Arc<dyn ExecutionPlan>,
+    met: &Arc<Groups>,
+    of_series: OfSeries,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let enough = Arc::new(Enough { met: Arc::clone(met), of_series });
+    let told = Arc::clone(plan).transform_up(|plan| {
+        Ok(match plan.with_new_state(Arc::clone(&enough) as _) {
             Some(told) => Transformed::yes(told),
             None => Transformed::no(plan),
         })

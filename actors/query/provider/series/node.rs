@@ -2,6 +2,7 @@
 
 use super::cut::{Cut, as_cut};
 use super::exec::CutSeriesExec;
+use crate::query::below::{made_below, planned};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, DFSchemaRef, internal_err};
@@ -16,19 +17,21 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-/// The rows of `input` that `cut` shows, ordered by series, time and keys.
+/// The rows of `plan` that `cut` shows, ordered by series, time and keys. What projections make of rows
+/// is made by this step itself.
 ///
 /// # Errors
 /// When two columns have the same name.
-pub(in crate::query) fn cut_series(input: LogicalPlan, cut: Cut) -> Result<LogicalPlan> {
-    let fields = input
+pub(in crate::query) fn cut_series(plan: LogicalPlan, cut: Cut) -> Result<LogicalPlan> {
+    let fields = plan
         .schema()
         .iter()
         .enumerate()
         .map(|(at, (table, field))| (table.cloned(), as_cut(field, at, &cut)));
-    let metadata = input.schema().metadata().clone();
+    let metadata = plan.schema().metadata().clone();
     let schema = Arc::new(DFSchema::new_with_metadata(fields.collect(), metadata)?);
-    let node = CutSeries { input, schema, cut: Arc::new(cut) };
+    let (input, columns) = made_below(plan)?;
+    let node = CutSeries { input, columns, schema, cut: Arc::new(cut) };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -36,11 +39,13 @@ pub(in crate::query) fn cut_series(input: LogicalPlan, cut: Cut) -> Result<Logic
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct CutSeries {
     input: LogicalPlan,
+    /// What is made of a row, in the order of the columns.
+    columns: Vec<Expr>,
     schema: DFSchemaRef,
     cut: Arc<Cut>,
 }
 
-/// True for a step of this kind, in which there is nothing but numbers of rows and places.
+/// True for a step of this kind.
 pub(in crate::query) fn is_cut_series(node: &dyn UserDefinedLogicalNode) -> bool {
     node.as_any().is::<CutSeries>()
 }
@@ -65,19 +70,29 @@ impl UserDefinedLogicalNodeCore for CutSeries {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        vec![]
+        self.columns.clone()
+    }
+
+    /// None but those that columns are made of.
+    fn necessary_children_exprs(&self, _: &[usize]) -> Option<Vec<Vec<usize>>> {
+        Some(vec![vec![]])
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CutSeries: {}", self.cut)
+        let columns: Vec<String> = self.columns.iter().map(ToString::to_string).collect();
+        write!(f, "CutSeries: {}, columns=[{}]", self.cut, columns.join(", "))
     }
 
-    fn with_exprs_and_inputs(&self, _: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(
+        &self,
+        columns: Vec<Expr>,
+        mut inputs: Vec<LogicalPlan>,
+    ) -> Result<Self> {
         let Some(input) = inputs.pop().filter(|_| inputs.is_empty()) else {
             return internal_err!("series are cut of exactly one input");
         };
         let (schema, cut) = (Arc::clone(&self.schema), Arc::clone(&self.cut));
-        Ok(Self { input, schema, cut })
+        Ok(Self { input, columns, schema, cut })
     }
 }
 
@@ -88,17 +103,19 @@ pub(in crate::query) struct SeriesPlanner;
 impl ExtensionPlanner for SeriesPlanner {
     async fn plan_extension(
         &self,
-        _: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _: &[&LogicalPlan],
         inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let (Some(node), [input]) = (node.as_any().downcast_ref::<CutSeries>(), inputs) else {
             return Ok(None);
         };
-        let exec = CutSeriesExec::over(Arc::clone(input), Arc::clone(&node.cut))?;
+        let schemas = (node.input.schema().as_ref(), node.schema.as_ref());
+        let columns = planned(planner, &node.columns, schemas, session, context)?;
+        let exec = CutSeriesExec::over(Arc::clone(input), columns, Arc::clone(&node.cut))?;
         Ok(Some(Arc::new(exec)))
     }
 }

@@ -7,6 +7,7 @@ mod deferred;
 mod files;
 mod merged;
 mod newest;
+mod series;
 mod store;
 
 use super::{ParquetFiles, ReadNewest, Remembered, ScanContext, StoredTable};

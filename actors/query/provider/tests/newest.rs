@@ -31,6 +31,7 @@ pub(super) async fn check(world: &World, text: &str, expected: &[(Key, Fields)])
     let got = got[0]["time"].as_primitive::<TimestampNanosecondType>();
     let got = got.is_valid(0).then(|| got.value(0));
     assert_eq!(got, times.into_values().max(), "{query}");
+    series::check(world, text, expected).await;
 }
 
 #[test]
