@@ -259,7 +259,7 @@ fn write_value(values: &Values<'_>, row: usize, out: &mut Vec<u8>) {
 }
 
 /// Whether no text has anything to escape.
-fn is_plain(texts: &StringArray) -> bool {
+pub(super) fn is_plain(texts: &StringArray) -> bool {
     let offsets = texts.value_offsets();
     let (Some(start), Some(end)) = (offsets.first(), offsets.last()) else { return false };
     let bytes = &texts.value_data()[*start as usize..*end as usize];
@@ -267,7 +267,8 @@ fn is_plain(texts: &StringArray) -> bool {
     !bytes.chunks(256).any(escaped)
 }
 
-fn write_plain(texts: &StringArray, at: usize, out: &mut Vec<u8>) {
+/// Writes a text in which nothing has to be escaped, and the quote behind it.
+pub(super) fn write_plain(texts: &StringArray, at: usize, out: &mut Vec<u8>) {
     let offsets = texts.value_offsets();
     let (start, end) = (offsets[at] as usize, offsets[at + 1] as usize);
     cells::write_part(texts.value_data(), start..end, out);

@@ -70,6 +70,8 @@ struct Running {
     open: Option<Series>,
     /// Rows in the series or its part.
     rows: usize,
+    /// What the last part of a batch took.
+    bytes_last: usize,
 }
 
 /// Why an answer ends before it is complete.
@@ -226,6 +228,7 @@ impl Answer {
                             parts: VecDeque::new(),
                             open: None,
                             rows: 0,
+                            bytes_last: 0,
                         });
                     }
                     // To be tried again as it is, if nothing of it is done.
@@ -256,6 +259,9 @@ impl Answer {
     fn write(&mut self, part: &RecordBatch) -> Result<(), WriteError> {
         let Some(running) = &mut self.running else { return Ok(()) };
         let (writer, out, statement) = (&mut self.writer, &mut self.out, running.statement);
+        // A part is about as large as the one before it.
+        out.reserve(running.bytes_last);
+        let start = out.len();
         let columns = running.layout.arrays(part)?;
         let rows = Rows::of(&running.layout, &columns)?;
         for (series, range) in running.layout.series(part)? {
@@ -280,6 +286,7 @@ impl Answer {
                 running.rows += 1;
             }
         }
+        running.bytes_last = out.len() - start;
         Ok(())
     }
 }

@@ -35,6 +35,16 @@ fn show_tag_values() {
              m1,tag0,val00\nm1,tag0,val02\nm2,tag0,val00",
         ),
         (
+            "SHOW TAG VALUES FROM m0 WITH KEY = tag0",
+            200,
+            "iox::measurement,key,value\nm0,tag0,val00\nm0,tag0,val01\nm0,tag0,val02",
+        ),
+        (
+            "SHOW TAG VALUES FROM m0 WITH KEY = tag0 WHERE time > '2065-01-01' AND f64 > 15",
+            200,
+            "iox::measurement,key,value\nm0,tag0,val00\nm0,tag0,val01",
+        ),
+        (
             "SHOW TAG VALUES FROM m0 WITH KEY = tag0 WHERE time > '2065-01-01' LIMIT 1 OFFSET 1",
             200,
             "iox::measurement,key,value\nm0,tag0,val01",
@@ -118,4 +128,21 @@ fn tags_and_series_of_all_parts_of_a_table() {
     check(&[]);
     write(&[line(",host=late", first + 30), line(",host=all", first + 7_200)]);
     check(&["late"]);
+}
+
+/// More than one thread has something to do with so many.
+#[test]
+fn many_values_come_in_order() {
+    let server = Server::memory();
+    let line = |at: usize| format!("m,k=v{:05},r=r{} f=1 {at}\n", at * 7_919 % 40_000, at % 3);
+    server.client.must_write("d", &(0..40_000).map(line).collect::<String>());
+    for form in ["SHOW TAG VALUES WITH KEY = k", "SHOW TAG VALUES FROM m WITH KEY =~ /k|r/"] {
+        let q = format!("{form} WHERE time >= 0");
+        let path = with_query("/api/v3/query_influxql", &[("db", "d"), ("q", &q)]);
+        let rows = server.client.get(&path).json();
+        let values = rows.as_array().expect("rows").iter().filter(|row| row["key"] == "k");
+        let values: Vec<&str> = values.filter_map(|row| row["value"].as_str()).collect();
+        assert_eq!(values.len(), 40_000, "{q}");
+        assert!(values.is_sorted(), "{q}");
+    }
 }

@@ -42,10 +42,7 @@ pub(super) fn plan(planner: &Planner<'_>, show: &Show, language: Language) -> Re
         ShowWhat::Measurements(filter) => measurements(planner, show, filter.as_ref()),
         ShowWhat::TagKeys => tag_keys(planner, show),
         ShowWhat::FieldKeys => field_keys(planner, show),
-        ShowWhat::TagValues(keys) => {
-            let whole = tag_values(planner, show, keys, Some(DAY_NS))?;
-            cut_by(planner, whole, show.bounds, &[MEASUREMENT, "key"], "value")
-        }
+        ShowWhat::TagValues(keys) => values(planner, show, keys),
         ShowWhat::Series => series::series(planner, show, language),
         ShowWhat::Cardinality { of, exact } => {
             series::cardinality(planner, show, of, *exact, language)
@@ -212,6 +209,15 @@ struct Whole {
 }
 
 impl Whole {
+    fn of(values: Vec<Values>) -> Result<Self> {
+        let mut whole = Self::default();
+        for values in values {
+            let columns = values.columns();
+            whole.add(values.rows.project(columns)?)?;
+        }
+        Ok(whole)
+    }
+
     fn add(&mut self, part: LogicalPlanBuilder) -> Result<()> {
         self.parts.push(part.build()?);
         Ok(())
@@ -318,13 +324,52 @@ fn field_keys(planner: &Planner<'_>, show: &Show) -> Result<LogicalPlan> {
     ])
 }
 
-/// The values of all keys that match, in no order.
+fn values(planner: &Planner<'_>, show: &Show, keys: &KeyMatch) -> Result<LogicalPlan> {
+    let mut found = tag_values(planner, show, keys, Some(DAY_NS))?;
+    let groups = [MEASUREMENT, "key"];
+    let is_cut = show.bounds.limit.is_some() || show.bounds.offset.is_some();
+    if found.len() == 1
+        && !is_cut
+        && let Some(only) = found.pop()
+    {
+        // As tags they are known in order, not as texts.
+        let columns = only.columns().into_iter().chain([only.tag.clone().alias(TAG)]);
+        let rows = only.rows.project(columns)?.sort([column(TAG).sort(true, true)])?.build()?;
+        let all = groups.into_iter().chain(["value"]).map(column).collect();
+        return with_metadata(rows, all, &[]);
+    }
+    cut_by(planner, Whole::of(found)?, show.bounds, &groups, "value")
+}
+
+/// The name of a tag that rows are only ordered by.
+const TAG: &str = "tag";
+
+/// The values of a tag of a table.
+struct Values {
+    /// Each value once, in no order.
+    rows: LogicalPlanBuilder,
+    tag: Engine,
+    table: Arc<str>,
+    key: String,
+}
+
+impl Values {
+    fn columns(&self) -> [Engine; 3] {
+        [
+            lit(self.table.as_ref()).alias(MEASUREMENT),
+            lit(self.key.as_str()).alias("key"),
+            cast(self.tag.clone(), DataType::Utf8).alias("value"),
+        ]
+    }
+}
+
+/// The values of all keys that match.
 fn tag_values(
     planner: &Planner<'_>,
     show: &Show,
     keys: &KeyMatch,
     age_ns: Option<i64>,
-) -> Result<Whole> {
+) -> Result<Vec<Values>> {
     let regex = match keys {
         KeyMatch::Matches(pattern) | KeyMatch::MatchesNot(pattern) => Some(compiled(pattern)?),
         _ => None,
@@ -337,7 +382,7 @@ fn tag_values(
         (_, Some(regex)) => regex.is_match(key),
         _ => false,
     };
-    let mut whole = Whole::default();
+    let mut found = Vec::new();
     for table in tables(planner, &show.from)? {
         for key in tags_of(&table).into_iter().filter(|key| is_shown(key)) {
             let Some(rows) = rows_of(planner, &table, show.condition.as_ref(), age_ns)? else {
@@ -345,16 +390,12 @@ fn tag_values(
             };
             let tag = rows.relation.column(&key, Kind::Tag);
             let nothing = Vec::<Engine>::new();
-            let values =
+            let rows =
                 rows.plan.filter(tag.clone().is_not_null())?.aggregate([tag.clone()], nothing)?;
-            whole.add(values.project([
-                lit(table.name.as_ref()).alias(MEASUREMENT),
-                lit(key).alias("key"),
-                cast(tag, DataType::Utf8).alias("value"),
-            ])?)?;
+            found.push(Values { rows, tag, table: Arc::clone(&table.name), key });
         }
     }
-    Ok(whole)
+    Ok(found)
 }
 
 /// A sorted list, cut for each combination of `groups`.

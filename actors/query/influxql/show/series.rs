@@ -96,7 +96,8 @@ pub(super) fn cardinality(
         Counted::TagKeys => keys_count(planner, show, |kind| kind == ColumnKind::Tag),
         Counted::FieldKeys => keys_count(planner, show, |kind| kind != ColumnKind::Tag),
         Counted::TagValues(keys) => {
-            let Some(values) = tag_values(planner, show, keys, None)?.plan()? else {
+            let values = Whole::of(tag_values(planner, show, keys, None)?)?;
+            let Some(values) = values.plan()? else {
                 return empty(&[MEASUREMENT, COUNT]);
             };
             let count = aggregate_of(planner, "count", vec![lit(1_i64)], false)?.alias(COUNT);

@@ -52,6 +52,7 @@ impl WriteV1 for Csv {
                 Cell::Boolean(true) => out.extend_from_slice(b"true"),
                 Cell::Boolean(false) => out.extend_from_slice(b"false"),
                 Cell::Text(text) => write_text(text, out),
+                Cell::Plain(texts, at) => write_text(texts.value(at), out),
                 Cell::Shown(text) => write_text(&text, out),
             }
         }

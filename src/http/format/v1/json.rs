@@ -3,6 +3,7 @@
 use super::rows::{Cell, Rows, write_float, write_text};
 use super::{Series, WriteError, WriteV1};
 use crate::http::format::cells;
+use crate::http::format::json::write_plain;
 
 /// Writes one document, or one for each part of a chunked answer.
 pub(super) struct Json {
@@ -186,6 +187,10 @@ fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), WriteError> {
         Cell::Boolean(true) => out.extend_from_slice(b"true"),
         Cell::Boolean(false) => out.extend_from_slice(b"false"),
         Cell::Text(text) => write_text(text, out),
+        Cell::Plain(texts, at) => {
+            out.push(b'"');
+            write_plain(texts, at, out);
+        }
         Cell::Shown(text) => write_text(&text, out),
         Cell::Instant(ns) => {
             out.push(b'"');

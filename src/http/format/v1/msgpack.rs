@@ -152,6 +152,7 @@ fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
         Cell::Boolean(false) => out.push(0xc2),
         Cell::Boolean(true) => out.push(0xc3),
         Cell::Text(value) => text(value, out),
+        Cell::Plain(texts, at) => text(texts.value(at), out),
         Cell::Shown(value) => text(&value, out),
         Cell::Instant(ns) => {
             // Twelve bytes of a type of the application: seconds and nanoseconds.

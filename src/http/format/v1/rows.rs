@@ -3,7 +3,7 @@
 use super::{Epoch, Series, WriteError};
 use crate::http::format::cells::{self, Values};
 use crate::http::format::json;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, partition};
 use arrow::datatypes::{DataType, Int64Type, Schema};
@@ -118,6 +118,8 @@ pub(super) enum Cell<'a> {
     Unsigned(u64),
     Boolean(bool),
     Text(&'a str),
+    /// The text at a place of these, in which JSON has nothing to escape.
+    Plain(&'a StringArray, usize),
     /// Something that is text once it is formatted.
     Shown(String),
     /// Nanoseconds since 1970.
@@ -131,7 +133,8 @@ pub(in crate::http) struct Rows<'a> {
 }
 
 enum Source<'a> {
-    Known(Values<'a>),
+    /// Values, and whether they are texts in which JSON has nothing to escape.
+    Known(Values<'a>, bool),
     Time(&'a [i64]),
     Formatted(ArrayFormatter<'a>),
 }
@@ -146,7 +149,17 @@ impl<'a> Rows<'a> {
                 (Some(zoned), _) => Source::Formatted(ArrayFormatter::try_new(zoned, &OPTIONS)?),
                 (None, true) => Source::Time(column.array.as_primitive::<Int64Type>().values()),
                 (None, false) => match Values::of(column.array.as_ref()) {
-                    Some(values) => Source::Known(values),
+                    Some(values) => {
+                        let is_plain = match &values {
+                            Values::Text(texts) => json::is_plain(texts),
+                            // There may be far more texts than these rows have.
+                            Values::Tag { keys, texts } => {
+                                texts.len() <= 4 * keys.len() && json::is_plain(texts)
+                            }
+                            _ => false,
+                        };
+                        Source::Known(values, is_plain)
+                    }
                     None => Source::Formatted(ArrayFormatter::try_new(&column.array, &OPTIONS)?),
                 },
             };
@@ -176,13 +189,15 @@ impl<'a> Rows<'a> {
                     Epoch::Units(unit) => Cell::Integer(times[row] / unit),
                 },
                 Source::Formatted(formatter) => Cell::Shown(formatter.value(row).try_to_string()?),
-                Source::Known(values) => match values {
+                Source::Known(values, is_plain) => match values {
                     Values::Float(values) => Cell::Float(values[row]),
                     Values::Integer(values) => Cell::Integer(values[row]),
                     Values::UInteger(values) => Cell::Unsigned(values[row]),
                     Values::Boolean(values) => Cell::Boolean(values.value(row)),
-                    Values::Text(values) => Cell::Text(values.value(row)),
+                    Values::Text(texts) if *is_plain => Cell::Plain(texts, row),
+                    Values::Text(texts) => Cell::Text(texts.value(row)),
                     Values::Tag { keys, texts } => match usize::try_from(keys[row]) {
+                        Ok(key) if *is_plain => Cell::Plain(texts, key),
                         Ok(key) => Cell::Text(texts.value(key)),
                         Err(_) => Cell::Null,
                     },
