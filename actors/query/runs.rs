@@ -245,12 +245,9 @@ impl Grouping {
         }
         let keys = evaluated(&self.keys, rows)?;
         let starts = starts(&keys, count)?;
-        let heads = UInt32Array::from(starts);
-        let first: Vec<ArrayRef> =
-            keys.iter().map(|key| take(key, &heads, None)).collect::<Result<_, _>>()?;
-        self.groups.intern(&first, &mut self.of_runs)?;
+        self.groups.intern(&heads(&keys, &starts)?, &mut self.of_runs)?;
         self.of_rows.clear();
-        let ends = heads.values().iter().skip(1).map(|start| *start as usize);
+        let ends = starts.iter().skip(1).map(|start| *start as usize);
         for (group, end) in self.of_runs.iter().zip(ends.chain([count])) {
             self.of_rows.resize(end, *group);
         }
@@ -287,8 +284,14 @@ fn holds(filter: &Arc<dyn PhysicalExpr>, rows: &RecordBatch) -> Result<BooleanAr
     value.ok_or_else(|| exec_datafusion_err!("a filter is not a condition"))
 }
 
-/// Where runs of rows with equal keys begin; maybe some in the middle of a run.
-fn starts(keys: &[ArrayRef], count: usize) -> Result<Vec<u32>> {
+/// The rows at which runs begin.
+pub(super) fn heads(keys: &[ArrayRef], starts: &[u32]) -> Result<Vec<ArrayRef>> {
+    let heads = UInt32Array::from(starts.to_vec());
+    keys.iter().map(|key| Ok(take(key, &heads, None)?)).collect()
+}
+
+/// Where runs of rows with equal keys begin, of at least one row; maybe some in the middle of a run.
+pub(super) fn starts(keys: &[ArrayRef], count: usize) -> Result<Vec<u32>> {
     let mut begins = vec![false; count];
     begins[0] = true;
     for key in keys {

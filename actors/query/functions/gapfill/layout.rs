@@ -29,6 +29,18 @@ pub(super) struct Layout {
     pub(super) from_first_row: bool,
 }
 
+impl Layout {
+    /// The place of the bin.
+    pub(super) fn bin(&self) -> Option<usize> {
+        self.roles.iter().position(|role| *role == ColumnRole::Bin)
+    }
+
+    /// True if the rows that are there stay as they are.
+    pub(super) fn keeps_rows(&self) -> bool {
+        !self.roles.iter().any(|role| matches!(role, ColumnRole::Filled(_)))
+    }
+}
+
 impl fmt::Display for Layout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BinRange { stride_ns, first_ns, last_ns, .. } = &self.bins;

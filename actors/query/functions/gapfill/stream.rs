@@ -3,6 +3,7 @@
 use super::bins::Bins;
 use super::layout::{ColumnRole, Layout};
 use super::series::{Series, instants};
+use crate::query::runs;
 use arrow::array::{Array, RecordBatch};
 use arrow::compute::{BatchCoalescer, concat_batches};
 use arrow::datatypes::SchemaRef;
@@ -40,7 +41,10 @@ pub(super) struct GapFillStream {
 /// A batch with the keys of its rows.
 struct Unread {
     batch: RecordBatch,
-    keys: Option<Rows>,
+    /// Where runs of rows with equal keys begin, and the key of each, if there are keys.
+    runs: Option<(Vec<u32>, Rows)>,
+    /// The first run and the first row that were not looked at.
+    run: usize,
     from: usize,
 }
 
@@ -64,9 +68,17 @@ impl Splitter {
     }
 
     fn read(&self, batch: RecordBatch) -> Result<Unread> {
-        let columns: Vec<_> = self.columns.iter().map(|at| Arc::clone(batch.column(*at))).collect();
-        let keys = self.converter.as_ref().map(|c| c.convert_columns(&columns)).transpose()?;
-        Ok(Unread { batch, keys, from: 0 })
+        let runs = match &self.converter {
+            Some(converter) if batch.num_rows() > 0 => {
+                let columns = self.columns.iter().map(|at| Arc::clone(batch.column(*at)));
+                let columns: Vec<_> = columns.collect();
+                let starts = runs::starts(&columns, batch.num_rows())?;
+                let keys = converter.convert_columns(&runs::heads(&columns, &starts)?)?;
+                Some((starts, keys))
+            }
+            _ => None,
+        };
+        Ok(Unread { batch, runs, run: 0, from: 0 })
     }
 }
 
@@ -74,17 +86,18 @@ impl Unread {
     /// Takes the next rows as long as they have the key. `None` when there are no more.
     fn take(&mut self, key: &mut Option<OwnedRow>) -> Option<RecordBatch> {
         let (from, rows) = (self.from, self.batch.num_rows());
-        let Some(keys) = &self.keys else {
+        let Some((starts, keys)) = &self.runs else {
             self.from = rows;
             return (from < rows).then(|| self.batch.clone());
         };
         if from >= rows {
             return None;
         }
-        let of_series = key.get_or_insert_with(|| keys.row(from).owned()).row();
-        let length = (from..rows).take_while(|row| keys.row(*row) == of_series).count();
-        self.from += length;
-        Some(self.batch.slice(from, length))
+        let of_series = key.get_or_insert_with(|| keys.row(self.run).owned()).row();
+        let is_same = |run: &usize| keys.row(*run) == of_series;
+        self.run += (self.run..starts.len()).take_while(is_same).count();
+        self.from = starts.get(self.run).map_or(rows, |start| *start as usize);
+        Some(self.batch.slice(from, self.from - from))
     }
 
     fn is_read(&self) -> bool {
@@ -188,22 +201,42 @@ impl GapFillStream {
         self.key = None;
         let groups = std::mem::take(&mut self.groups);
         if let Some(first) = groups.first() {
-            let rows = concat_batches(&first.schema(), &groups)?;
+            let rows = match groups.as_slice() {
+                [all] => all.clone(),
+                _ => concat_batches(&first.schema(), &groups)?,
+            };
             let schema = Arc::clone(&self.schema);
             let bins = match self.layout.from_first_row {
                 true => self.bins_from(&rows)?,
                 false => self.bins.clone(),
             };
+            if self.layout.keeps_rows() && self.has_all(&rows, bins.clone())? {
+                self.written.push_batch(RecordBatch::try_new(schema, rows.columns().to_vec())?)?;
+                self.reservation.free();
+                return Ok(());
+            }
             self.writing = Some(Series::try_new(&rows, schema, &self.layout, bins)?);
         }
         Ok(())
     }
 
+    /// True if there is a row of each of `bins`, and no other.
+    fn has_all(&self, rows: &RecordBatch, mut bins: Bins) -> Result<bool> {
+        let Some(at) = self.layout.bin() else { return Ok(false) };
+        let times = instants(rows.column(at))?;
+        for time in &times {
+            if time.is_none() || bins.peek() != time {
+                return Ok(false);
+            }
+            bins.advance();
+        }
+        Ok(bins.peek().is_none())
+    }
+
     /// The bins from that of the first of these rows on.
     fn bins_from(&self, rows: &RecordBatch) -> Result<Bins> {
-        let at = self.layout.roles.iter().position(|role| *role == ColumnRole::Bin);
         let mut range = self.layout.bins.clone();
-        if let Some(at) = at {
+        if let Some(at) = self.layout.bin() {
             let times = instants(rows.column(at))?;
             if !times.is_empty() && times.is_valid(0) {
                 range.first_ns = times.value(0);

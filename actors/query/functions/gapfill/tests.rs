@@ -5,8 +5,8 @@ use super::super::super::errors;
 use super::super::super::session::Sessions;
 use super::bins::BinRange;
 use arrow::array::{
-    ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, TimestampNanosecondArray,
-    UInt64Array,
+    ArrayRef, DictionaryArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampNanosecondArray, UInt64Array,
 };
 use arrow::datatypes::Int32Type;
 use arrow::util::display::array_value_to_string;
@@ -136,6 +136,48 @@ async fn series_get_the_bins_they_miss() {
     check(sql.trim_end_matches("ORDER BY room, t"), &expected).await;
     let ordered = sql.replace("ORDER BY room, t", "ORDER BY t DESC, room LIMIT 1");
     check(&ordered, &["22:00:00|Kitchen|22.4|36.5|1|7"]).await;
+}
+
+/// Series of batches of ten rows, some of which have all of twelve bins.
+#[tokio::test]
+async fn what_has_no_gap_stays_as_it_is() {
+    let mut rows = Vec::new();
+    for (room, missing) in [("a", 12), ("b", 3), ("c", 12), ("d", 12), ("e", 0), ("f", 11)] {
+        rows.extend((0..12).filter(|hour| *hour != missing).map(|hour| (room, hour)));
+    }
+    // Texts of a dictionary may be there twice.
+    let rooms = StringArray::from_iter_values(rows.iter().chain(&rows).map(|(room, _)| *room));
+    let places = (0..rows.len()).map(|row| (row + row % 2 * rows.len()) as i32);
+    let rooms = DictionaryArray::new(Int32Array::from_iter_values(places), Arc::new(rooms));
+    let times = rows.iter().map(|(_, hour)| DAY + hour * HOUR_NS);
+    let values = rows.iter().map(|(_, hour)| (*hour != 5).then_some(*hour));
+    let columns: [(_, ArrayRef); 3] = [
+        ("room", Arc::new(rooms)),
+        ("v", Arc::new(values.collect::<Int64Array>())),
+        ("time", Arc::new(TimestampNanosecondArray::from_iter_values(times))),
+    ];
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    let range = "time >= '2065-01-07T00:00:00Z' AND time < '2065-01-07T12:00:00Z'";
+    for (value, of_null) in [("sum(v)", ""), ("locf(sum(v))", "4")] {
+        let sql = format!(
+            "SELECT room, date_bin_gapfill(INTERVAL '1 hour', time) AS t, {value} AS v FROM home \
+             WHERE {range} GROUP BY room, t ORDER BY room, t"
+        );
+        let mut expected = Vec::new();
+        for room in ["a", "b", "c", "d", "e", "f"] {
+            for hour in 0..12 {
+                let is_there = rows.contains(&(room, hour));
+                let text = match (is_there, hour) {
+                    (true, 5) => of_null.to_owned(),
+                    (true, hour) => hour.to_string(),
+                    (false, hour) if of_null.is_empty() || hour == 0 => String::new(),
+                    (false, hour) => (hour - 1).to_string(),
+                };
+                expected.push(format!("{room}|{hour:02}:00:00|{text}"));
+            }
+        }
+        assert_eq!(rows_of(table.clone(), &sql).await.unwrap(), expected, "{sql}");
+    }
 }
 
 #[tokio::test]
