@@ -3,6 +3,7 @@
 
 use super::ParseError;
 use super::ast::Op;
+use std::borrow::Cow;
 
 const RESERVED: [&str; 76] = [
     "ALL",
@@ -110,9 +111,9 @@ pub(super) enum Token<'a> {
     /// A keyword or a name without quotes.
     Word(&'a str),
     /// A name in double quotes.
-    Quoted(String),
+    Quoted(Cow<'a, str>),
     /// Text in single quotes.
-    String(String),
+    String(Cow<'a, str>),
     /// Digits.
     Integer(u64),
     /// Digits with a point or an exponent.
@@ -120,7 +121,7 @@ pub(super) enum Token<'a> {
     /// Nanoseconds.
     Duration(i64),
     /// `$name`
-    Bind(String),
+    Bind(Cow<'a, str>),
     /// An operator. `Op::Divide` may begin a regular expression, `Op::Multiply` be a wildcard.
     Op(Op),
     /// `(`
@@ -200,7 +201,7 @@ pub(super) fn piece(text: &str, from: usize) -> Result<Piece<'_>, ParseError> {
             let length = rest[1..].bytes().take_while(|b| is_word_byte(*b)).count();
             match length {
                 0 => simple(Token::Unknown, 1),
-                _ => simple(Token::Bind(rest[1..=length].to_owned()), length + 1),
+                _ => simple(Token::Bind(rest[1..=length].into()), length + 1),
             }
         }
         (first, _) if first.is_ascii_alphabetic() || first == b'_' => {
@@ -263,12 +264,19 @@ fn skip_blanks(text: &str, from: usize) -> Result<usize, ParseError> {
 }
 
 /// Reads what stands between the quotes, the first of which is at `start`.
-fn quoted(text: &str, start: usize, quote: char) -> Result<(String, usize), ParseError> {
+fn quoted(text: &str, start: usize, quote: char) -> Result<(Cow<'_, str>, usize), ParseError> {
+    let inside = &text[start + 1..];
+    // Mostly it is there as it stands.
+    if let Some(length) = memchr::memchr3(quote as u8, b'\\', b'\n', inside.as_bytes())
+        && inside[length..].starts_with(quote)
+    {
+        return Ok((inside[..length].into(), start + length + 2));
+    }
     let mut value = String::new();
     let mut chars = text[start..].char_indices().skip(1);
     while let Some((offset, c)) = chars.next() {
         match c {
-            c if c == quote => return Ok((value, start + offset + 1)),
+            c if c == quote => return Ok((value.into(), start + offset + 1)),
             '\n' if quote == '"' => break,
             '\\' => match chars.next() {
                 Some((_, 'n')) => value.push('\n'),

@@ -106,7 +106,7 @@ impl Parser<'_> {
             },
             Token::Float(value) => Literal::Float(*value),
             Token::Duration(ns) => Literal::Duration(*ns),
-            Token::String(value) => Literal::String(value.clone()),
+            Token::String(value) => Literal::String(value.to_string()),
             Token::Word(word) if word.eq_ignore_ascii_case("true") => Literal::Boolean(true),
             Token::Word(word) if word.eq_ignore_ascii_case("false") => Literal::Boolean(false),
             Token::Op(Op::Divide) if !in_condition => {
@@ -116,7 +116,7 @@ impl Parser<'_> {
             }
             Token::Bind(name) => {
                 self.end = piece.end;
-                return Ok(Expr::Bind(name.clone()));
+                return Ok(Expr::Bind(name.to_string()));
             }
             Token::Open => {
                 self.end = piece.end;

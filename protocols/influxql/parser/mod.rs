@@ -206,7 +206,7 @@ fn is_word(piece: &Piece<'_>, word: &str) -> bool {
 /// The name that a piece is.
 fn name(piece: &Piece<'_>) -> Option<String> {
     match &piece.token {
-        Token::Quoted(name) => Some(name.clone()),
+        Token::Quoted(name) => Some(name.to_string()),
         Token::Word(word) if lexer::is_bare(word) => Some((*word).to_owned()),
         _ => None,
     }

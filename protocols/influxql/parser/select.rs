@@ -302,6 +302,6 @@ impl Parser<'_> {
             return Err(lexer::at("unable to find timezone", piece.end));
         }
         self.expect(&Token::Close)?;
-        Ok(Some(zone))
+        Ok(Some(zone.into_owned()))
     }
 }
