@@ -72,6 +72,8 @@ pub(super) struct Calls {
     pub(super) windows_before: i64,
     /// How many calls there are that make one row of many.
     counted: usize,
+    /// How many of these are there once more.
+    repeated: usize,
     /// How many of these only stand inside of calls that forecast.
     forecasts: usize,
 }
@@ -130,9 +132,10 @@ impl Calls {
             && !self.transforms
     }
 
-    /// True if there is exactly one call that chooses a row, whose time is then that of the result.
+    /// True if there is exactly one call that chooses a row, maybe several times: its time is then that
+    /// of the result.
     pub(super) fn is_one_selector(&self) -> bool {
-        self.counted == 1 && self.selectors == 1
+        self.counted - self.repeated == 1 && self.selectors == 1
     }
 
     fn gather(&mut self, expr: &Expr, of_windows: bool) -> Result<()> {
@@ -177,7 +180,9 @@ impl Calls {
             class @ (Class::Aggregate | Class::Selector) => {
                 self.counted += 1;
                 check_aggregate(name, args)?;
-                if !self.aggregates.contains(call) {
+                if self.aggregates.contains(call) {
+                    self.repeated += 1;
+                } else {
                     self.aggregates.push(call.clone());
                     self.selectors += usize::from(class == Class::Selector);
                 }

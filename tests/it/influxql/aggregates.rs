@@ -84,6 +84,12 @@ fn time_of_selectors() {
         ),
         ("SELECT last(b) FROM m0", 200, "iox::measurement,time,last\nm0,17:00:50,false"),
         ("SELECT max(f64) + 1 FROM m0", 200, "iox::measurement,time,max\nm0,17:00:00,22.2"),
+        // One call, though it is there twice.
+        (
+            "SELECT max(f64) + max(f64) FROM m0",
+            200,
+            "iox::measurement,time,max_max\nm0,17:00:00,42.4",
+        ),
     ]);
 }
 
