@@ -1,3 +1,5 @@
+//! The files of the log: what is excluded, what a takeover copies, what failed starts leave.
+
 use super::*;
 use protocols::wal_frame::segment::counted_bytes;
 
