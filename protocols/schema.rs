@@ -51,6 +51,11 @@ pub enum ColumnKind {
 }
 
 impl ColumnKind {
+    /// True for columns of texts: tags and fields.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Tag | Self::Field(FieldType::String))
+    }
+
     /// The name that field metadata uses, for example `iox::column_type::field::float`.
     pub fn influx_name(self) -> &'static str {
         match self {
@@ -131,6 +136,10 @@ pub struct Deletion {
     pub rows_removed: bool,
 }
 
+/// Names of columns that files are indexed by. Those that a table does not have, or has for something
+/// else than texts, do not matter for it.
+pub type IndexedColumns = Arc<[Arc<str>]>;
+
 /// A table (measurement).
 #[derive(Clone, Debug)]
 pub struct TableSchema {
@@ -145,6 +154,8 @@ pub struct TableSchema {
     pub deletion: Option<Deletion>,
     /// Rows older than this many nanoseconds are invisible. `None` leaves that to the database.
     pub retention_ns: Option<i64>,
+    /// The columns that files are indexed by when they are merged. `None` leaves that to the database.
+    pub indexed: Option<IndexedColumns>,
     /// Its caches; none once it was deleted.
     pub caches: Arc<TableCaches>,
     by_name: HashMap<Arc<str>, usize>,
@@ -154,8 +165,8 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
-    /// Builds the table with its look-up index and its Arrow schema, without caches and without a
-    /// retention period of its own.
+    /// Builds the table with its look-up index and its Arrow schema, without caches and without
+    /// settings of its own.
     pub fn new(
         id: TableId,
         name: Arc<str>,
@@ -168,13 +179,18 @@ impl TableSchema {
         sorted.push(Arc::new(time_field()));
         sorted.sort_by(|a, b| a.name().cmp(b.name()));
         let arrow = Arc::new(Schema::new(sorted));
-        let (retention_ns, caches) = (None, Arc::default());
-        Self { id, name, columns, deletion, retention_ns, caches, by_name, fields, arrow }
+        let (retention_ns, indexed, caches) = (None, None, Arc::default());
+        Self { id, name, columns, deletion, retention_ns, indexed, caches, by_name, fields, arrow }
     }
 
-    /// The same table with a retention period of its own, or without.
-    pub fn with_retention(self, retention_ns: Option<i64>) -> Self {
-        Self { retention_ns, ..self }
+    /// The same table with a retention period and an index of its own, or without.
+    pub fn with_settings(self, retention_ns: Option<i64>, indexed: Option<IndexedColumns>) -> Self {
+        Self { retention_ns, indexed, ..self }
+    }
+
+    /// The same table with the settings that another one has.
+    pub fn with_settings_of(self, other: &Self) -> Self {
+        self.with_settings(other.retention_ns, other.indexed.clone())
     }
 
     /// The same table with these caches.
@@ -236,9 +252,17 @@ pub struct DatabaseSchema {
     pub plugins: Arc<DatabasePlugins>,
     /// Its downsamples.
     pub downsamples: Arc<DatabaseDownsamples>,
+    /// The columns that files are indexed by when they are merged. `None` is all tags.
+    pub indexed: Option<IndexedColumns>,
 }
 
 impl DatabaseSchema {
+    /// The columns that files of the table are indexed by when they are merged: its own setting
+    /// counts before that of the database. `None` is all tags.
+    pub fn indexed_columns(&self, table: &TableSchema) -> Option<IndexedColumns> {
+        table.indexed.as_ref().or(self.indexed.as_ref()).cloned()
+    }
+
     /// Rows of the table that are older than this many nanoseconds are invisible: its own period
     /// counts before that of the database.
     pub fn retention_of(&self, table: &TableSchema) -> Option<i64> {
@@ -376,6 +400,7 @@ mod tests {
                 deletion,
                 plugins: Arc::default(),
                 downsamples: Arc::default(),
+                indexed: None,
             };
             (key, Arc::new(schema))
         };

@@ -59,6 +59,7 @@ fn catalog() -> CatalogSnapshot {
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     CatalogSnapshot {
         uuid: Uuid::nil(),

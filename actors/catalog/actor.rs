@@ -19,8 +19,9 @@ use protocols::messages::catalog::{
     AbortRowDelete, AcceptRowDelete, By, CatalogError, CatchUp, CompleteRowDelete, CreateDatabase,
     CreateDistinctCache, CreateLastCache, CreatePlugin, CreateTable, CreateToken, CreateTrigger,
     DeleteCache, DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken, DeleteTrigger,
-    DropRowDelete, EnsureSchema, NodeStopped, RegenerateToken, RequestRowDelete, SetRetention,
-    SetTableRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase, UndeleteTable,
+    DropRowDelete, EnsureSchema, NodeStopped, RegenerateToken, RequestRowDelete, SetIndexedColumns,
+    SetRetention, SetTableRetention, SetTriggerDisabled, SweepDeleted, UndeleteDatabase,
+    UndeleteTable,
 };
 use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
 use protocols::messages::{Command, rank};
@@ -428,7 +429,7 @@ macro_rules! receive {
 receive! {
     EnsureSchema
     CreateDatabase SetRetention DeleteDatabase UndeleteDatabase
-    CreateTable SetTableRetention DeleteTable UndeleteTable
+    CreateTable SetTableRetention SetIndexedColumns DeleteTable UndeleteTable
     RequestRowDelete AcceptRowDelete DropRowDelete CompleteRowDelete AbortRowDelete
     CreateLastCache CreateDistinctCache DeleteCache
     CreateToken RegenerateToken DeleteToken

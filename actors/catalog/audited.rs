@@ -59,6 +59,14 @@ pub(super) fn change(before: &CatalogSnapshot, change: &Change) -> Option<Told> 
             };
             Told::new("set_table_retention", &[db, table]).with(told)
         }
+        Change::SetIndexedColumns { db, table, columns } => {
+            let names: Vec<&str> = std::iter::once(db.as_ref()).chain(table.as_deref()).collect();
+            match columns {
+                Some(columns) => Told::new("create_file_index", &names)
+                    .with(listed(columns.iter().map(AsRef::as_ref))),
+                None => Told::new("delete_file_index", &names),
+            }
+        }
         Change::DeleteDatabase { db, deletion, .. } if deletion.rows_removed => {
             Told::new("remove_rows", &[db])
         }
@@ -190,6 +198,14 @@ pub(super) fn request(request: &Request) -> Option<Told> {
         Request::SetRetention(wanted) => Told::new("set_retention", &[&wanted.name]),
         Request::SetTableRetention(wanted) => {
             Told::new("set_table_retention", &[&wanted.db, &wanted.table])
+        }
+        Request::SetIndexedColumns(wanted) => {
+            let action = match wanted.columns {
+                Some(_) => "create_file_index",
+                None => "delete_file_index",
+            };
+            let table = wanted.table.as_deref();
+            Told::new(action, &std::iter::once(&*wanted.db).chain(table).collect::<Vec<_>>())
         }
         Request::DeleteDatabase(unwanted) => Told::new("delete_database", &[&unwanted.name]),
         Request::UndeleteDatabase(wanted) => Told::new("undelete_database", &[&wanted.name]),

@@ -11,6 +11,7 @@
 //! | --- | --- | --- |
 //! | `EnsureSchema` | `Ingest` | the snapshot that has all of it, or why not |
 //! | `CreateDatabase`, `SetRetention`, `DeleteDatabase`, `CreateTable`, `DeleteTable` | HTTP handlers | the snapshot after it, or why not |
+//! | `SetTableRetention`, `SetIndexedColumns` | HTTP handlers | the snapshot after it, or why not |
 //! | `UndeleteDatabase`, `UndeleteTable` | HTTP handlers | the snapshot after it, or why not |
 //! | `RequestRowDelete`, `AcceptRowDelete`, `DropRowDelete`, `AbortRowDelete` | HTTP handlers | the snapshot after it, or why not |
 //! | `CompleteRowDelete`, `DropRowDelete` | housekeeping | the snapshot after it |
@@ -48,6 +49,7 @@ mod actor;
 mod audited;
 mod cache_plan;
 mod downsample_plan;
+mod indexed_plan;
 mod log;
 mod new_database;
 mod permission;

@@ -30,6 +30,9 @@ pub(super) fn check(
         // A shorter period takes rows away.
         Request::SetRetention(wanted) => Action::In(Delete, &wanted.name),
         Request::SetTableRetention(wanted) => Action::In(Delete, &wanted.db),
+        Request::SetIndexedColumns(wanted) => {
+            Action::In(if wanted.columns.is_some() { Create } else { Delete }, &wanted.db)
+        }
         Request::DeleteDatabase(unwanted) => Action::In(Delete, &unwanted.name),
         Request::DeleteTable(unwanted) => Action::In(Delete, &unwanted.db),
         Request::DeleteCache(unwanted) => Action::In(Delete, &unwanted.db),

@@ -5,8 +5,8 @@ use super::new_database::new_database;
 use super::request::Request;
 use super::state::CatalogState;
 use super::{
-    CatalogConfig, CatalogLimits, cache_plan, downsample_plan, permission, plugin_plan,
-    row_delete_plan, schema_plan, token_plan, undelete,
+    CatalogConfig, CatalogLimits, cache_plan, downsample_plan, indexed_plan, permission,
+    plugin_plan, row_delete_plan, schema_plan, token_plan, undelete,
 };
 use crate::runtime::random;
 use protocols::catalog_log::v1::{Change, StoredNode};
@@ -40,6 +40,7 @@ pub(super) fn plan(
         Request::CreateDatabase(wanted) => create_database(catalog, wanted, &config.limits),
         Request::SetRetention(wanted) => set_retention(catalog, wanted),
         Request::SetTableRetention(wanted) => set_table_retention(catalog, wanted),
+        Request::SetIndexedColumns(wanted) => indexed_plan::set(catalog, wanted),
         Request::DeleteDatabase(unwanted) => delete_database(catalog, unwanted, config, now_ns),
         Request::CreateTable(wanted) => schema_plan::create_table(catalog, wanted, &config.limits),
         Request::DeleteTable(unwanted) => delete_table(catalog, unwanted, config, now_ns),
@@ -152,12 +153,11 @@ fn set_table_retention(
     Ok(vec![Change::SetTableRetention { db, table, retention_ns: *retention_ns }])
 }
 
-/// A table that may be changed, deleted or not, and its database.
-fn table_of<'a>(
+/// A database whose tables may be changed.
+pub(super) fn database_of<'a>(
     catalog: &'a CatalogSnapshot,
     db: &str,
-    table: &str,
-) -> Result<(&'a DatabaseSchema, &'a TableSchema), CatalogError> {
+) -> Result<&'a DatabaseSchema, CatalogError> {
     if db == INTERNAL_DB {
         return Err(CatalogError::Internal("modify"));
     }
@@ -166,6 +166,16 @@ fn table_of<'a>(
     if database.deletion.is_some() {
         return Err(CatalogError::AlreadyDeleted(db.to_owned()));
     }
+    Ok(database)
+}
+
+/// A table that may be changed, deleted or not, and its database.
+pub(super) fn table_of<'a>(
+    catalog: &'a CatalogSnapshot,
+    db: &str,
+    table: &str,
+) -> Result<(&'a DatabaseSchema, &'a TableSchema), CatalogError> {
+    let database = database_of(catalog, db)?;
     let unknown = || CatalogError::TableNotFound { db: db.to_owned(), table: table.to_owned() };
     Ok((database, database.tables.get(table).ok_or_else(unknown)?))
 }

@@ -4,8 +4,8 @@ use protocols::messages::catalog::{
     AbortRowDelete, AcceptRowDelete, CompleteRowDelete, CreateDatabase, CreateDistinctCache,
     CreateLastCache, CreatePlugin, CreateTable, CreateToken, CreateTrigger, DeleteCache,
     DeleteDatabase, DeletePlugin, DeleteTable, DeleteToken, DeleteTrigger, DropRowDelete,
-    EnsureSchema, RegenerateToken, RequestRowDelete, SetRetention, SetTableRetention,
-    SetTriggerDisabled, UndeleteDatabase, UndeleteTable,
+    EnsureSchema, RegenerateToken, RequestRowDelete, SetIndexedColumns, SetRetention,
+    SetTableRetention, SetTriggerDisabled, UndeleteDatabase, UndeleteTable,
 };
 
 use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
@@ -17,6 +17,7 @@ pub(super) enum Request {
     CreateDatabase(CreateDatabase),
     SetRetention(SetRetention),
     SetTableRetention(SetTableRetention),
+    SetIndexedColumns(SetIndexedColumns),
     DeleteDatabase(DeleteDatabase),
     CreateTable(CreateTable),
     DeleteTable(DeleteTable),

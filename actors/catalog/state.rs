@@ -11,7 +11,9 @@ use protocols::catalog_log::v1::{
 };
 use protocols::ids::{DbId, TableId};
 use protocols::row_deletes::RowDeletes;
-use protocols::schema::{CatalogSnapshot, ColumnSchema, DatabaseSchema, Deletion, TableSchema};
+use protocols::schema::{
+    CatalogSnapshot, ColumnSchema, DatabaseSchema, Deletion, IndexedColumns, TableSchema,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -102,6 +104,9 @@ impl CatalogState {
                     return unfit(format!("table {table} of {db} is unknown"));
                 };
                 Arc::make_mut(known).retention_ns = *retention_ns;
+            }
+            Change::SetIndexedColumns { db, table, columns } => {
+                set_indexed(database(catalog, db)?, table.as_ref(), columns.clone())?;
             }
             Change::DeleteDatabase { db, renamed, deletion } => {
                 delete_database(catalog, db, renamed, *deletion)?;
@@ -211,8 +216,8 @@ impl CatalogState {
                 let columns = t.columns.iter().map(column).collect();
                 let name = Arc::clone(&t.name);
                 let table = TableSchema::new(t.id, name, columns, t.deletion);
-                let table = table.with_caches(t.caches).with_retention(t.retention_ns);
-                (t.name, Arc::new(table))
+                let table = table.with_caches(t.caches);
+                (t.name, Arc::new(table.with_settings(t.retention_ns, t.indexed)))
             });
             let database = DatabaseSchema {
                 id: d.id,
@@ -222,6 +227,7 @@ impl CatalogState {
                 deletion: d.deletion,
                 plugins: d.plugins,
                 downsamples: d.downsamples,
+                indexed: d.indexed,
             };
             (d.name, Arc::new(database))
         });
@@ -286,6 +292,7 @@ fn create_database(
         deletion: None,
         plugins: Arc::default(),
         downsamples: Arc::default(),
+        indexed: None,
     };
     match catalog.databases.insert(name, Arc::new(database)) {
         None => Ok(()),
@@ -355,7 +362,23 @@ fn extended(table: &TableSchema, added: &[StoredColumn]) -> Result<Arc<TableSche
     }
     let (name, caches) = (Arc::clone(&table.name), Arc::clone(&table.caches));
     let extended = TableSchema::new(table.id, name, columns, table.deletion);
-    Ok(Arc::new(extended.with_caches(caches).with_retention(table.retention_ns)))
+    Ok(Arc::new(extended.with_caches(caches).with_settings_of(table)))
+}
+
+fn set_indexed(
+    database: &mut DatabaseSchema,
+    table: Option<&Arc<str>>,
+    columns: Option<IndexedColumns>,
+) -> Result<(), Unfit> {
+    let Some(name) = table else {
+        database.indexed = columns;
+        return Ok(());
+    };
+    let Some(table) = database.tables.get_mut(name) else {
+        return unfit(format!("table {name} of {} is unknown", database.name));
+    };
+    Arc::make_mut(table).indexed = columns;
+    Ok(())
 }
 
 fn delete_table(
@@ -369,7 +392,7 @@ fn delete_table(
     };
     let columns = table.columns.clone();
     let deleted = TableSchema::new(table.id, Arc::clone(renamed), columns, Some(deletion))
-        .with_retention(table.retention_ns);
+        .with_settings_of(&table);
     match database.tables.insert(Arc::clone(renamed), Arc::new(deleted)) {
         None => Ok(()),
         Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
@@ -407,8 +430,8 @@ fn undelete_table(
         return unfit(format!("table {name} of {} is not a deleted one with rows", database.name));
     };
     let columns = table.columns.clone();
-    let back = TableSchema::new(table.id, Arc::clone(renamed), columns, None)
-        .with_retention(table.retention_ns);
+    let back =
+        TableSchema::new(table.id, Arc::clone(renamed), columns, None).with_settings_of(&table);
     match database.tables.insert(Arc::clone(renamed), Arc::new(back)) {
         None => Ok(()),
         Some(_) => unfit(format!("table {renamed} of {} is there already", database.name)),
@@ -430,6 +453,7 @@ fn stored_database(database: &DatabaseSchema) -> StoredDatabase {
         tables,
         plugins: Arc::clone(&database.plugins),
         downsamples: Arc::clone(&database.downsamples),
+        indexed: database.indexed.clone(),
     }
 }
 
@@ -442,6 +466,7 @@ fn stored_table(table: &TableSchema) -> StoredTable {
         deletion: table.deletion,
         columns: table.columns.iter().map(column).collect(),
         retention_ns: table.retention_ns,
+        indexed: table.indexed.clone(),
         caches: Arc::clone(&table.caches),
     }
 }

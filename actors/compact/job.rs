@@ -97,9 +97,10 @@ impl Tools {
         if let Some(expired) = horizon_ns.and_then(|horizon_ns| expired(job, horizon_ns)) {
             deletes.iter_mut().for_each(|of_run| of_run.push(Arc::clone(&expired)));
         }
+        let indexed = db.indexed_columns(schema);
         let mut kernel = Kernel {
             merge: Merge::new(&table, deletes, batch_rows)?,
-            output: Output::new(schema, self.options.rows_max, self.options.bytes_max / 4),
+            output: Output::new(schema, self.options.rows_max, self.options.bytes_max / 4, indexed),
         };
         let mut stored = Stored::new(job, catalog.row_deletes.last());
         loop {

@@ -10,7 +10,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampNanosecondType;
 use bytes::Bytes;
 use protocols::messages::store::SortedRows;
-use protocols::schema::{TIME_COLUMN, TableSchema};
+use protocols::schema::{IndexedColumns, TIME_COLUMN, TableSchema};
 use protocols::series_blocks::SeriesBlocks;
 use protocols::snapshot::Keys;
 use std::collections::VecDeque;
@@ -47,6 +47,8 @@ pub(super) struct Output {
     longest: usize,
     rows_max: usize,
     bytes: Range<usize>,
+    /// The columns that files are indexed by; all tags if none were chosen.
+    indexed: Option<IndexedColumns>,
     finished: VecDeque<Finished>,
 }
 
@@ -61,8 +63,14 @@ struct File {
 }
 
 impl Output {
-    /// Files of so many rows at most, and of so many bytes that they take in memory meanwhile.
-    pub(super) fn new(table: &Arc<TableSchema>, rows_max: Option<usize>, bytes_max: usize) -> Self {
+    /// Files of so many rows at most, and of so many bytes that they take in memory meanwhile, indexed
+    /// by columns that were chosen or by all tags.
+    pub(super) fn new(
+        table: &Arc<TableSchema>,
+        rows_max: Option<usize>,
+        bytes_max: usize,
+        indexed: Option<IndexedColumns>,
+    ) -> Self {
         let bytes = FILE_BYTES.min(bytes_max);
         Self {
             table: Arc::clone(table),
@@ -72,6 +80,7 @@ impl Output {
             longest: 0,
             rows_max: rows_max.unwrap_or(usize::MAX).max(1),
             bytes: bytes..bytes + bytes / SERIES_FACTOR,
+            indexed,
             finished: VecDeque::new(),
         }
     }
@@ -163,7 +172,7 @@ impl Output {
         let times = times.context("rows without a time column")?;
         let first_key = key_at(rows, 0, &self.table)?;
         let file = self.file.get_or_insert_with(|| File {
-            encoder: Encoder::new(rows.schema_ref()),
+            encoder: Encoder::new(rows.schema_ref(), self.indexed.clone()),
             min_time_ns: i64::MAX,
             max_time_ns: i64::MIN,
             series: 0,
@@ -185,7 +194,7 @@ impl Output {
             let times = times.values().get(begin..end).context("a series that ends early")?;
             file.blocks.add(number > 0 || !goes_on, times);
         }
-        Ok(file.encoder.write(rows)?)
+        Ok(file.encoder.write(rows, file.series)?)
     }
 
     fn end_file(&mut self) -> anyhow::Result<()> {

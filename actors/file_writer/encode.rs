@@ -93,7 +93,7 @@ fn without_empty_columns(rows: &RecordBatch) -> Result<RecordBatch> {
     Ok(rows?)
 }
 
-fn is_tag(data_type: &DataType) -> bool {
+pub(super) fn is_tag(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Dictionary(..))
 }
 

@@ -2,6 +2,7 @@
 //! a chunk at once, and the compaction, which writes rows as they come.
 
 mod encode;
+mod index;
 mod keys;
 mod put;
 mod stream;

@@ -3,6 +3,7 @@
 //! The encodings are chosen by the first rows, as many as a row group has.
 
 use super::encode::{ROW_GROUP_ROWS, finish, properties};
+use super::index::with_filters;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::errors::Result;
 use parquet::file::metadata::KeyValue;
+use protocols::schema::IndexedColumns;
 use protocols::series_blocks::{self, SeriesBlocks};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,18 +27,24 @@ pub(crate) struct Encoder {
     sample_bytes: usize,
     writer: Option<ArrowWriter<Vec<u8>>>,
     rows: usize,
+    /// Series that these are of.
+    series: u64,
+    /// The columns that the file is indexed by; all tags if none were chosen.
+    indexed: Option<IndexedColumns>,
 }
 
 impl Encoder {
-    /// A file with these columns, the tags among them in the order of the key and `time` last.
-    pub(crate) fn new(schema: &Schema) -> Self {
+    /// A file with these columns, the tags among them in the order of the key and `time` last, that
+    /// is indexed by some of them.
+    pub(crate) fn new(schema: &Schema, indexed: Option<IndexedColumns>) -> Self {
         // Metadata of fields is a matter between server and client. In a file it only takes room.
         let plain = |field: &Arc<arrow::datatypes::Field>| {
             field.as_ref().clone().with_metadata(HashMap::new())
         };
         let fields: Vec<_> = schema.fields().iter().map(plain).collect();
         let schema = Arc::new(Schema::new(fields));
-        Self { schema, sample: Vec::new(), sample_bytes: 0, writer: None, rows: 0 }
+        let (sample, sample_bytes) = (Vec::new(), 0);
+        Self { schema, sample, sample_bytes, writer: None, rows: 0, series: 0, indexed }
     }
 
     /// How many rows it has.
@@ -52,13 +60,14 @@ impl Encoder {
         }
     }
 
-    /// Adds rows that come behind all before.
+    /// Adds rows that come behind all before. With them the file has so many series.
     ///
     /// # Errors
     /// When they have other columns, or the encoder fails.
-    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<()> {
+    pub(crate) fn write(&mut self, rows: &RecordBatch, series: u64) -> Result<()> {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?;
         self.rows += rows.num_rows();
+        self.series = series;
         if let Some(writer) = &mut self.writer {
             return writer.write(&rows);
         }
@@ -72,7 +81,8 @@ impl Encoder {
 
     fn begin(&mut self) -> Result<()> {
         let sample = concat_batches(&self.schema, &std::mem::take(&mut self.sample))?;
-        let properties = properties(&sample)?;
+        let properties =
+            with_filters(properties(&sample)?, &sample, self.series, self.indexed.as_ref());
         let schema = Arc::clone(&self.schema);
         let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
         writer.write(&sample)?;

@@ -23,6 +23,7 @@ fn catalog(databases: &[(u32, &str)]) -> CatalogSnapshot {
             deletion: None,
             plugins: Default::default(),
             downsamples: Default::default(),
+            indexed: None,
         };
         (name, Arc::new(schema))
     };

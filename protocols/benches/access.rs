@@ -37,6 +37,7 @@ fn catalog() -> CatalogSnapshot {
             deletion: None,
             plugins: Default::default(),
             downsamples: Default::default(),
+            indexed: None,
         };
         (name, Arc::new(schema))
     };

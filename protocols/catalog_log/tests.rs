@@ -79,6 +79,7 @@ fn checkpoint() -> Checkpoint {
         deletion: Some(deletion()),
         columns: columns(),
         retention_ns: None,
+        indexed: None,
         caches: Arc::default(),
     };
     let database = StoredDatabase {
@@ -89,6 +90,7 @@ fn checkpoint() -> Checkpoint {
         tables: vec![table],
         plugins: Arc::default(),
         downsamples: Arc::default(),
+        indexed: None,
     };
     Checkpoint {
         gen1_duration_ns: 600_000_000_000,
@@ -126,6 +128,29 @@ fn stored_retention_periods_of_tables_are_read_and_written() {
         assert_eq!(table.retention_ns, period);
         assert_eq!(serde_json::to_string(&table).unwrap(), stored);
     }
+}
+
+/// As they are stored since files are indexed; checkpoints of before have no such field.
+#[test]
+fn stored_indexed_columns_are_read_and_written() {
+    for (table, columns) in [("null", r#"["a","b"]"#), (r#""t""#, "[]"), ("null", "null")] {
+        let stored = format!(
+            r#"{{"set_indexed_columns":{{"db":"d","table":{table},"columns":{columns}}}}}"#
+        );
+        let change: Change = serde_json::from_str(&stored).unwrap();
+        assert_eq!(serde_json::to_string(&change).unwrap(), stored);
+    }
+    let stored = r#"{"id":1,"name":"t","deletion":null,"columns":[],"indexed":["a"]}"#;
+    let table: StoredTable = serde_json::from_str(stored).unwrap();
+    assert_eq!(table.indexed.as_deref(), Some(["a".into()].as_slice()));
+    assert_eq!(serde_json::to_string(&table).unwrap(), stored);
+    let stored = concat!(
+        r#"{"id":1,"name":"d","retention_ns":null,"deletion":null,"tables":[],"#,
+        r#""indexed":["a","b"]}"#
+    );
+    let database: StoredDatabase = serde_json::from_str(stored).unwrap();
+    assert_eq!(database.indexed.as_deref().map(<[_]>::len), Some(2));
+    assert_eq!(serde_json::to_string(&database).unwrap(), stored);
 }
 
 /// As they are stored since there are tokens; checkpoints of before have no such field.

@@ -7,7 +7,7 @@ use crate::downsamples::{DatabaseDownsamples, DownsampleDef};
 use crate::ids::{CacheId, ColumnId, DbId, TableId, TokenId};
 use crate::plugins::{DatabasePlugins, PluginDef, TriggerDef};
 use crate::row_deletes::{RowDelete, RowDeletes};
-use crate::schema::{ColumnKind, Deletion};
+use crate::schema::{ColumnKind, Deletion, IndexedColumns};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -58,6 +58,15 @@ pub enum Change {
         table: Arc<str>,
         /// Retention period in nanoseconds, `None` for that of the database.
         retention_ns: Option<i64>,
+    },
+    /// Other columns that files are indexed by when they are merged.
+    SetIndexedColumns {
+        /// Name of the database.
+        db: Arc<str>,
+        /// Name of the table, `None` for all that have no setting of their own.
+        table: Option<Arc<str>>,
+        /// Names of columns. `None` leaves it to the database, which leaves it at all tags.
+        columns: Option<IndexedColumns>,
     },
     /// A database is deleted, or something about its deletion changes.
     DeleteDatabase {
@@ -370,6 +379,10 @@ pub struct StoredDatabase {
     /// Its downsamples. Checkpoints of databases that never had one lack the field.
     #[serde(default, skip_serializing_if = "DatabaseDownsamples::is_unused")]
     pub downsamples: Arc<DatabaseDownsamples>,
+    /// Columns that its files are indexed by. Checkpoints of databases without a setting lack the
+    /// field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexed: Option<IndexedColumns>,
 }
 
 /// A table in a checkpoint.
@@ -387,6 +400,10 @@ pub struct StoredTable {
     /// Retention period in nanoseconds. Checkpoints of tables without one of their own lack the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_ns: Option<i64>,
+    /// Columns that its files are indexed by. Checkpoints of tables without a setting of their own
+    /// lack the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub indexed: Option<IndexedColumns>,
     /// Its caches. Checkpoints of tables that never had one lack the field.
     #[serde(default, skip_serializing_if = "TableCaches::is_unused")]
     pub caches: Arc<TableCaches>,

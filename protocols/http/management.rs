@@ -121,6 +121,26 @@ pub struct TableParams {
     pub table: String,
 }
 
+/// A body that chooses the columns which files are indexed by.
+#[derive(Debug, Deserialize)]
+pub struct FileIndexBody {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table; all that have no setting of their own if there is none.
+    pub table: Option<String>,
+    /// Names of columns.
+    pub columns: Vec<String>,
+}
+
+/// Parameters that clear such a choice.
+#[derive(Debug, Deserialize)]
+pub struct FileIndexParams {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table; all that have no setting of their own if there is none.
+    pub table: Option<String>,
+}
+
 /// Parameters that set a table's retention period.
 #[derive(Debug, Deserialize)]
 pub struct SetTableRetentionParams {

@@ -81,6 +81,17 @@ pub struct SetTableRetention {
     pub retention_ns: Option<i64>,
 }
 
+/// Sets the columns that files are indexed by when they are merged from now on, or clears the setting.
+#[derive(Clone, Debug)]
+pub struct SetIndexedColumns {
+    /// Name of the database.
+    pub db: String,
+    /// Name of the table, `None` for all that have no setting of their own.
+    pub table: Option<String>,
+    /// Names of columns of texts. `None` leaves it to the database, which leaves it at all tags.
+    pub columns: Option<Vec<String>>,
+}
+
 /// When the rows of something deleted are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HardDelete {
@@ -393,6 +404,7 @@ admin_command!(
     CreateDatabase,
     SetRetention,
     SetTableRetention,
+    SetIndexedColumns,
     DeleteDatabase,
     CreateTable,
     DeleteTable,
@@ -548,6 +560,9 @@ pub enum CatalogError {
     /// A trigger that its plugin is not for, or one with a name that is not allowed.
     #[error("invalid request: {0}")]
     InvalidTrigger(String),
+    /// An index of files by columns that it cannot be of; the text says why.
+    #[error("invalid file index: {0}")]
+    InvalidFileIndex(String),
     /// A downsample that makes no sense, or gets in the way of another.
     #[error("invalid downsample: {0}")]
     InvalidDownsample(String),
@@ -589,6 +604,7 @@ impl CatalogError {
             | Self::CacheColumnType(_)
             | Self::InvalidTrigger(_)
             | Self::InvalidDownsample(_)
+            | Self::InvalidFileIndex(_)
             | Self::TypeConflict { .. } => ErrorKind::InvalidInput,
             Self::Limit(_) => ErrorKind::LimitReached,
             Self::Internal(_)

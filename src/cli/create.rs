@@ -1,5 +1,5 @@
-//! `influxdb3 create`: databases and tables before the first write to them, caches, downsamples,
-//! plugins and triggers.
+//! `influxdb3 create`: databases and tables before the first write to them, caches, indexes of
+//! files, downsamples, plugins and triggers.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::caches::{self, CreateDistinctCacheArgs, CreateLastCacheArgs};
 use super::client::Client;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::downsamples::{self, CreateDownsampleArgs};
+use super::file_indexes::{self, CreateFileIndexArgs};
 use super::output::print_line;
 use super::plugins::{self, CreatePluginArgs};
 use super::token::{self, CreateTokenArgs};
@@ -37,6 +38,9 @@ enum What {
     /// Create a cache of the distinct values that columns of a table have
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(CreateDistinctCacheArgs),
+    /// Choose the columns that merged files are indexed by
+    #[command(name = "file_index", visible_alias = "file-index")]
+    FileIndex(CreateFileIndexArgs),
     /// Keep a coarse table up to date with a fine one
     Downsample(Box<CreateDownsampleArgs>),
     /// Create a token, or replace the operator's
@@ -101,6 +105,7 @@ pub(super) async fn run(args: CreateArgs) -> Result<()> {
         What::Table(args) => create_table(args).await,
         What::LastCache(args) => caches::create_last(args).await,
         What::DistinctCache(args) => caches::create_distinct(args).await,
+        What::FileIndex(args) => file_indexes::create(args).await,
         What::Downsample(args) => downsamples::create(*args).await,
         What::Token(args) => token::create(args).await,
         What::Plugin(args) => plugins::create(args).await,

@@ -1,5 +1,5 @@
-//! `influxdb3 delete`: databases, tables and rows, after a question, caches, downsamples, plugins
-//! and triggers.
+//! `influxdb3 delete`: databases, tables and rows, after a question, caches, indexes of files,
+//! downsamples, plugins and triggers.
 
 use anyhow::Result;
 use chrono::DateTime;
@@ -11,6 +11,7 @@ use super::client::Client;
 use super::confirm::confirm;
 use super::connection::{ConnectionArgs, DatabaseArg};
 use super::downsamples::{self, DownsampleArgs};
+use super::file_indexes::{self, FileIndexArgs};
 use super::output::print_line;
 use super::plugins::{self, DeletePluginArgs};
 use super::row_deletes::{self, DeleteRowsArgs};
@@ -38,6 +39,9 @@ enum What {
     /// Delete a cache of distinct values
     #[command(name = "distinct_cache", visible_alias = "distinct-cache")]
     DistinctCache(DeleteCacheArgs),
+    /// Index merged files by all tags again, or as the database says
+    #[command(name = "file_index", visible_alias = "file-index")]
+    FileIndex(FileIndexArgs),
     /// Delete a downsample; the rows that it has written stay
     Downsample(DownsampleArgs),
     /// Delete a token
@@ -103,6 +107,7 @@ pub(super) async fn run(args: DeleteArgs) -> Result<()> {
         What::Rows(args) => row_deletes::delete(args).await,
         What::LastCache(args) => caches::delete_last(args).await,
         What::DistinctCache(args) => caches::delete_distinct(args).await,
+        What::FileIndex(args) => file_indexes::delete(args).await,
         What::Downsample(args) => downsamples::delete(args).await,
         What::Token(args) => token::delete(args).await,
         What::Plugin(args) => plugins::delete(args).await,

@@ -17,6 +17,7 @@ mod delete;
 mod dotenv;
 mod downsamples;
 mod failure;
+mod file_indexes;
 mod input;
 mod output;
 pub mod paths;

@@ -178,6 +178,7 @@ mod tests {
             deletion: None,
             plugins: Default::default(),
             downsamples: Default::default(),
+            indexed: None,
         };
         let snapshot = CatalogSnapshot {
             uuid: uuid::Uuid::from_u128(7),

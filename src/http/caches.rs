@@ -1,9 +1,8 @@
 //! Creating and deleting last-value and distinct-value caches.
 
 use super::access::Who;
-use super::databases::{self, read_body};
+use super::databases::{self, read_body, read_query_or_body};
 use super::failure::Failure;
-use super::params;
 use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -105,10 +104,7 @@ async fn delete(
     payload: web::Payload,
     kind: CacheKind,
 ) -> Result<HttpResponse, Failure> {
-    let DeleteCacheParams { db, table, name } = match req.query_string() {
-        "" => read_body(state, req, payload).await?,
-        _ => params::from_query(req)?,
-    };
+    let DeleteCacheParams { db, table, name } = read_query_or_body(state, req, payload).await?;
     change(state, who, DeleteCache { db, table, kind, name }).await?;
     Ok(HttpResponse::Ok().finish())
 }

@@ -160,3 +160,15 @@ pub(super) async fn read_body<T: serde::de::DeserializeOwned>(
     params::expect_json(req)?;
     params::from_json(&body::read(state, req, payload).await?)
 }
+
+/// What is in the query string, or in a JSON body where there is none.
+pub(super) async fn read_query_or_body<T: serde::de::DeserializeOwned>(
+    state: &ServerState,
+    req: &HttpRequest,
+    payload: web::Payload,
+) -> Result<T, Failure> {
+    match req.query_string() {
+        "" => read_body(state, req, payload).await,
+        _ => params::from_query(req),
+    }
+}

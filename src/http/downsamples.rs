@@ -1,9 +1,8 @@
 //! Creating and deleting downsamples, and switching them.
 
 use super::access::Who;
-use super::databases::{self, read_body};
+use super::databases::{self, read_body, read_query_or_body};
 use super::failure::Failure;
-use super::params;
 use crate::edge::row_deletes::instant;
 use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -71,25 +70,13 @@ pub(super) async fn create(
     change(&state, who, wanted).await
 }
 
-/// Named in the query string, or in a JSON body when there is none.
-async fn named(
-    state: &ServerState,
-    req: &HttpRequest,
-    payload: web::Payload,
-) -> Result<DownsampleParams, Failure> {
-    match req.query_string() {
-        "" => read_body(state, req, payload).await,
-        _ => params::from_query(req),
-    }
-}
-
 pub(super) async fn delete(
     state: web::Data<ServerState>,
     who: Who,
     req: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
-    let DownsampleParams { db, name } = named(&state, &req, payload).await?;
+    let DownsampleParams { db, name } = read_query_or_body(&state, &req, payload).await?;
     change(&state, who, DeleteDownsample { db, name }).await
 }
 
@@ -118,6 +105,6 @@ async fn set_disabled(
     payload: web::Payload,
     disabled: bool,
 ) -> Result<HttpResponse, Failure> {
-    let DownsampleParams { db, name } = named(state, req, payload).await?;
+    let DownsampleParams { db, name } = read_query_or_body(state, req, payload).await?;
     change(state, who, SetDownsampleDisabled { db, name, disabled }).await
 }

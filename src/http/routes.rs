@@ -80,6 +80,8 @@ routes! {
         => tables::set_retention, Token;
     Delete "/api/v3/enterprise/configure/table/retention_period"
         => tables::clear_retention, Token;
+    Post "/api/v3/enterprise/configure/file_index" => tables::create_file_index, Token;
+    Delete "/api/v3/enterprise/configure/file_index" => tables::delete_file_index, Token;
     Post "/api/v3/configure/table/undelete" => tables::undelete, Token;
     Post "/api/v3/configure/table" => tables::create, Token;
     Delete "/api/v3/configure/table" => tables::delete, Token;

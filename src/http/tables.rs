@@ -1,15 +1,18 @@
-//! Creating and deleting tables, and bringing them back.
+//! Creating and deleting tables, bringing them back, and their settings.
 
 use super::access::Who;
-use super::databases::{change, check_name, period_ns, read_body};
+use super::databases::{change, check_name, period_ns, read_body, read_query_or_body};
 use super::failure::Failure;
 use super::params;
 use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
 use protocols::http::management::{
-    CreateTableBody, DeleteTableParams, SetTableRetentionParams, TableParams,
+    CreateTableBody, DeleteTableParams, FileIndexBody, FileIndexParams, SetTableRetentionParams,
+    TableParams,
 };
-use protocols::messages::catalog::{CreateTable, DeleteTable, SetTableRetention, UndeleteTable};
+use protocols::messages::catalog::{
+    CreateTable, DeleteTable, SetIndexedColumns, SetTableRetention, UndeleteTable,
+};
 
 pub(super) async fn create(
     state: web::Data<ServerState>,
@@ -64,4 +67,26 @@ pub(super) async fn clear_retention(
     let TableParams { db, table } = params::from_query(&req)?;
     change(&state, who, SetTableRetention { db, table, retention_ns: None }).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) async fn create_file_index(
+    state: web::Data<ServerState>,
+    who: Who,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let FileIndexBody { db, table, columns } = read_body(&state, &req, payload).await?;
+    change(&state, who, SetIndexedColumns { db, table, columns: Some(columns) }).await?;
+    Ok(HttpResponse::Ok().finish())
+}
+
+pub(super) async fn delete_file_index(
+    state: web::Data<ServerState>,
+    who: Who,
+    req: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Failure> {
+    let FileIndexParams { db, table } = read_query_or_body(&state, &req, payload).await?;
+    change(&state, who, SetIndexedColumns { db, table, columns: None }).await?;
+    Ok(HttpResponse::Ok().finish())
 }

@@ -59,6 +59,7 @@ fn database(id: u32, name: &str, deleted: bool) -> (Arc<str>, Arc<DatabaseSchema
         deletion: deleted.then_some(deletion),
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     (name, Arc::new(schema))
 }

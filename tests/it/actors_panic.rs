@@ -93,6 +93,9 @@ fn catalog_tables() {
         let path = "/api/v3/enterprise/configure/table/retention_period?db=d&table=nope";
         client.delete(path).status
     });
+    check("catalog", "SetIndexedColumns", |client| {
+        client.delete("/api/v3/enterprise/configure/file_index?db=d&table=nope").status
+    });
     check("catalog", "DeleteTable", |client| {
         client.delete("/api/v3/configure/table?db=d&table=nope").status
     });

@@ -4,6 +4,7 @@ mod actor;
 mod caches;
 mod downsamples;
 mod files;
+mod indexed;
 mod plugins;
 mod row_deletes;
 mod rules;

@@ -97,7 +97,7 @@ impl Rules {
         self.ask(Request::UndeleteDatabase(UndeleteDatabase { name: name.to_owned() }))
     }
 
-    fn undelete_table(&mut self, db: &str, table: &str) -> String {
+    pub(super) fn undelete_table(&mut self, db: &str, table: &str) -> String {
         let (db, table) = (db.to_owned(), table.to_owned());
         self.ask(Request::UndeleteTable(UndeleteTable { db, table }))
     }
@@ -111,7 +111,7 @@ impl Rules {
         }))
     }
 
-    fn snapshot(&self) -> &CatalogSnapshot {
+    pub(super) fn snapshot(&self) -> &CatalogSnapshot {
         &self.state.snapshot
     }
 }
@@ -421,6 +421,7 @@ fn changes_that_do_not_fit_are_refused() {
         Change::CreateDatabase { id: DbId(u32::MAX), db: "x".into(), retention_ns: None },
         Change::SetRetention { db: "x".into(), retention_ns: None },
         Change::SetTableRetention { db: "foo".into(), table: "x".into(), retention_ns: None },
+        Change::SetIndexedColumns { db: "foo".into(), table: Some("x".into()), columns: None },
         Change::ForgetDatabase { db: "foo".into() },
         Change::ForgetTable { db: "foo".into(), table: "cpu".into() },
         Change::CreateTable {

@@ -105,7 +105,7 @@ async fn rows_past_retention_do_not_become_part_of_other_files() {
     // A table's own period counts before that of the database.
     let mut own = kept.clone();
     let mut db = own.databases["d"].as_ref().clone();
-    db.tables.insert("m".into(), Arc::new(table().with_retention(Some(1_000))));
+    db.tables.insert("m".into(), Arc::new(table().with_settings(Some(1_000), None)));
     own.databases.insert("d".into(), Arc::new(db));
     let compaction = tools(&store, None, 64).run(&job, &own, 120).await.unwrap();
     assert_eq!(compaction.rows_out, 4);
@@ -152,7 +152,7 @@ fn a_file_that_is_long_enough_ends_between_two_series() {
         noise = (noise ^ (noise >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (host, None, time, Some((noise ^ (noise >> 32)) as i64), None)
     };
-    let mut output = Output::new(&Arc::new(table()), None, 400_000);
+    let mut output = Output::new(&Arc::new(table()), None, 400_000, None);
     let mut rows = 0;
     for host in 10..40_u8 {
         let series = batch(&(0..10_000).map(|time| row(host, time)).collect::<Vec<_>>());

@@ -55,6 +55,7 @@ fn catalog(retention_ns: Option<i64>) -> CatalogSnapshot {
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     let mut catalog = CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

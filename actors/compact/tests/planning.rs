@@ -266,7 +266,7 @@ fn retention_bounds_the_width_of_windows() {
     // A table's own period counts before that of the database.
     let mut own = catalog(Some(HOUR_NS / 2));
     let mut db = own.databases["d"].as_ref().clone();
-    db.tables.insert("m".into(), Arc::new(table().with_retention(Some(60 * DAY_NS))));
+    db.tables.insert("m".into(), Arc::new(table().with_settings(Some(60 * DAY_NS), None)));
     own.databases.insert("d".into(), Arc::new(db));
     let files = day.into_iter().map(Arc::new).collect();
     let list = FileList { files, durable_stamp: DAY_NS + HOUR_NS };

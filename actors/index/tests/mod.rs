@@ -131,6 +131,7 @@ fn catalog(sequence: u64, retention_ns: Option<i64>, removed: &[u32]) -> Arc<Cat
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

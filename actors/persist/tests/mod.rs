@@ -112,6 +112,7 @@ fn catalog(sequence: u64, removed: &[u32]) -> Arc<CatalogSnapshot> {
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

@@ -2,7 +2,8 @@
 
 use super::{Rows, Source, SystemTable};
 use arrow::array::{
-    ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampSecondArray, UInt8Array, UInt64Array,
+    ArrayRef, BooleanArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampSecondArray, UInt8Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::error::Result;
@@ -67,6 +68,20 @@ pub(super) const TABLE_RETENTION: SystemTable = SystemTable {
         ]))
     },
     rows: Rows::Made(table_retention),
+};
+
+/// The databases and tables for which columns were chosen that their files are indexed by.
+pub(super) const FILE_INDEXES: SystemTable = SystemTable {
+    name: "file_indexes",
+    internal: true,
+    schema: || {
+        Arc::new(Schema::new(vec![
+            text("database_name"),
+            Field::new("table_name", DataType::Utf8, true),
+            Field::new("columns", DataType::new_list(DataType::Utf8, true), false),
+        ]))
+    },
+    rows: Rows::Made(file_indexes),
 };
 
 /// How wide chunks are.
@@ -205,6 +220,24 @@ fn table_retention(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
             Arc::new(UInt64Array::from_iter_values(all.iter().map(|(.., period)| *period))),
         ],
     )
+}
+
+fn file_indexes(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {
+    let (mut databases, mut tables) = (StringBuilder::new(), StringBuilder::new());
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for db in all_databases(source).into_iter().filter(|db| db.deletion.is_none()) {
+        let of_tables = db.live_tables().into_iter();
+        let of_tables = of_tables.map(|table| (Some(&table.name), table.indexed.as_ref()));
+        for (table, columns) in std::iter::once((None, db.indexed.as_ref())).chain(of_tables) {
+            let Some(columns) = columns else { continue };
+            databases.append_value(&db.name);
+            tables.append_option(table);
+            lists.append_value(columns.iter().map(Some));
+        }
+    }
+    let columns: [ArrayRef; 3] =
+        [Arc::new(databases.finish()), Arc::new(tables.finish()), Arc::new(lists.finish())];
+    batch(schema, columns.into())
 }
 
 fn generation_durations(source: &Source, schema: SchemaRef) -> Result<RecordBatch> {

@@ -73,7 +73,7 @@ enum Rows {
 }
 
 /// All of them, by name.
-const TABLES: [SystemTable; 23] = [
+const TABLES: [SystemTable; 24] = [
     server::ACTORS,
     audit::AUDIT,
     caches::CACHE_STATES,
@@ -81,6 +81,7 @@ const TABLES: [SystemTable; 23] = [
     catalog_tables::DATABASES,
     caches::DISTINCT_CACHES,
     downsamples::DOWNSAMPLES,
+    catalog_tables::FILE_INDEXES,
     catalog_tables::GENERATION_DURATIONS,
     catalog_tables::INFLUXDB_SCHEMA,
     caches::LAST_CACHES,
@@ -106,10 +107,11 @@ pub fn system_table_names() -> impl Iterator<Item = &'static str> {
 
 /// Tables that only those find who know of them: clients expect the list to be that of every
 /// server of this kind.
-const UNLISTED: [&str; 9] = [
+const UNLISTED: [&str; 10] = [
     caches::CACHE_STATES.name,
     compactions::COMPACTION_EVENTS.name,
     downsamples::DOWNSAMPLES.name,
+    catalog_tables::FILE_INDEXES.name,
     server::ACTORS.name,
     audit::AUDIT.name,
     plugins::PROCESSING_ENGINE_PLUGINS.name,
@@ -187,7 +189,7 @@ impl SystemTables {
     }
 
     fn tables(&self) -> impl Iterator<Item = &'static SystemTable> {
-        static ALL: [SystemTable; 23] = TABLES;
+        static ALL: [SystemTable; 24] = TABLES;
         let internal = self.0.db.name.as_ref() == INTERNAL_DB;
         ALL.iter().filter(move |table| internal || !table.internal)
     }

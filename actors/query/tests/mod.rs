@@ -63,6 +63,7 @@ fn database(id: u32, name: &str, tables: Vec<TableSchema>) -> (Arc<str>, Arc<Dat
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     (name.into(), Arc::new(db))
 }

@@ -60,6 +60,7 @@ fn catalog() -> Arc<CatalogSnapshot> {
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     };
     Arc::new(CatalogSnapshot {
         uuid: uuid::Uuid::nil(),

@@ -61,6 +61,7 @@ fn database(table: &str, columns: &[(&str, ColumnKind)]) -> DatabaseSchema {
         deletion: None,
         plugins: Default::default(),
         downsamples: Default::default(),
+        indexed: None,
     }
 }
 

@@ -70,6 +70,14 @@ const TABLE: &[Row] = &[
         "",
         One("delete"),
     ),
+    (
+        "POST",
+        "/api/v3/enterprise/configure/file_index",
+        "",
+        r#"{"db":"one","table":"nosuch","columns":["a"]}"#,
+        One("create"),
+    ),
+    ("DELETE", "/api/v3/enterprise/configure/file_index", "", r#"{"db":"one"}"#, One("delete")),
     ("POST", "/api/v3/configure/database/undelete", "db=one", "", One("delete")),
     ("POST", "/api/v3/configure/table/undelete", "db=one&table=nosuch", "", One("delete")),
     (

@@ -113,7 +113,7 @@ const INFLUXQL: &[(&str, Need)] = &[
 ];
 
 /// System tables: those of any database, those of the built-in one, those that are about the server.
-const TABLES: [(&str, &str, Need); 23] = [
+const TABLES: [(&str, &str, Need); 24] = [
     ("one", "cache_states", One("read")),
     ("one", "distinct_caches", One("read")),
     ("one", "downsamples", One("read")),
@@ -128,6 +128,7 @@ const TABLES: [(&str, &str, Need); 23] = [
     ("one", "queries", One("read")),
     ("one", "row_deletes", One("read")),
     ("_internal", "databases", Reader),
+    ("_internal", "file_indexes", Reader),
     ("_internal", "generation_durations", Reader),
     ("_internal", "tables", Reader),
     ("_internal", "table_retention", Reader),
