@@ -8,6 +8,8 @@ mod put;
 mod stream;
 
 pub(crate) use encode::{ROW_GROUP_ROWS, encode};
+#[cfg(test)]
+pub(crate) use index::with_filters;
 pub(crate) use keys::{key_at, keys_of};
 #[cfg(test)]
 pub(crate) use put::ONE_PIECE_BYTES_MAX;

@@ -20,6 +20,8 @@ pub(super) struct Counts {
     /// Files whose rows were in memory.
     pub(super) files_decoded: Count,
     pub(super) files_opened: Count,
+    /// Files that were not opened because no row of them has the wanted values.
+    files_excluded: Count,
     /// Files whose bytes were in memory.
     pub(super) files_cached: Count,
     /// Bytes of files that were decoded.
@@ -49,6 +51,7 @@ impl Counts {
             rows_merged: counter("rows_merged"),
             files_decoded: counter("files_decoded"),
             files_opened: counter(FILES_OPENED),
+            files_excluded: counter("files_excluded"),
             files_cached: counter("files_cached"),
             bytes_scanned: counter("bytes_scanned"),
             bytes_fetched: counter("bytes_fetched"),
@@ -56,6 +59,12 @@ impl Counts {
             pages: pruning(PAGES),
             rows_pruned: counter(ROWS_PRUNED),
         }
+    }
+
+    /// Counts a file that is not opened because no row of it has the wanted values.
+    pub(super) fn exclude_file(&self) {
+        self.files_excluded.add(1);
+        metrics::counter!("query_files_excluded_total").increment(1);
     }
 
     /// Adds what the decoder has counted of a file.

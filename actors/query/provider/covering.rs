@@ -7,6 +7,7 @@ use super::key_sets::KeySet;
 use super::open::Opener;
 use super::overlap::FileRows;
 use super::segment::{Segment, Source, chunk_times, file_times};
+use super::values::WantedValues;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
 use datafusion::arrow::compute::take;
 use datafusion::error::Result;
@@ -151,7 +152,8 @@ impl Groups {
         // Also of rows that were deleted: what is remembered has to hold whatever becomes of these.
         let file = FileRows { file: Arc::clone(file), deletes: Vec::new() };
         // One row of each series will do.
-        let narrowed = from.decoder.access.narrowed(&file, selection, true).await?;
+        let any = WantedValues::default();
+        let narrowed = from.decoder.access.narrowed(&file, selection, &any, true).await?;
         let rows = from.decoder.rows(&file, selection, self.schema(), &every_row, narrowed)?;
         let keys = self.of_rows(rows).await?;
         if is_uncut {

@@ -10,10 +10,13 @@ use super::reader::FileAccess;
 use super::segment::file_times;
 use super::selection::Selection;
 use super::short::Quick;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use super::values::WantedValues;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{ScalarValue, exec_err};
 use datafusion::config::TableParquetOptions;
-use datafusion::datasource::physical_plan::parquet::can_expr_be_pushed_down_with_schemas;
+use datafusion::datasource::physical_plan::parquet::{
+    ParquetRowSelection, can_expr_be_pushed_down_with_schemas,
+};
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, FileSource, ParquetSource};
 use datafusion::datasource::source::DataSource;
 use datafusion::error::Result;
@@ -24,8 +27,8 @@ use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit, not};
 use datafusion::physical_expr::utils::{
     conjunction, conjunction_opt, reassign_expr_columns, split_conjunction,
 };
-use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{EmptyRecordBatchStream, PhysicalExpr};
 use protocols::row_deletes::RowDelete;
 use protocols::schema::TIME_COLUMN;
 use std::sync::Arc;
@@ -46,6 +49,8 @@ pub(super) struct Sparing {
     pub(super) filters: Vec<Arc<dyn PhysicalExpr>>,
     /// Those of them that are looked at before rows in memory are handed on.
     pub(super) quick: Option<Quick>,
+    /// What they say of the values of columns.
+    pub(super) values: WantedValues,
     /// So many rows are enough.
     pub(super) limit: Option<usize>,
     /// What is enough of each series.
@@ -65,7 +70,8 @@ impl Decoder {
         let global = task.session_config().options().execution.parquet.clone();
         let mut options = TableParquetOptions { global, ..Default::default() };
         options.global.pushdown_filters = true;
-        options.global.bloom_filter_on_read = false; // there are none
+        // `narrowed` has looked at them, and remembers them.
+        options.global.bloom_filter_on_read = false;
         let counts = access.counts.clone();
         Self { access: Arc::new(access), options, task, counts }
     }
@@ -77,10 +83,14 @@ impl Decoder {
         &self,
         FileRows { file, deletes }: &FileRows,
         selection: &Selection,
-        output: &Schema,
+        output: &SchemaRef,
         sparing: &Sparing,
         narrowed: Narrowed,
     ) -> Result<SendableRecordBatchStream> {
+        if narrowed.is_nothing() {
+            self.counts.exclude_file();
+            return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(output))));
+        }
         let table = self.access.table.arrow_schema();
         let kept = deletes.iter().map(|delete| is_kept(delete, table));
         let kept = kept.collect::<Result<Vec<_>>>()?;
@@ -104,7 +114,7 @@ impl Decoder {
         let columns = output.fields().iter().map(|field| table.index_of(field.name()));
         let mut object = self.access.object(file);
         if let Some(rows) = narrowed.rows {
-            object = object.with_extension(rows);
+            object = object.with_extension(ParquetRowSelection::new(rows));
         }
         if let Some(fetched) = narrowed.fetched {
             object = object.with_extension(fetched);

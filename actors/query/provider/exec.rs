@@ -15,6 +15,7 @@ use super::scan::{Scan, Since};
 use super::segment::{Part, Segment, parts};
 use super::short::Quick;
 use super::times::TimeRange;
+use super::values::WantedValues;
 use crate::query::plan_kit::no_children;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -280,6 +281,7 @@ impl ExecutionPlan for ScanExec {
                 limit: self.fetch.filter(|_| self.filters.is_empty()),
                 quick: Quick::of(&self.filters, &self.scan.schema),
                 filters: self.filters.clone(),
+                values: WantedValues::of(&self.filters, &self.scan.table),
                 enough: self.enough(),
             },
             relevance: Relevance::new(&self.filters, &self.scan.schema),

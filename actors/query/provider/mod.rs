@@ -5,7 +5,8 @@
 //! come from one view of its shard (`context`). One operator (`exec`) reads the segments, each
 //! when the query comes to it and if it still matters by then (`reading`). To open one
 //! (`open`) is to sort what nobody has sorted before and hand that back to the shard, to pick
-//! series and spans of time by search, in large files by what their footers say (`narrowing`), to
+//! series and spans of time by search, in files by what they say of values (`values`) and of times
+//! (`narrowing`), to
 //! merge key by key what shares its time with other rows, and to lay all else side by side. A query
 //! for the newest rows reads through an operator of its own (`newest`), which tells the scan meanwhile
 //! of which series it needs no older row, and so does one for so many rows of each series
@@ -45,6 +46,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod times;
+mod values;
 
 pub(super) use bins::ReadNewestBins;
 pub use context::{ScanContext, Seen};

@@ -1,18 +1,20 @@
-//! Which rows of a file have to be looked at, where its footer says how the times of its series run.
+//! Which rows of a merged file have to be looked at: by what it says of the values of its columns, and,
+//! where its footer says how the times of its series run, by these.
 
 use super::overlap::FileRows;
 use super::reader::{Fetched, FileAccess};
 use super::segment::file_times;
 use super::selection::Selection;
-use datafusion::datasource::physical_plan::parquet::ParquetRowSelection;
+use super::values::{ColumnValues, WantedValues};
 use datafusion::error::Result;
 use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::parquet::file::metadata::ParquetMetaData;
 use protocols::series_blocks::{self, SeriesBlocks};
+use protocols::snapshot::ParquetFile;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// If more than this part of the rows have to be looked at, all of them are.
+/// If more than this part of the rows have to be looked at by their times, all of them are.
 const WORTH_IT: usize = 2;
 
 /// Limit: a file up to this size is fetched at once if rows of all its series are looked at. They lie
@@ -23,15 +25,92 @@ const WHOLE_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Narrowed {
     /// The rows that have to be looked at, if not all.
-    pub(super) rows: Option<ParquetRowSelection>,
+    pub(super) rows: Option<RowSelection>,
     /// The bytes of the file, if they had to be fetched to find that out.
     pub(super) fetched: Option<Fetched>,
 }
 
+impl Narrowed {
+    /// True if no row has to be looked at.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.rows.as_ref().is_some_and(|rows| !rows.selects_any())
+    }
+}
+
 impl FileAccess {
-    /// Finds out which rows of a file have to be looked at for `selection`. With `newest` it is enough
-    /// if the newest row of each series is among them.
+    /// Finds out which rows of a file have to be looked at for `selection`, and for values that fields
+    /// have to have. With `newest` it is enough if the newest row of each series is among them.
     pub(super) async fn narrowed(
+        &self,
+        rows: &FileRows,
+        selection: &Selection,
+        fields: &WantedValues,
+        newest: bool,
+    ) -> Result<Narrowed> {
+        let file = &rows.file;
+        let (places, fetched) = self.places(file, &selection.values().and(fields)).await;
+        let by_values = Narrowed { rows: places.map(|rows| selected(rows, file)), fetched };
+        if by_values.is_nothing() {
+            return Ok(by_values);
+        }
+        let by_times = self.narrowed_by_times(rows, selection, newest).await?;
+        let rows = match (by_values.rows, by_times.rows) {
+            (Some(some), Some(others)) => Some(some.intersection(&others)),
+            (some, others) => some.or(others),
+        };
+        Ok(Narrowed { rows, fetched: by_times.fetched.or(by_values.fetched) })
+    }
+
+    /// True if no row of a file has such values.
+    pub(super) async fn has_none(&self, file: &Arc<ParquetFile>, wanted: &WantedValues) -> bool {
+        self.places(file, wanted).await.0.is_some_and(|places| places.is_empty())
+    }
+
+    /// Where in a file rows with such values may be; `None` if that is anywhere.
+    async fn places(
+        &self,
+        file: &Arc<ParquetFile>,
+        wanted: &WantedValues,
+    ) -> (Option<Vec<Range<usize>>>, Option<Fetched>) {
+        if wanted.is_any() || file.compacted.is_none() || self.is_past_retention(file) {
+            return (None, None);
+        }
+        match self.values_of(file, wanted).await {
+            Ok((known, fetched)) => (wanted.places(&known), fetched),
+            Err(error) => {
+                // Whoever reads the rows finds out whether it is the file that cannot be read.
+                tracing::debug!(file = file.id, %error, "cannot read which values a file has");
+                (None, None)
+            }
+        }
+    }
+
+    /// What a file says of the columns of which some values are wanted.
+    async fn values_of(
+        &self,
+        file: &Arc<ParquetFile>,
+        wanted: &WantedValues,
+    ) -> Result<(Vec<Arc<ColumnValues>>, Option<Fetched>)> {
+        let remembered = &self.files.remembered.values.0;
+        let key = |column: &Arc<str>| (file.id, Arc::clone(column));
+        let known = wanted.columns().map(|column| remembered.get(&key(column)));
+        if let Some(known) = known.collect() {
+            return Ok((known, None));
+        }
+        let filters = |description: &ParquetMetaData| {
+            wanted.columns().flat_map(|column| ColumnValues::filters(description, column)).collect()
+        };
+        let (description, filters, fetched) = self.parts(file, filters).await?;
+        let mut filters = filters.into_iter();
+        let found = wanted.columns().map(|column| {
+            let found = Arc::new(ColumnValues::new(&description, column, &mut filters));
+            remembered.insert(key(column), Arc::clone(&found));
+            found
+        });
+        Ok((found.collect(), fetched))
+    }
+
+    async fn narrowed_by_times(
         &self,
         rows: &FileRows,
         selection: &Selection,
@@ -66,12 +145,14 @@ impl FileAccess {
             None if is_worth_it && is_spread => Some(self.bytes(file).await?),
             fetched => fetched,
         };
-        let rows = is_worth_it.then(|| {
-            let rows = RowSelection::from_consecutive_ranges(found.into_iter(), blocks.rows());
-            ParquetRowSelection::new(rows)
-        });
-        Ok(Narrowed { rows, fetched })
+        Ok(Narrowed { rows: is_worth_it.then(|| selected(found, file)), fetched })
     }
+}
+
+/// These of the rows of a file.
+fn selected(rows: Vec<Range<usize>>, file: &ParquetFile) -> RowSelection {
+    let all = usize::try_from(file.row_count).unwrap_or(usize::MAX);
+    RowSelection::from_consecutive_ranges(rows.into_iter(), all)
 }
 
 /// What the footer of a file of so many rows says of its series.

@@ -13,6 +13,7 @@ use super::segment::{Part, Segment, Source, chunk_times, file_times};
 use super::selection::{cut, project, rows_without_columns};
 use super::short::compact;
 use super::sorting::{Kept, SortedChunk, sort_chunk};
+use super::values::WantedValues;
 use crate::deleted_rows::deleted_rows;
 use crate::runtime::pools;
 use datafusion::arrow::array::RecordBatch;
@@ -30,6 +31,9 @@ use std::sync::{Arc, PoisonError};
 
 /// Batches of a file that are decoded before a merge comes to them.
 const BATCHES_AHEAD: usize = 1;
+
+/// Files of a segment that are asked at once which values they have.
+const FILES_ASKED_AT_ONCE: usize = 8;
 
 /// The rows of a segment.
 pub(super) type SegmentRows = BoxStream<'static, Result<RecordBatch>>;
@@ -93,6 +97,7 @@ impl Opener {
                 job.await.map_err(|e| exec_datafusion_err!("sorting a chunk failed: {e}"))??
             }
         };
+        let inputs = self.with_wanted_tags(inputs).await;
         let divided = divide(inputs, &self.scan.selection, sparing.enough.as_deref())?;
         let (mut plain, mut files) = (Vec::new(), Vec::new());
         for piece in divided.alone {
@@ -114,9 +119,9 @@ impl Opener {
             }
         }
         let rows = stream::iter(plain.into_iter().map(Ok)).chain(stream::iter(files).flatten());
-        let rows = match divided.merged.is_empty() {
-            true => rows.boxed(),
-            false => rows.chain(self.merge(divided.merged, sparing).await?).boxed(),
+        let rows = match self.may_have(&divided.merged, &sparing.values).await {
+            false => rows.boxed(),
+            true => rows.chain(self.merge(divided.merged, sparing).await?).boxed(),
         };
         Ok(match segment.unsorted {
             0 => rows,
@@ -199,10 +204,55 @@ impl Opener {
         columns: &SchemaRef,
         sparing: &Sparing,
     ) -> Result<SendableRecordBatchStream> {
-        let selection = &self.scan.selection;
-        let narrowed =
-            self.decoder.access.narrowed(file, selection, sparing.newest().is_some()).await?;
+        let (selection, newest) = (&self.scan.selection, sparing.newest().is_some());
+        let access = &self.decoder.access;
+        let narrowed = access.narrowed(file, selection, &sparing.values, newest).await?;
         self.decoder.rows(file, selection, columns, sparing, narrowed)
+    }
+
+    /// The inputs without the files that have no row with the tags that are wanted: a row of one of
+    /// these replaces none with other tags.
+    async fn with_wanted_tags(&self, inputs: Vec<Input>) -> Vec<Input> {
+        let wanted = self.scan.selection.values();
+        if wanted.is_any() {
+            return inputs;
+        }
+        let asked = stream::iter(inputs).map(async |input| {
+            let is_excluded = match &input {
+                Input::File(rows) => self.decoder.access.has_none(&rows.file, wanted).await,
+                Input::Sorted(..) => false,
+            };
+            if is_excluded {
+                self.counts.exclude_file();
+            }
+            (!is_excluded).then_some(input)
+        });
+        let asked = asked.buffered(FILES_ASKED_AT_ONCE);
+        asked.filter_map(std::future::ready).collect().await
+    }
+
+    /// False if no row that comes of merging the pieces has the values that are wanted of its fields.
+    /// Each value is one of those that are merged, so that none of the pieces may have it.
+    async fn may_have(&self, pieces: &[Piece], wanted: &WantedValues) -> bool {
+        let files = pieces.iter().filter_map(|piece| match piece {
+            Piece::File(rows) => Some(&rows.file),
+            Piece::Rows(..) => None,
+        });
+        let files: Vec<_> = files.collect();
+        if files.is_empty() || files.len() < pieces.len() {
+            return !pieces.is_empty();
+        }
+        for column in wanted.each() {
+            let mut is_in_none = true;
+            for file in &files {
+                is_in_none = is_in_none && self.decoder.access.has_none(file, &column).await;
+            }
+            if is_in_none {
+                files.iter().for_each(|_| self.counts.exclude_file());
+                return false;
+            }
+        }
+        true
     }
 
     /// One row for each key of the pieces.

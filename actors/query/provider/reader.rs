@@ -78,15 +78,29 @@ impl FileAccess {
         &self,
         file: &Arc<ParquetFile>,
     ) -> Result<(Arc<ParquetMetaData>, Option<Fetched>)> {
+        let (description, _, fetched) = self.parts(file, |_| Vec::new()).await?;
+        Ok((description, fetched))
+    }
+
+    /// The description of a file, the parts of it that somebody wants who knows that, and its bytes if
+    /// they had to be fetched for that.
+    pub(super) async fn parts(
+        &self,
+        file: &Arc<ParquetFile>,
+        wanted: impl FnOnce(&ParquetMetaData) -> Vec<Range<u64>>,
+    ) -> Result<(Arc<ParquetMetaData>, Vec<Bytes>, Option<Fetched>)> {
         let mut reader = self.reader(self.object(file))?;
         let description = reader.metadata().await?;
-        Ok((
-            description,
-            match reader.bytes {
-                FileBytes::Here(bytes) => Some(Fetched(bytes)),
-                FileBytes::Unknown | FileBytes::There => None,
-            },
-        ))
+        let wanted = wanted(&description);
+        let parts = match wanted.is_empty() {
+            true => Vec::new(),
+            false => reader.fetch(&wanted).await?,
+        };
+        let fetched = match reader.bytes {
+            FileBytes::Here(bytes) => Some(Fetched(bytes)),
+            FileBytes::Unknown | FileBytes::There => None,
+        };
+        Ok((description, parts, fetched))
     }
 
     /// The bytes of a file.
@@ -169,7 +183,10 @@ impl Reader {
                     self.bytes = FileBytes::Here(whole.clone());
                     return ranges.iter().map(|range| part(&whole, range)).collect();
                 };
-                self.fetch_blocks(&blocks, ranges).await
+                match ranges.iter().all(|range| range.start >= blocks.data_bytes()) {
+                    true => self.fetch_tail(&blocks, ranges).await,
+                    false => self.fetch_blocks(&blocks, ranges).await,
+                }
             }
         }
     }
@@ -203,6 +220,24 @@ impl Reader {
             part(bytes, &(range.start - stretch.start..range.end - stretch.start))
         };
         ranges.iter().map(part_of).collect()
+    }
+
+    /// The same of what is behind the rows, which is checked as a whole.
+    async fn fetch_tail(
+        &self,
+        blocks: &BlockChecksums,
+        ranges: &[Range<u64>],
+    ) -> ParquetResult<Vec<Bytes>> {
+        let begin = blocks.data_bytes();
+        let range = begin..self.file.size_bytes;
+        let tail = self.access.files.store.get_range(&self.object.location, range.clone()).await;
+        let tail = tail.map_err(|error| self.unread(error))?;
+        self.fetched(&tail);
+        let is_whole = tail.len() as u64 == range.end - range.start;
+        if !is_whole || !blocks.come_to(&tail, self.file.crc32) {
+            return Err(self.damaged());
+        }
+        ranges.iter().map(|range| part(&tail, &(range.start - begin..range.end - begin))).collect()
     }
 
     async fn open(&self) -> ParquetResult<FileBytes> {

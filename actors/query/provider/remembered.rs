@@ -1,6 +1,7 @@
 //! What queries have found out about files and sorted chunks, for those that come after them.
 
 use super::key_sets::KeySets;
+use super::values::ColumnValues;
 use datafusion::arrow::array::RecordBatch;
 use moka::sync::Cache;
 use protocols::series_blocks::SeriesBlocks;
@@ -18,6 +19,8 @@ pub struct Remembered {
     pub(super) newest: NewestOfFiles,
     /// How the times of their series run.
     pub(super) blocks: BlocksOfFiles,
+    /// Which values columns of texts may have in them.
+    pub(super) values: ValuesOfFiles,
 }
 
 /// What was asked for of a file: its identity, and the groups, the condition on tags and the columns.
@@ -45,6 +48,19 @@ impl Default for BlocksOfFiles {
         let weight = |_: &u64, blocks: &Option<Arc<SeriesBlocks>>| {
             let bytes = blocks.as_ref().map_or(0, |blocks| blocks.memory_bytes());
             u32::try_from(bytes + 128).unwrap_or(u32::MAX)
+        };
+        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weight).build())
+    }
+}
+
+/// What files say of the values of columns, by the identity of the file and the name of the column.
+#[derive(Clone, Debug)]
+pub(super) struct ValuesOfFiles(pub(super) Cache<(u64, Arc<str>), Arc<ColumnValues>>);
+
+impl Default for ValuesOfFiles {
+    fn default() -> Self {
+        let weight = |(_, column): &(u64, Arc<str>), values: &Arc<ColumnValues>| {
+            u32::try_from(values.memory_bytes() + column.len() + 128).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weight).build())
     }

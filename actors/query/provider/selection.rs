@@ -3,6 +3,7 @@
 
 use super::filters::{ScanFilter, classify};
 use super::times::TimeRange;
+use super::values::WantedValues;
 use datafusion::arrow::array::{
     Array, AsArray, Int32Array, RecordBatch, RecordBatchOptions, StringArray, UInt32Array,
     new_null_array,
@@ -43,6 +44,8 @@ pub(super) struct Selection {
     one_of: Option<OneOf>,
     /// What it says of the keys.
     keys: WantedKeys,
+    /// The values that it wants tags to have.
+    values: WantedValues,
 }
 
 impl fmt::Display for Selection {
@@ -80,19 +83,26 @@ impl Selection {
         let one_of = one_each.into_iter().next().filter(|_| on_tags.len() == 1);
         let condition = conjunction(on_tags);
         let tags = condition.map(|c| tag_condition(state, table, c)).transpose()?;
-        Ok(Self { times, tags, one_of, keys })
+        let values = WantedValues::of(tags.iter().map(|(condition, _)| condition), table);
+        Ok(Self { times, tags, one_of, keys, values })
     }
 
     /// The rows of these whose times lie in `wanted`.
     pub(super) fn within(&self, wanted: TimeRange) -> Self {
         let times = self.times.and(wanted);
-        let Self { tags, one_of, keys, .. } = self;
-        Self { times, tags: tags.clone(), one_of: one_of.clone(), keys: keys.clone() }
+        let Self { tags, one_of, keys, values, .. } = self;
+        let (tags, one_of) = (tags.clone(), one_of.clone());
+        Self { times, tags, one_of, keys: keys.clone(), values: values.clone() }
     }
 
     /// False if no row is selected of a file with such keys.
     pub(super) fn may_be_in(&self, keys: &Keys) -> bool {
         self.keys.may_be_in(keys)
+    }
+
+    /// The values that tags of selected rows have, as far as these are few.
+    pub(super) fn values(&self) -> &WantedValues {
+        &self.values
     }
 
     /// The rows of each selected series, at all times.

@@ -41,6 +41,7 @@ mod compaction;
 mod crash;
 mod damage;
 mod deletion;
+mod file_index;
 mod model;
 mod outage;
 mod parquet;

@@ -29,6 +29,30 @@ def sort_key(row, columns):
     return [(row[column] is not None, row[column] or "") for column in columns[:-1]] + [row["time"]]
 
 
+def filtered(paths):
+    """The columns that have Bloom filters."""
+    found = duckdb.sql(
+        f"SELECT DISTINCT path_in_schema FROM parquet_metadata({paths}) "
+        "WHERE bloom_filter_offset IS NOT NULL"
+    )
+    return sorted(name for (name,) in found.fetchall())
+
+
+def lost(paths, whole):
+    """Texts that a reader which makes use of such filters does not find as often as they are there."""
+    lost = []
+    for field in whole.schema:
+        if not pyarrow.types.is_string(plain(field.type)):
+            continue
+        values = [value for value in whole.column(field.name).to_pylist() if value is not None]
+        for value in values[:: len(values) // 10 + 1]:
+            read = f"SELECT count(*) FROM read_parquet({paths}, union_by_name=true)"
+            found = duckdb.execute(f'{read} WHERE "{field.name}" = ?', [value]).fetchall()[0][0]
+            if found != values.count(value):
+                lost.append([field.name, value, found])
+    return lost
+
+
 def main(paths):
     types, compression, sorting, unsorted, repeated = {}, set(), [], [], 0
     tables = []
@@ -50,8 +74,8 @@ def main(paths):
         repeated += sum(a == b for a, b in zip(keys, keys[1:]))
 
     whole = pyarrow.concat_tables(tables, promote_options="permissive")
-    listed = ", ".join(f"'{path}'" for path in paths)
-    read = f"SELECT * FROM read_parquet([{listed}], union_by_name=true)"
+    listed = "[" + ", ".join(f"'{path}'" for path in paths) + "]"
+    read = f"SELECT * FROM read_parquet({listed}, union_by_name=true)"
     described = duckdb.sql(f"DESCRIBE {read}").fetchall()
     frame = whole.select([c for c in whole.column_names if c != "time"]).to_pandas()
     group = "b" if "b" in frame.columns else frame.columns[0]
@@ -64,6 +88,8 @@ def main(paths):
                 "sorting": sorting,
                 "unsorted": unsorted,
                 "repeated_keys": repeated,
+                "filtered": filtered(listed),
+                "lost": lost(listed, whole),
                 "rows": rows_of(whole),
                 "duckdb_types": {row[0]: row[1] for row in described},
                 "duckdb_rows": rows_of(duckdb.sql(read).to_arrow_table()),

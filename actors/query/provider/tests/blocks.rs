@@ -122,7 +122,9 @@ fn only_the_blocks_that_are_needed_are_read() {
             let (_, read) = object.objects.take_reads();
             assert!(read < size / part + (512 << 10), "{column}: {read} of {size}");
         }
-        let beyond = object.reader().get_bytes(size - 20..size).await;
+        let behind = object.reader().get_bytes(size - 20..size).await.expect("intact");
+        assert_eq!(behind, &bytes[size as usize - 20..]);
+        let beyond = object.reader().get_byte_ranges(vec![0..9, size - 20..size]).await;
         assert!(beyond.is_err(), "no rows are there");
     });
 }

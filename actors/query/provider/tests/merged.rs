@@ -20,7 +20,7 @@ fn may_merge(taken: &[Arc<ParquetFile>], left: &[Arc<ParquetFile>], view: &Table
 }
 
 impl World {
-    async fn view(&self) -> TableView {
+    pub(super) async fn view(&self) -> TableView {
         let all = ViewTable { table: TABLE, min_time_ns: i64::MIN, max_time_ns: i64::MAX };
         self.store.ask_from_edge(all, Self::deadline()).await.expect("answers")
     }

@@ -9,6 +9,7 @@ mod merged;
 mod newest;
 mod series;
 mod store;
+mod values;
 
 use super::{ParquetFiles, ReadNewest, Remembered, ScanContext, StoredTable};
 use crate::dedup::sort_dedup;
