@@ -125,6 +125,7 @@ const DIFFERENCES: &[Difference] = &[
         is_about: |asked| {
             let mut fills = Vec::new();
             fills.extend(asked.has("fill(3)").then_some(3.0));
+            fills.extend((asked.has("fill(3)") && asked.fields.contains("* 2")).then_some(6.0));
             fills.extend(asked.has("count(").then_some(0.0));
             let [ours, theirs] =
                 [asked.ours, asked.theirs].map(|told| told.without_empty_rows(&fills));
