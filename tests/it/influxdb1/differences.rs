@@ -90,7 +90,7 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         // The hour that comes twice begins windows of its own in version 1, and so does the one that
-        // is left out. What draws lines through empty windows then leaves out the last of these.
+        // is left out. What fills empty windows from others then leaves out the last of these.
         name: "windows at a change of the clock",
         is_about: |asked| {
             const AROUND_NS: i64 = 12 * 3_600_000_000_000;
@@ -101,7 +101,7 @@ const DIFFERENCES: &[Difference] = &[
                         .without_empty_rows(&[3.0])
                 });
                 same(&ours, &theirs)
-                    || (asked.has("fill(linear)")
+                    || (asked.has_any(&["fill(linear)", "fill(previous)"])
                         && same(&ours.at_times_of(&theirs), &theirs.at_times_of(&ours)))
             };
             asked.has(" tz(") && CLOCK_CHANGES.iter().any(|change| same_elsewhere(change.2))
