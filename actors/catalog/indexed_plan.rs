@@ -1,6 +1,6 @@
 //! The part of [`super::plan`] that says which columns files are indexed by. Pure.
 
-use super::plan::{database_of, table_of};
+use super::named::{database_of, table_of};
 use protocols::catalog_log::v1::Change;
 use protocols::messages::catalog::{CatalogError, SetIndexedColumns};
 use protocols::schema::{CatalogSnapshot, IndexedColumns, TableSchema};

@@ -51,6 +51,7 @@ mod cache_plan;
 mod downsample_plan;
 mod indexed_plan;
 mod log;
+mod named;
 mod new_database;
 mod permission;
 mod plan;

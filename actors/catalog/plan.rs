@@ -1,6 +1,7 @@
 //! From a request to the changes it takes: every rule of the catalog. Pure: no I/O, and the time
 //! is an argument.
 
+use super::named::table_of;
 use super::new_database::new_database;
 use super::request::Request;
 use super::state::CatalogState;
@@ -17,7 +18,7 @@ use protocols::messages::catalog::{
 };
 use protocols::names::check_database_name;
 use protocols::principal::Principal;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, INTERNAL_DB, TableSchema};
+use protocols::schema::{CatalogSnapshot, Deletion, INTERNAL_DB};
 use std::sync::Arc;
 
 /// Retention period of `_internal`: seven days.
@@ -151,33 +152,6 @@ fn set_table_retention(
     }
     let (db, table) = (Arc::clone(&database.name), Arc::clone(&table.name));
     Ok(vec![Change::SetTableRetention { db, table, retention_ns: *retention_ns }])
-}
-
-/// A database whose tables may be changed.
-pub(super) fn database_of<'a>(
-    catalog: &'a CatalogSnapshot,
-    db: &str,
-) -> Result<&'a DatabaseSchema, CatalogError> {
-    if db == INTERNAL_DB {
-        return Err(CatalogError::Internal("modify"));
-    }
-    let database =
-        catalog.databases.get(db).ok_or_else(|| CatalogError::DatabaseNotFound(db.to_owned()))?;
-    if database.deletion.is_some() {
-        return Err(CatalogError::AlreadyDeleted(db.to_owned()));
-    }
-    Ok(database)
-}
-
-/// A table that may be changed, deleted or not, and its database.
-pub(super) fn table_of<'a>(
-    catalog: &'a CatalogSnapshot,
-    db: &str,
-    table: &str,
-) -> Result<(&'a DatabaseSchema, &'a TableSchema), CatalogError> {
-    let database = database_of(catalog, db)?;
-    let unknown = || CatalogError::TableNotFound { db: db.to_owned(), table: table.to_owned() };
-    Ok((database, database.tables.get(table).ok_or_else(unknown)?))
 }
 
 fn delete_database(
