@@ -355,16 +355,16 @@ impl Receive<SyncCaches> for CacheKeeper {
 
 impl CacheKeeper {
     /// The tables of which deletes of rows came into force, or were taken back, without a word to the
-    /// caches: those who asked for that do not know what came of it.
-    fn changed(&self) -> HashSet<TableId> {
+    /// caches: those who asked for that do not know what came of it. And what has been heard of once
+    /// these caches have begun anew.
+    fn changed(&self) -> (HashSet<TableId>, BTreeMap<u64, bool>) {
         let catalog = self.config.catalog.load();
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = |(_, number, has): &(TableId, u64, bool)| {
             heard.get(number).copied().unwrap_or(false) != *has
         };
         let changed = effects(&catalog).filter(is_news).map(|(table, ..)| table).collect();
-        *heard = heard_of(&catalog);
-        changed
+        (changed, heard_of(&catalog))
     }
 
     /// Notes that caches of the table begin anew.
@@ -396,11 +396,12 @@ impl Receive<LookAfterCaches> for CacheKeeper {
         cx: &mut Cx<'_, Self>,
     ) {
         self.look_after(cx);
-        let changed = self.changed();
+        let (changed, heard) = self.changed();
         if changed.is_empty() {
             return reply.answer(());
         }
         cx.then(self.refill(move |table| changed.contains(&table)), |keeper, _, cx| {
+            *keeper.heard.lock().unwrap_or_else(PoisonError::into_inner) = heard;
             keeper.look_after(cx);
             reply.answer(());
         });

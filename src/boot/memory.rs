@@ -34,3 +34,23 @@ pub fn give_back_soon(memory_bytes: usize) {
         unsafe { mi_option_set_default(PURGE_DELAY, PURGE_DELAY_MS) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libmimalloc_sys::mi_option_get;
+
+    /// The number of the option is not in the allocator's bindings: an option of another release would
+    /// have another default.
+    #[test]
+    fn little_memory_is_given_back_soon() {
+        // SAFETY: it reads a number.
+        let delay_ms = || unsafe { mi_option_get(PURGE_DELAY) };
+        let default_ms = delay_ms();
+        assert_eq!(default_ms, 1_000);
+        give_back_soon(LITTLE_BYTES);
+        assert_eq!(delay_ms(), default_ms);
+        give_back_soon(LITTLE_BYTES - 1);
+        assert_eq!(delay_ms(), PURGE_DELAY_MS);
+    }
+}

@@ -5,17 +5,13 @@ pub(super) mod files;
 pub(super) mod test_runs;
 pub(super) mod triggers;
 
-use super::databases::read_body;
 use super::failure::Failure;
-use super::params;
 use crate::edge::state::ServerState;
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, web};
 use actors::packages::DISABLED;
 use actors::plugin_files::NO_DIRECTORY;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::plugins::PluginError;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -44,16 +40,4 @@ fn expect_engine(state: &ServerState) -> Result<(), Failure> {
 
 fn deadline() -> Instant {
     Instant::now() + Duration::from_millis(ADMIN_DEADLINE_MS)
-}
-
-/// Parameters from the query string, or from a JSON body when there is none.
-async fn parameters<T: DeserializeOwned>(
-    state: &ServerState,
-    req: &HttpRequest,
-    payload: web::Payload,
-) -> Result<T, Failure> {
-    match req.query_string() {
-        "" => read_body(state, req, payload).await,
-        _ => params::from_query(req),
-    }
 }

@@ -1,8 +1,9 @@
 //! Creating and deleting named plugins and triggers, and switching triggers.
 
-use super::{deadline, expect_engine, parameters, wrapped};
+use super::{deadline, expect_engine, wrapped};
 use crate::edge::state::ServerState;
 use crate::http::access::Who;
+use crate::http::databases::read_query_or_body;
 use crate::http::failure::Failure;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -62,7 +63,7 @@ pub(in crate::http) async fn create_plugin(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
-    let body: CreatePluginBody = parameters(&state, &req, payload).await?;
+    let body: CreatePluginBody = read_query_or_body(&state, &req, payload).await?;
     let text = match (body.code, body.file_name) {
         (Some(code), None) if code.len() <= PLUGIN_CODE_BYTES_MAX => PluginText::Code(code.into()),
         (Some(_), None) => {
@@ -97,7 +98,7 @@ pub(in crate::http) async fn delete_plugin(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
-    let PluginParams { db, plugin_name } = parameters(&state, &req, payload).await?;
+    let PluginParams { db, plugin_name } = read_query_or_body(&state, &req, payload).await?;
     change(&state, who, DeletePlugin { db, plugin: plugin_name }).await
 }
 
@@ -133,7 +134,7 @@ pub(in crate::http) async fn create_trigger(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
-    let body: CreateTriggerBody = parameters(&state, &req, payload).await?;
+    let body: CreateTriggerBody = read_query_or_body(&state, &req, payload).await?;
     let spec = TriggerSpec::parse(&body.trigger_specification, check_cron)
         .map_err(|error| Failure::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     check_kind(&state, spec.kind())?;
@@ -188,7 +189,8 @@ pub(in crate::http) async fn delete_trigger(
     payload: web::Payload,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(&state)?;
-    let DeleteTriggerParams { db, trigger_name, force } = parameters(&state, &req, payload).await?;
+    let DeleteTriggerParams { db, trigger_name, force } =
+        read_query_or_body(&state, &req, payload).await?;
     change(&state, who, DeleteTrigger { db, trigger: trigger_name, force }).await
 }
 
@@ -218,6 +220,6 @@ async fn set_disabled(
     disabled: bool,
 ) -> Result<HttpResponse, Failure> {
     expect_engine(state)?;
-    let TriggerParams { db, trigger_name } = parameters(state, req, payload).await?;
+    let TriggerParams { db, trigger_name } = read_query_or_body(state, req, payload).await?;
     change(state, who, SetTriggerDisabled { db, trigger: trigger_name, disabled }).await
 }
