@@ -114,13 +114,22 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 }
 
 fn rss_peak_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "VmHWM")
+}
+
+/// What a process has in memory now that is not of files.
+pub(crate) fn rss_anonymous_mib(pid: u32) -> Result<f64> {
+    status_mib(pid, "RssAnon")
+}
+
+fn status_mib(pid: u32, name: &str) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let kib: f64 = text
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse().ok())
-        .with_context(|| format!("{path} has no VmHWM"))?;
+        .with_context(|| format!("{path} has no {name}"))?;
     Ok(kib / 1024.0)
 }
 
@@ -140,6 +149,7 @@ mod tests {
         let used = ProcessMeter::start(std::process::id()).unwrap().read().unwrap();
         assert!(used.cpu_seconds >= 0.0 && used.rss_peak_mib > 0.0);
         let pid = std::process::id();
+        assert!(rss_anonymous_mib(pid).unwrap() > 0.0);
         assert!(thread_cpu_seconds(pid, "").unwrap() >= 0.0);
         assert_eq!(thread_cpu_seconds(pid, "no thread has this name").unwrap(), 0.0);
     }

@@ -6,8 +6,8 @@
 //! part of still wider ones later. Generations in between are passed over, so that a row is written
 //! anew but two or three times over its life, unless more files than can be open at once are there.
 //! Rows that come late make a window due again once they are worth it, and so do deletes of rows at
-//! once. What is merged is always such
-//! that nobody has rows of the same times that were written in between.
+//! once. What is merged is always such that nobody has rows of the same times that were written in
+//! between.
 
 use super::runs::{Run, runs};
 use crate::runtime::canary;
@@ -26,9 +26,9 @@ const SORT_WIDTH_NS: i64 = 24 * 3_600 * 1_000_000_000;
 /// What counts as little.
 const SMALL_BYTES: u64 = 64 * 1024 * 1024;
 const SMALL_ROWS: u64 = 2_000_000;
-/// So many times the files that came late make a window due.
+/// So many files of a chunk, or of a window that was merged before, are merged with each other.
 const LATE_FILES: usize = 8;
-/// This part of a window's bytes, if they came late, makes it due.
+/// Files with this part of the bytes of the one before them, if they came late, are merged with it.
 const LATE_PART: u64 = 8;
 /// After so long any late file makes its window due, unless that is larger than this.
 const LATE_AGE_NS: i64 = 24 * 3_600 * 1_000_000_000;
@@ -167,12 +167,17 @@ impl Planner<'_> {
                 windows.entry(start).or_default().push(run);
             }
         }
-        for (start, runs) in windows {
-            if runs.len() < 2 {
+        for (start, mut runs) in windows {
+            if level == 0 {
+                runs.retain(|run| run.order.hi <= self.durable_stamp);
+            }
+            runs.sort_by_key(|run| (run.order, run.first_id()));
+            let first = self.first_worth_it(level, &runs);
+            if runs.len() < first + 2 {
                 continue;
             }
-            match self.judge(level, start, width, &runs) {
-                Verdict::Due => self.add(level, start, runs),
+            match self.judge(level, start, width, &runs[first..]) {
+                Verdict::Due => self.add(level, start, runs.split_off(first)),
                 Verdict::NotYet => {
                     let before = self.stations.iter().rfind(|station| **station < level);
                     self.windows(before.copied().unwrap_or(0), runs);
@@ -214,7 +219,7 @@ impl Planner<'_> {
             return Verdict::Rest; // it goes as a whole
         }
         if level == 0 {
-            return self.judge_chunk(runs);
+            return Verdict::Due; // all of it is in files
         }
         let settle_ns = match self.at_once {
             true => 0,
@@ -231,11 +236,6 @@ impl Planner<'_> {
         let rows: u64 = runs.iter().map(|run| run.rows).sum();
         let is_small = bytes <= SMALL_BYTES && rows <= SMALL_ROWS;
         let is_wide = width > SORT_WIDTH_NS && !is_small;
-        let (before, late): (Vec<&Run>, Vec<&Run>) =
-            runs.iter().partition(|run| usize::from(run.generation) > level);
-        if !before.is_empty() && !self.is_worth_it(&before, &late) {
-            return Verdict::Rest;
-        }
         match (is_over && is_quiet && is_durable && !is_wide, self.fits(runs)) {
             (true, true) => Verdict::Due,
             (true, false) => Verdict::TooMuch,
@@ -243,23 +243,33 @@ impl Planner<'_> {
         }
     }
 
-    /// Many files of one chunk, as when rows come late all the time, are merged even before the
-    /// window is over.
-    fn judge_chunk(&self, runs: &[Run]) -> Verdict {
-        let durable = runs.iter().filter(|run| run.order.hi <= self.durable_stamp).count();
-        let is_due = durable >= LATE_FILES || (self.at_once && durable >= 2);
-        if is_due { Verdict::Due } else { Verdict::Rest }
-    }
-
-    /// Whether a window that was merged `before` is to be merged again with what came `late`.
-    fn is_worth_it(&self, before: &[&Run], late: &[&Run]) -> bool {
-        let bytes = |runs: &[&Run]| runs.iter().map(|run| run.bytes).sum::<u64>();
-        let (bytes_before, bytes_late) = (bytes(before), bytes(late));
-        let is_old = |run: &&Run| self.now_ns.saturating_sub(run.order.hi) > LATE_AGE_NS;
-        self.at_once
-            || before.len() + late.len() > LATE_FILES
-            || (!late.is_empty() && bytes_late * LATE_PART >= bytes_before)
-            || (bytes_before + bytes_late <= LATE_BYTES && late.iter().any(is_old))
+    /// The first of a window's runs, in the order in which they were written, that is worth being
+    /// merged with all later ones; behind the last but one if none is.
+    ///
+    /// A window that was not merged before is merged as a whole. Late ones are merged with each
+    /// other once they are many, and with what was there before only when they have a good part of
+    /// its bytes, or when they will hardly become more: else rows would be written anew with each
+    /// snapshot that has some late ones. So are the files of a chunk, even before its window is over.
+    fn first_worth_it(&self, level: usize, runs: &[Run]) -> usize {
+        let was_merged = runs.iter().any(|run| usize::from(run.generation) > level);
+        if self.at_once || (level > 0 && !was_merged) {
+            return 0;
+        }
+        let mut bytes = 0;
+        let is_worth_it = |run: &&Run| {
+            let is = bytes == 0 || run.bytes <= bytes * LATE_PART;
+            bytes += run.bytes;
+            is
+        };
+        let first = runs.len() - runs.iter().rev().take_while(is_worth_it).count();
+        let all_bytes: u64 = runs.iter().map(|run| run.bytes).sum();
+        let is_old = |run: &Run| self.now_ns.saturating_sub(run.order.hi) > LATE_AGE_NS;
+        let is_old = all_bytes <= LATE_BYTES && runs.iter().skip(1).any(is_old);
+        match level > 0 && (first == 0 || is_old) {
+            true => 0,
+            false if runs.len() >= LATE_FILES => first,
+            false => runs.len(),
+        }
     }
 
     /// Whether the files can be open at once.
@@ -271,9 +281,7 @@ impl Planner<'_> {
 
     /// Adds a job for these runs, or for the oldest of them if it is a chunk with too many.
     fn add(&mut self, level: usize, start: i64, mut runs: Vec<Run>) {
-        runs.sort_by_key(|run| (run.order, run.first_id()));
         if level == 0 {
-            runs.retain(|run| run.order.hi <= self.durable_stamp);
             while runs.len() > 2 && !self.fits(&runs) {
                 runs.pop();
             }

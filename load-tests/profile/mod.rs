@@ -3,6 +3,7 @@
 
 mod access;
 mod caches;
+mod compaction;
 mod connections;
 mod ingest;
 mod latency;
@@ -177,6 +178,7 @@ fn run_steps(options: &ProfileOptions, json: Option<&Path>, scratch: &Path) -> R
             Step::Connections => connections::run(&bench)?,
             Step::Tables => tables::run(&bench)?,
             Step::Plugins => plugins::run(&bench)?,
+            Step::Compaction => compaction::run(&bench)?,
             Step::Sweep => sweep::run(&bench)?,
             Step::Soak => soak::run(&bench)?,
         };

@@ -40,6 +40,8 @@ pub(crate) enum Step {
     Tables,
     /// Triggers, and what plugins are handed
     Plugins,
+    /// Ingest beside merging, its memory, and the delete of one host
+    Compaction,
     /// The same over 1 hour to 72 hours of data (`full`: 30 days and 10 months), and bytes on disk
     Sweep,
     /// Minutes of ingest under a limit of memory
@@ -87,6 +89,12 @@ pub(super) struct Sizes {
     /// How long rows are written while a cache is asked.
     pub(super) cache_seconds: u64,
     pub(super) cache_requests: usize,
+    /// Days of the sweep's hosts that are merged while others write.
+    pub(super) merge_days: u64,
+    pub(super) delete_hosts: u32,
+    /// Seconds between two rows of a host that is deleted.
+    pub(super) delete_interval: u64,
+    pub(super) delete_days: u64,
     pub(super) sweep_hosts: u32,
     pub(super) sweep_hours: &'static [u64],
     pub(super) soak_seconds: u64,
@@ -104,6 +112,7 @@ const ALL: &[Step] = &[
     Step::Connections,
     Step::Tables,
     Step::Plugins,
+    Step::Compaction,
     Step::Sweep,
     Step::Soak,
 ];
@@ -152,6 +161,10 @@ fn smoke() -> Sizes {
         cache_rate: 5_000,
         cache_seconds: 1,
         cache_requests: 5,
+        merge_days: 1,
+        delete_hosts: 20,
+        delete_interval: 3600,
+        delete_days: 3,
         sweep_hosts: 5,
         sweep_hours: &[1, 2],
         soak_seconds: 3,
@@ -197,6 +210,10 @@ fn standard() -> Sizes {
         cache_rate: 100_000,
         cache_seconds: 10,
         cache_requests: 500,
+        merge_days: 20,
+        delete_hosts: 4000,
+        delete_interval: 3600,
+        delete_days: 90,
         sweep_hosts: 100,
         sweep_hours: &[1, 6, 24, 72],
         soak_seconds: 60,
@@ -218,6 +235,7 @@ fn full() -> Sizes {
         snapshot_ingest_rows: 24_000_000,
         snapshot_rows: 10_368_000,
         snapshot_rounds: 5,
+        delete_interval: 900,
         cache_requests: 2000,
         sweep_hours: &[1, 24, 720, 7200],
         soak_seconds: 600,

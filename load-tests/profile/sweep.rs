@@ -78,6 +78,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Option<Section>> {
     row("bytes written by merging ÷ bytes merged", &|point| {
         Some(point.merge.bytes_out as f64 / point.merge.bytes_in as f64)
     });
+    row("memory of merging, MiB", &|point| Some(point.merge.memory_mib));
     row("peak RSS, MiB", &|point| Some(point.rss_peak_mib));
     for (name, state) in STATES {
         row(&format!("Parquet files, {name}"), &|point| Some(state(point).files as f64));

@@ -29,6 +29,7 @@ fn the_smoke_profile_measures_every_step() {
         "connections",
         "tables",
         "plugins",
+        "compaction",
         "sweep",
     ] {
         assert!(page.contains(&format!("<!-- measured: {section} -->")), "{section}: {page}");
