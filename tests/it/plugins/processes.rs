@@ -4,7 +4,9 @@
 use super::Plugins;
 use crate::support::eventually;
 use serde_json::{Value, json};
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 /// Its process, a name in the cache of all triggers, and what it was asked to do.
 const PROCESSES: &str = r#"
@@ -82,9 +84,53 @@ def process_request(influxdb3_local, query, headers, body, args=None):
     plugins.plugin("starts.py", text);
     plugins.trigger("t", "starts.py", "request:t", &json!({}));
     let child = plugins.client().get("/api/v3/engine/t").text();
-    let place = format!("/proc/{child}/cmdline");
-    let runs = || std::fs::read(&place).is_ok_and(|line| !line.is_empty());
-    assert!(runs(), "{child}");
+    assert!(runs(&child), "{child}");
     assert_eq!(plugins.client().get("/api/v3/engine/t?die=1").status, 503);
-    eventually("the child has ended", || (!runs()).then_some(()));
+    eventually("the child has ended", || (!runs(&child)).then_some(()));
+}
+
+/// Whether a process runs; one that has ended and that nobody has waited for has no arguments.
+fn runs(process: &str) -> bool {
+    fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// Whether this process, and so a server that it starts, may make control groups below its own with
+/// a limit of memory.
+fn may_make_control_groups() -> bool {
+    let groups = fs::read_to_string("/proc/self/cgroup").expect("the groups of this process");
+    let own = groups.lines().find_map(|line| {
+        let (controllers, group) = line.split_once(':')?.1.split_once(':')?;
+        controllers.split(',').any(|name| name == "memory").then_some(group)
+    });
+    let name = format!("influxdb3-it-{}", std::process::id());
+    own.is_some_and(|group| {
+        let parent = Path::new("/sys/fs/cgroup/memory").join(group.trim_start_matches('/'));
+        fs::create_dir(parent.join(&name)).and_then(|()| fs::remove_dir(parent.join(&name))).is_ok()
+    })
+}
+
+#[test]
+fn what_a_plugin_leaves_behind_shares_its_limit_and_ends_with_it() {
+    const LEAVES: &str = r#"
+import os, subprocess
+def process_request(influxdb3_local, query, headers, body, args=None):
+    if "die" in query:
+        os._exit(3)
+    return str(subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+"#;
+    let plugins = Plugins::start();
+    plugins.plugin("leaves.py", LEAVES);
+    plugins.trigger("t", "leaves.py", "request:leaves", &json!({}));
+    let left = plugins.client().get("/api/v3/engine/leaves").text();
+    let groups = fs::read_to_string(format!("/proc/{left}/cgroup")).expect("the groups of it");
+    let is_confined = groups.contains("influxdb3-plugins-");
+    assert!(is_confined || !may_make_control_groups(), "{groups}");
+    plugins.client().get("/api/v3/engine/leaves?die=1");
+    if is_confined {
+        eventually("it has ended", || (!runs(&left)).then_some(()));
+    } else {
+        // It has left the group of processes, and nobody may make one of the other kind here.
+        let ended = Command::new("kill").arg(&left).status().expect("kill");
+        assert!(ended.success(), "{left}");
+    }
 }
