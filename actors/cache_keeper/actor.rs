@@ -5,6 +5,7 @@ use super::wanted::{Def, Wanted, wanted};
 use crate::cache_directory::{CacheAddress, CacheEntry, Directory};
 use crate::cache_kit::{Cache, CacheBudget, CacheParts, CacheState, CacheStatus, Content};
 use crate::distinct_cache::DistinctValues;
+use crate::index::Index;
 use crate::last_cache::LastValues;
 use crate::query::Query;
 use crate::runtime::actor::{Cx, Receive, Service};
@@ -21,6 +22,7 @@ use protocols::messages::caches::{
     CacheRef, EvictCaches, EvictDue, LookAfterCaches, RefillCaches, StartOver, SyncCaches,
 };
 use protocols::messages::catalog::CacheKind;
+use protocols::messages::index::AwaitStep;
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeMap;
@@ -45,6 +47,8 @@ pub struct KeeperConfig {
     pub catalog: Published<CatalogSnapshot>,
     /// What reads tables.
     pub query: Mailbox<Query>,
+    /// What takes rows out of files, if anybody does.
+    pub index: Option<Mailbox<Index>>,
     /// Gives birth to caches.
     pub guardian: Guardian,
     /// What they live on.
@@ -376,15 +380,22 @@ impl CacheKeeper {
         );
     }
 
-    /// Has the caches of tables begin anew.
+    /// Has the caches of tables begin anew, once files are as the catalog has it: when a delete of
+    /// rows is taken back, a compaction without these rows may be about to be published.
     fn refill<F: Fn(TableId) -> bool>(
         &self,
         is_wanted: F,
     ) -> impl Future<Output = Vec<()>> + use<F> {
         let directory = self.directory.load();
         let wanted = directory.all().filter(|entry| is_wanted(entry.cache.table));
-        let begun_anew: Vec<_> = wanted.map(Arc::clone).map(begin_anew).collect();
-        futures::future::join_all(begun_anew)
+        let wanted: Vec<_> = wanted.map(Arc::clone).collect();
+        let index = self.config.index.clone().filter(|_| !wanted.is_empty());
+        async move {
+            if let Some(index) = index {
+                index.ask_until_answered::<{ rank::CACHE_KEEPER }, _>(AwaitStep).await;
+            }
+            futures::future::join_all(wanted.into_iter().map(begin_anew)).await
+        }
     }
 }
 

@@ -92,6 +92,7 @@ impl Fixture {
         let keeper = KeeperConfig {
             catalog,
             query: Guardian::mailbox::<Query>(&config("query")),
+            index: None,
             guardian: guardian.clone(),
             threads: SharedThreads::start(1),
             budget: CacheBudget::new(1 << 20),

@@ -16,8 +16,8 @@ use crate::wal::Owner;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, LocalBoxFuture, abortable};
 use protocols::messages::index::{
-    AppendCompaction, AppendSnapshot, CompactionRefused, FindSnapshot, IndexError, ListFiles,
-    SweepFiles, SweepOrphans,
+    AppendCompaction, AppendSnapshot, AwaitStep, CompactionRefused, FindSnapshot, IndexError,
+    ListFiles, SweepFiles, SweepOrphans,
 };
 use protocols::messages::rank;
 use protocols::schema::CatalogSnapshot;
@@ -68,6 +68,7 @@ pub struct Index {
     snapshots: VecDeque<(AppendSnapshot, Responder<AppendSnapshot>)>,
     questions: Vec<(FindSnapshot, Responder<FindSnapshot>)>,
     lists: Vec<Responder<ListFiles>>,
+    waiting: Vec<Responder<AwaitStep>>,
     /// In the order in which they came: what a compaction has left is swept after its step.
     compactions: VecDeque<Compaction>,
     deleted: Option<Deleted>,
@@ -109,6 +110,7 @@ impl Index {
             snapshots: VecDeque::new(),
             questions: Vec::new(),
             lists: Vec::new(),
+            waiting: Vec::new(),
             compactions: VecDeque::new(),
             deleted: None,
             sweep_due: false,
@@ -132,6 +134,7 @@ impl Index {
         for (question, reply) in self.questions.drain(..) {
             reply.answer(keeper.find(question));
         }
+        self.waiting.drain(..).for_each(|reply| reply.answer(()));
         for reply in self.lists.drain(..) {
             reply.answer(keeper.list());
         }
@@ -266,6 +269,13 @@ impl Receive<AppendSnapshot> for Index {
         cx: &mut Cx<'_, Self>,
     ) {
         self.snapshots.push_back((append, reply));
+        self.go_on(cx);
+    }
+}
+
+impl Receive<AwaitStep> for Index {
+    fn receive(&mut self, _: AwaitStep, reply: Responder<AwaitStep>, cx: &mut Cx<'_, Self>) {
+        self.waiting.push(reply);
         self.go_on(cx);
     }
 }

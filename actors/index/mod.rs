@@ -12,6 +12,7 @@
 //! | `AppendSnapshot` | `Persist` | the files of the snapshot, once it is durable and every shard knows |
 //! | `ListFiles` | `Compact` | all files |
 //! | `AppendCompaction` | `Compact` | the new files, once they durably stand in the place of others |
+//! | `AwaitStep` | `CacheKeeper` | nothing, once the step under way is over and the shards know |
 //! | `SweepOrphans` | `Compact` | how many objects were deleted that nobody names |
 //! | `SweepFiles` | ticker (tell) | – |
 //!

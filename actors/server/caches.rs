@@ -30,6 +30,7 @@ impl Server {
         let keeper = KeeperConfig {
             catalog: self.addresses.snapshot.clone(),
             query: self.addresses.query.clone(),
+            index: Some(self.index.clone()),
             guardian: self.guardian.clone(),
             threads: SharedThreads::start(options.threads),
             budget: CacheBudget::new(options.bytes_max),

@@ -22,6 +22,7 @@ use crate::cache_directory::{CacheDirectory, Directory};
 use crate::catalog::Catalog;
 use crate::compact::Compact;
 use crate::downsample::Board;
+use crate::index::Index;
 use crate::index::log::IndexLog;
 use crate::ingest::Ingest;
 use crate::persist::Persist;
@@ -101,6 +102,7 @@ pub struct Server {
     audit: AuditLog,
     wal: Mailbox<Wal>,
     persist: Mailbox<Persist>,
+    index: Mailbox<Index>,
     guardian: Guardian,
     clock: Clock,
     /// The caches that run.
@@ -239,7 +241,7 @@ impl Start<'_> {
             ticker::start(wal.clone(), self.config.wal_flush_interval, || PeriodDue),
             ticker::start(persist.clone(), PERSIST_INTERVAL, || SnapshotDue),
             ticker::start(persist.clone(), PERSIST_INTERVAL, || CleanUp),
-            ticker::start(index, PERSIST_INTERVAL, || SweepFiles),
+            ticker::start(index.clone(), PERSIST_INTERVAL, || SweepFiles),
         ];
         if let (Some(cache), Some(options)) = (cache, &self.config.parquet_cache) {
             tickers.push(ticker::start(cache, options.prune_interval, || PruneDue));
@@ -268,6 +270,7 @@ impl Start<'_> {
             audit,
             wal,
             persist,
+            index,
             guardian: self.guardian,
             clock: self.clock,
             directory,

@@ -53,29 +53,14 @@ pub(super) async fn check(world: Rc<World>, id: u64, server: Addresses, table: T
         let deadline = Instant::now() + PATIENCE;
         keeper.ask_from_edge(LookAfterCaches, deadline).await.ok();
     }
-    let name = table_name(table.table);
-    let until = Instant::now() + PATIENCE;
-    let cached = loop {
-        let found =
-            run(&server, table.db, format!("SELECT * FROM last_cache('{name}', 'c')")).await;
-        match found {
-            Ok(batches) => break batches,
-            // There is no such cache, or no such table any more.
-            Err(QueryError { kind: ErrorKind::NotFound | ErrorKind::InvalidInput, .. }) => return,
-            Err(error) if !world.is_alive(id) => {
-                return world.log(format_args!("cache of {table:?}: {}", error.message));
-            }
-            Err(error) if Instant::now() > until => {
-                let what = format!("the cache of {table:?} does not answer: {}", error.message);
-                return world.violated(what);
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+    // Rows that were answered for before they were durable may become visible at any moment.
+    let (cached, stored) = loop {
+        let Some(before) = stored_rows(&world, &server, table).await else { return };
+        let Some(cached) = cached_rows(&world, id, &server, table).await else { return };
+        let Some(after) = stored_rows(&world, &server, table).await else { return };
+        if before == after {
+            break (cached, after);
         }
-    };
-    let Ok(stored) = run(&server, table.db, format!("SELECT * FROM {name}")).await else { return };
-    let (cached, stored) = match (rows(&cached), rows(&stored)) {
-        (Ok(cached), Ok(stored)) => (cached, stored),
-        (Err(what), _) | (_, Err(what)) => return world.violated(what),
     };
     world.log(format_args!("cache of {table:?}: {} of {} rows", cached.len(), stored.len()));
     let (mut cached, mut expected) = (cached, newest(stored));
@@ -84,11 +69,55 @@ pub(super) async fn check(world: Rc<World>, id: u64, server: Addresses, table: T
     let differs = |rows: &[Observed], others: &[Observed]| {
         rows.iter().find(|row| !others.contains(row)).cloned()
     };
+    let lines =
+        |rows: &[Observed]| rows.iter().map(|row| format!("\n  {row:?}")).collect::<String>();
+    if expected != cached {
+        world.log(format_args!("cached:{}\nexpected:{}", lines(&cached), lines(&expected)));
+    }
     if let Some(row) = differs(&expected, &cached) {
         world.violated(format_args!("the cache of {table:?} lacks {row:?}"));
     } else if let Some(row) = differs(&cached, &expected) {
         world.violated(format_args!("the cache of {table:?} has {row:?}"));
     }
+}
+
+/// What a cache answers, once it does; nothing if there is none, or if it never does.
+async fn cached_rows(
+    world: &World,
+    id: u64,
+    server: &Addresses,
+    table: TableKey,
+) -> Option<Vec<Observed>> {
+    let sql = format!("SELECT * FROM last_cache('{}', 'c')", table_name(table.table));
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match run(server, table.db, sql.clone()).await {
+            Ok(batches) => return rows(&batches).map_err(|what| world.violated(what)).ok(),
+            // There is no such cache, or no such table any more.
+            Err(QueryError { kind: ErrorKind::NotFound | ErrorKind::InvalidInput, .. }) => {
+                return None;
+            }
+            Err(error) if !world.is_alive(id) => {
+                world.log(format_args!("cache of {table:?}: {}", error.message));
+                return None;
+            }
+            Err(error) if Instant::now() > until => {
+                let what = format!("the cache of {table:?} does not answer: {}", error.message);
+                world.violated(what);
+                return None;
+            }
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+/// The rows of a table in order, if it answers.
+async fn stored_rows(world: &World, server: &Addresses, table: TableKey) -> Option<Vec<Observed>> {
+    let sql = format!("SELECT * FROM {}", table_name(table.table));
+    let batches = run(server, table.db, sql).await.ok()?;
+    let mut stored = rows(&batches).map_err(|what| world.violated(what)).ok()?;
+    stored.sort();
+    Some(stored)
 }
 
 /// The rows of a table that its cache keeps.

@@ -37,6 +37,9 @@ enum Ended {
 pub(super) async fn delete(world: Rc<World>, db: u8, table: Option<u8>) {
     let sent = world.moment();
     let deletion = world.model.borrow_mut().deletions.delete(db, table, sent);
+    if table.is_none() {
+        world.model.borrow_mut().retention.may_be_deleted(db);
+    }
     let when = match world.random().random_range(0..3) {
         0 => HardDelete::Now,
         1 => HardDelete::Default,
@@ -59,6 +62,9 @@ pub(super) async fn delete(world: Rc<World>, db: u8, table: Option<u8>) {
         }
         Ended::Nothing => model.deletions.nothing_deleted(deletion),
         Ended::Never => {}
+    }
+    if table.is_none() && !matches!(ended, Ended::Never) {
+        model.retention.is_known(db);
     }
     world.changing.set(false);
 }

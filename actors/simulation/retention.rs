@@ -1,6 +1,6 @@
 //! Retention periods in the model: which rows must not be seen, and which need not be there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// When the driver saw something: a number that only rises.
 pub type Moment = u64;
@@ -17,6 +17,9 @@ struct Setting {
 #[derive(Debug, Default)]
 pub struct Retention {
     settings: BTreeMap<u8, Vec<Setting>>,
+    /// Databases with a deletion whose outcome nobody knows yet: one of the same name has none of
+    /// their settings.
+    in_doubt: BTreeSet<u8>,
     /// Rows before this may have been removed for good.
     dropped_before_ns: BTreeMap<u8, i64>,
 }
@@ -48,6 +51,16 @@ impl Retention {
         self.settings.entry(db).or_default().pop();
     }
 
+    /// Notes that the database may be deleted from now on.
+    pub fn may_be_deleted(&mut self, db: u8) {
+        self.in_doubt.insert(db);
+    }
+
+    /// Notes that it is known again whether the database was deleted.
+    pub fn is_known(&mut self, db: u8) {
+        self.in_doubt.remove(&db);
+    }
+
     /// Forgets the settings of a database that was deleted.
     pub fn forget(&mut self, db: u8) {
         self.settings.remove(&db);
@@ -76,6 +89,9 @@ impl Retention {
     /// A look at that moment must not show rows before this, if there is only one answer.
     pub fn oldest_ns(&self, db: u8, asked: Moment, clock_ns: i64) -> Option<i64> {
         let [setting] = self.settings.get(&db)?.as_slice() else { return None };
+        if self.in_doubt.contains(&db) {
+            return None;
+        }
         let in_force = setting.answered.is_some_and(|a| a < asked) && setting.sent < asked;
         setting.period_ns.filter(|_| in_force).map(|period| clock_ns.saturating_sub(period))
     }

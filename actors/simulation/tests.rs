@@ -44,9 +44,11 @@ fn check_found(canaries: &[&'static str]) {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    for seed in
-        [1..12, 200..206, 500..508, 600..602, 700..704, 800..804, 900..904].into_iter().flatten()
-    {
+    // In the last one a delete of rows is taken back while a compaction that has applied it is about
+    // to be published.
+    let seeds =
+        [1..12, 200..206, 500..508, 600..602, 700..704, 800..804, 900..904, 225_959..225_960];
+    for seed in seeds.into_iter().flatten() {
         let report = simulate(seed, None);
         let again = format!("again: simulate --seed {seed} --verbose");
         assert_eq!(report.violation, None, "{again}");

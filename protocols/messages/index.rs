@@ -68,6 +68,16 @@ impl Command for SweepFiles {
     const NAME: &'static str = "SweepFiles";
 }
 
+/// Answered when the step of the index that is under way is over, and the shards have heard of it.
+/// Later steps take into account what the catalog has now. Sent by `CacheKeeper`.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitStep;
+
+impl Command for AwaitStep {
+    type Reply = ();
+    const NAME: &'static str = "AwaitStep";
+}
+
 /// Asks which files there are. Sent by `Compact`.
 #[derive(Clone, Copy, Debug)]
 pub struct ListFiles;
