@@ -24,6 +24,7 @@ use protocols::messages::caches::{
 use protocols::messages::catalog::CacheKind;
 use protocols::messages::index::AwaitStep;
 use protocols::messages::rank;
+use protocols::row_deletes::RowDeleteState;
 use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -380,8 +381,8 @@ impl CacheKeeper {
         );
     }
 
-    /// Has the caches of tables begin anew, once files are as the catalog has it: when a delete of
-    /// rows is taken back, a compaction without these rows may be about to be published.
+    /// Has the caches of tables begin anew. Where a delete of rows was taken back, a compaction without
+    /// these rows may be about to be published, which has to be over then.
     fn refill<F: Fn(TableId) -> bool>(
         &self,
         is_wanted: F,
@@ -389,7 +390,11 @@ impl CacheKeeper {
         let directory = self.directory.load();
         let wanted = directory.all().filter(|entry| is_wanted(entry.cache.table));
         let wanted: Vec<_> = wanted.map(Arc::clone).collect();
-        let index = self.config.index.clone().filter(|_| !wanted.is_empty());
+        let catalog = self.config.catalog.load();
+        let is_taken_back = catalog.row_deletes.all().any(|delete| {
+            is_wanted(delete.table) && matches!(delete.state, RowDeleteState::Aborted { .. })
+        });
+        let index = self.config.index.clone().filter(|_| is_taken_back);
         async move {
             if let Some(index) = index {
                 index.ask_until_answered::<{ rank::CACHE_KEEPER }, _>(AwaitStep).await;

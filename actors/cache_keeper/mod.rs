@@ -12,7 +12,8 @@
 //! | `EvictCaches` | tickers (tell) | nothing |
 //!
 //! ## Emits
-//! `AwaitStep` to `Index`; `ScanTable` to `Query`; `FillRows`, `FillEnded`, `StartOver` and `EvictDue` to the caches.
+//! `AwaitStep` to `Index`; `ScanTable` to `Query`; `FillRows`, `FillEnded`, `StartOver` and
+//! `EvictDue` to the caches.
 //!
 //! ## Invariants
 //! - A cache is in the directory before the rows that it is filled with are read. So each row
@@ -22,8 +23,8 @@
 //!   given up (`failed`) gets another life after a minute.
 //! - A cache does not know when its rows were written. So all caches of a table begin anew when rows of
 //!   it are deleted, before whoever asked for that is answered. Where nobody knew what came of such a
-//!   request, the keeper finds out when it looks after the caches. Before that a step of the index
-//!   that is under way ends: it may take out rows for good whose delete was just taken back.
+//!   request, the keeper finds out when it looks after the caches. Where one was taken back, the step
+//!   of the index that is under way ends first: it may take out for good what was to be there again.
 //! - A cache that is to start empty is never filled: whenever it begins, at its creation, with the
 //!   server, after a failure or a delete of rows, it has only what is written from then on.
 //!

@@ -244,7 +244,7 @@ impl Planner<'_> {
     }
 
     /// The first of a window's runs, in the order in which they were written, that is worth being
-    /// merged with all later ones; behind the last but one if none is.
+    /// merged with all later ones; behind the last one if none is.
     ///
     /// A window that was not merged before is merged as a whole. Late ones are merged with each
     /// other once they are many, and with what was there before only when they have a good part of
@@ -256,19 +256,21 @@ impl Planner<'_> {
             return 0;
         }
         let mut bytes = 0;
-        let is_worth_it = |run: &&Run| {
-            let is = bytes == 0 || run.bytes <= bytes * LATE_PART;
+        let joins_later = |run: &&Run| {
+            let joins = bytes == 0 || run.bytes <= bytes * LATE_PART;
             bytes += run.bytes;
-            is
+            joins
         };
-        let first = runs.len() - runs.iter().rev().take_while(is_worth_it).count();
+        let first = runs.len() - runs.iter().rev().take_while(joins_later).count();
         let all_bytes: u64 = runs.iter().map(|run| run.bytes).sum();
         let is_old = |run: &Run| self.now_ns.saturating_sub(run.order.hi) > LATE_AGE_NS;
-        let is_old = all_bytes <= LATE_BYTES && runs.iter().skip(1).any(is_old);
-        match level > 0 && (first == 0 || is_old) {
-            true => 0,
-            false if runs.len() >= LATE_FILES => first,
-            false => runs.len(),
+        let has_old = || all_bytes <= LATE_BYTES && runs.iter().skip(1).any(is_old);
+        if level > 0 && (first == 0 || has_old()) {
+            0
+        } else if runs.len() >= LATE_FILES {
+            first
+        } else {
+            runs.len()
         }
     }
 

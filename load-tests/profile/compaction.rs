@@ -64,29 +64,27 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     for (name, rate) in [("all cores busy", None), ("a core to spare", Some(OPEN_RATE))] {
         let beside = beside(bench, &data, rate)?;
         type Value = fn(&Load) -> Option<f64>;
-        let values: [(&str, Value); 4] = [
+        let values: [(&str, Value); 3] = [
             ("rows/s", |load| Some(load.rows_per_second)),
             ("ack p50, ms", |load| Some(load.latency.as_ref()?.p50_ms)),
             ("ack p99, ms", |load| Some(load.latency.as_ref()?.p99_ms)),
-            ("loads", |_| None),
         ];
         for (what, value) in values {
-            let of = |loads: &[Load]| match what {
-                "loads" => Some(loads.len() as f64),
-                _ => median(loads.iter().filter_map(value)),
-            };
+            let of = |loads: &[Load]| median(loads.iter().filter_map(value));
             let (before, meanwhile) = (of(&beside.before), of(&beside.meanwhile));
             bench.figure(&format!("{name}, {what}, before"), before.unwrap_or(f64::NAN), "")?;
             let value = meanwhile.unwrap_or(f64::NAN);
             bench.figure(&format!("{name}, {what}, merging"), value, "")?;
-            let compared = if what == "loads" { None } else { before };
             table.row([
                 format!("{name}: {what}"),
                 number(before),
                 number(meanwhile),
-                ratio(meanwhile, compared),
+                ratio(meanwhile, before),
             ]);
         }
+        let count = |loads: &[Load]| number(loads.len() as f64);
+        let [before, meanwhile] = [&beside.before, &beside.meanwhile].map(|loads| count(loads));
+        table.row([format!("{name}: loads"), before, meanwhile, String::new()]);
         merged.push((name, beside.merged));
     }
     section.add(&table.markdown());
