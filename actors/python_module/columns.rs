@@ -10,7 +10,7 @@ use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString};
 use std::io::Cursor;
 
 /// What becomes of nulls.
@@ -51,9 +51,10 @@ impl Stream {
         Ok(rows)
     }
 
-    /// The Arrow IPC stream.
-    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.0)
+    /// Where the bytes of the Arrow IPC stream are and how many, for as long as this object is.
+    /// (What Python has for that, the buffer protocol, is in its stable interface from 3.11 on.)
+    fn place(&self) -> (usize, usize) {
+        (self.0.as_ptr() as usize, self.0.len())
     }
 }
 

@@ -222,7 +222,9 @@ def to_arrow(streams):
     """Rows as a table of pyarrow, whose columns are the bytes that came from the server."""
     import pyarrow
 
-    tables = [pyarrow.ipc.open_stream(stream.bytes()).read_all() for stream in streams]
+    # Each buffer keeps the stream that its bytes are of.
+    buffers = [pyarrow.foreign_buffer(*stream.place(), stream) for stream in streams]
+    tables = [pyarrow.ipc.open_stream(buffer).read_all() for buffer in buffers]
     if len(tables) == 1:
         return tables[0]
     try:

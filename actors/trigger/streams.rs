@@ -8,6 +8,9 @@ use protocols::messages::plugins::{EventTable, WriteEvent};
 use protocols::plugins::host::Part;
 use std::sync::Arc;
 
+/// What a stream has of each column beside its values, about.
+const DESCRIPTION_BYTES: usize = 512;
+
 /// The parts of an event that a trigger is for, and their bytes. A table is encoded once, whichever
 /// and however many triggers need it.
 pub(crate) fn parts_of(
@@ -34,7 +37,12 @@ fn streams(table: &EventTable) -> Result<&Vec<Bytes>, ArrowError> {
 }
 
 fn encode(batch: &RecordBatch) -> Result<Bytes, ArrowError> {
-    let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
+    let columns = batch.columns().iter();
+    let sizes = columns.map(|column| column.to_data().get_slice_memory_size());
+    let bytes: usize = sizes.sum::<Result<_, _>>()?;
+    // Besides there are descriptions, and what fills up each buffer.
+    let room = bytes + bytes / 64 + DESCRIPTION_BYTES * (1 + batch.num_columns());
+    let mut writer = StreamWriter::try_new(Vec::with_capacity(room), &batch.schema())?;
     writer.write(batch)?;
     writer.into_inner().map(Bytes::from)
 }
