@@ -10,6 +10,7 @@ use super::merge::{Merged, Merging, merge};
 use super::{Bench, snapshot};
 use crate::generators::{DataOptions, DataSet};
 use crate::http::ask_once;
+use crate::latency::Percentiles;
 use crate::load_options::LoadOptions;
 use crate::loader::{self, Load};
 use crate::report::Record;
@@ -18,14 +19,15 @@ use crate::servers::Server;
 
 /// Nothing is merged before its turn.
 const OFF: &str = "--compaction off --force-snapshot-mem-threshold 2GB";
-/// Loads of a round, before merging begins, to compare with those beside it.
-const LOADS_BEFORE: usize = 5;
-/// Rows of one load as fast as they are acknowledged.
+/// Rows of one load as fast as they are acknowledged, and how many loads before merging begins those
+/// beside it are compared with. Some take twice as long as others, as a snapshot is taken meanwhile.
 const CLOSED_ROWS: u64 = 600_000;
-/// An open loop leaves a core to merging: rows a second, and a load's length.
+const CLOSED_LOADS_BEFORE: usize = 40;
+/// An open loop leaves a core to merging: rows a second, a load's length, and how many before.
 const OPEN_RATE: u64 = 50_000;
 const OPEN_ROWS: u64 = 200_000;
 const OPEN_LINES: u32 = 200;
+const OPEN_LOADS_BEFORE: usize = 5;
 const DELETES: &str = "/api/v3/row_delete_requests";
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_secs(1200);
@@ -51,8 +53,9 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
         "**Ingest beside merging**: {} rows of cpu-only, {hosts} hosts, are merged into files of \
          days while rows of {} other hosts are written to another database: as fast as they are \
          acknowledged, so that all cores are busy, and {} a second in requests of {OPEN_LINES} \
-         lines, which leaves a core. Medians of loads of {} and {} rows, {LOADS_BEFORE} before, and \
-         those that ended while files were merged.",
+         lines, which leaves a core. Loads of {} and {} rows, {CLOSED_LOADS_BEFORE} and \
+         {OPEN_LOADS_BEFORE} before, and those that ended while files were merged: rows/s over all of \
+         them, times in the median of the loads.",
         number(data.row_count() as f64),
         bench.sizes.cpu_hosts,
         number(OPEN_RATE as f64),
@@ -63,15 +66,14 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     let mut merged = Vec::new();
     for (name, rate) in [("all cores busy", None), ("a core to spare", Some(OPEN_RATE))] {
         let beside = beside(bench, &data, rate)?;
-        type Value = fn(&Load) -> Option<f64>;
+        type Value = fn(&[Load]) -> Option<f64>;
         let values: [(&str, Value); 3] = [
-            ("rows/s", |load| Some(load.rows_per_second)),
-            ("ack p50, ms", |load| Some(load.latency.as_ref()?.p50_ms)),
-            ("ack p99, ms", |load| Some(load.latency.as_ref()?.p99_ms)),
+            ("rows/s", rows_per_second),
+            ("ack p50, ms", |loads| median(latencies(loads).map(|latency| latency.p50_ms))),
+            ("ack p99, ms", |loads| median(latencies(loads).map(|latency| latency.p99_ms))),
         ];
         for (what, value) in values {
-            let of = |loads: &[Load]| median(loads.iter().filter_map(value));
-            let (before, meanwhile) = (of(&beside.before), of(&beside.meanwhile));
+            let (before, meanwhile) = (value(&beside.before), value(&beside.meanwhile));
             bench.figure(&format!("{name}, {what}, before"), before.unwrap_or(f64::NAN), "")?;
             let value = meanwhile.unwrap_or(f64::NAN);
             bench.figure(&format!("{name}, {what}, merging"), value, "")?;
@@ -98,6 +100,17 @@ fn ingest(bench: &Bench<'_>, section: &mut Section) -> Result<()> {
     }
     section.add(&table.markdown());
     Ok(())
+}
+
+/// The rate of all loads together.
+fn rows_per_second(loads: &[Load]) -> Option<f64> {
+    let rows: u64 = loads.iter().map(|load| load.rows).sum();
+    let seconds: f64 = loads.iter().map(|load| load.seconds).sum();
+    (seconds > 0.0).then(|| rows as f64 / seconds)
+}
+
+fn latencies(loads: &[Load]) -> impl Iterator<Item = &Percentiles> {
+    loads.iter().filter_map(|load| load.latency.as_ref())
 }
 
 /// A server whose rows are in files that are not merged.
@@ -132,7 +145,8 @@ fn beside(bench: &Bench<'_>, data: &DataOptions, rate: Option<u64>) -> Result<Be
     };
     // The first one makes the tables.
     load("first")?;
-    let before = (0..LOADS_BEFORE).map(|_| load("before")).collect::<Result<Vec<_>>>()?;
+    let loads_before = if rate.is_some() { OPEN_LOADS_BEFORE } else { CLOSED_LOADS_BEFORE };
+    let before = (0..loads_before).map(|_| load("before")).collect::<Result<Vec<_>>>()?;
     let mut merging = Merging::begin(&server)?;
     let mut meanwhile = Vec::new();
     loop {
