@@ -25,6 +25,9 @@ from urllib.parse import urlencode
 READY_SECONDS_MAX = 60
 REQUEST_SECONDS_MAX = 60
 SETTLE_SECONDS_MAX = 20
+MERGE_SECONDS_MAX = 2
+# How long after its storing a merged file is in the index at the latest, mostly.
+PUBLISH_SECONDS_MAX = 0.01
 BATCH_ROWS_MAX = 10
 PAUSE_SECONDS_MAX = 0.02
 FLUSH_INTERVALS = ["10ms", "50ms", "100ms", "250ms", "500ms", "1s"]
@@ -57,8 +60,9 @@ COMPACTION = [
 ]
 
 
-def storage_options(chance):
-    """Has snapshots and compactions all the time, in one way or another."""
+def storage_options(chance, compacting=False):
+    """Has snapshots and compactions all the time, in one way or another; `compacting`, without
+    exception."""
     options = ["--gen1-duration", "1m", "--max-databases", "1000", "--max-tables", "100000"]
     options += ["--retention-check-interval", "500ms"]
     options += ["--wal-snapshot-size", chance.choice(["1", "2", "4", "4", "8"])]
@@ -66,7 +70,7 @@ def storage_options(chance):
     options += ["--wal-delete-delay", chance.choice(["0s", "0s", "300ms", "10m"])]
     if chance.random() < 0.5:
         options += ["--snapshot-concurrency-limit", chance.choice(["1", "2", "5"])]
-    options += chance.choice(COMPACTION)
+    options += chance.choice(COMPACTION[1:] if compacting else COMPACTION)
     cache = chance.random()
     if cache < 0.2:
         options += ["--disable-parquet-mem-cache"]
@@ -340,17 +344,26 @@ class Server:
     """The binary on one data directory, started anew each round.
 
     `wrapper` is a command that runs it (such as strace), `data` where its files are, `store` the
-    options of another store than a folder. How it takes snapshots is left to `chance`, if given.
+    options of another store than a folder. How it takes snapshots is left to `chance`, if given;
+    one that is `compacting` always merges files.
     """
 
     NODE = "crash"
 
     def __init__(
-        self, binary, directory, chance=None, data=None, log_name="server.log", store=None
+        self,
+        binary,
+        directory,
+        chance=None,
+        data=None,
+        log_name="server.log",
+        store=None,
+        compacting=False,
     ):
         self.binary = binary
         # Without chance it does what it is told.
         self.chance = random.Random(chance.random()) if chance else None
+        self.compacting = compacting
         self.data = data or directory / "data"
         self.store = store or ["--object-store", "file", "--data-dir", self.data]
         self.log_path = directory / log_name
@@ -362,7 +375,10 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         command = [*wrapper, self.binary, "serve", "--node-id", self.NODE, "--without-auth"]
-        command += [*self.store, *(storage_options(self.chance) if self.chance else []), *options]
+        command += self.store
+        if self.chance:
+            command += storage_options(self.chance, self.compacting)
+        command += options
         command += ["--http-bind", f"127.0.0.1:{self.port}", "--wal-flush-interval", flush_interval]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -409,6 +425,11 @@ class Server:
 
     def get(self, path):
         return self.send("GET", path)
+
+    def metric(self, name):
+        """A counter without labels; 0 if nothing was counted."""
+        lines = self.get("/metrics")[1].decode().splitlines()
+        return sum(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
 
     def send(self, method, path, body=None):
         """A request; a body is JSON."""
@@ -525,6 +546,42 @@ def verify_files(server, may_be_more=False):
         time.sleep(0.05)
 
 
+class MidCompaction:
+    """Waits for moments at which a compaction is under way."""
+
+    def __init__(self):
+        self.moments = 0
+        self.left_over = 0
+
+    def wait(self, server, chance):
+        """Until a merged file is there that was not, or a moment longer: about then the index
+        learns of it."""
+        known = merged_files(server)
+        deadline = time.monotonic() + MERGE_SECONDS_MAX
+        while not merged_files(server) - known:
+            if time.monotonic() > deadline:
+                return
+        self.moments += 1
+        time.sleep(chance.uniform(0, PUBLISH_SECONDS_MAX))
+
+    def count(self, server):
+        """After a restart: whether a compaction had left files that nothing names."""
+        self.left_over += server.metric("compaction_orphans_removed_total") > 0
+
+    def told(self):
+        if self.left_over == 0:
+            raise Violation(f"{self.moments} merged files, and none that was cut off")
+        return (
+            f"{self.moments} just after a merged file was stored, "
+            f"{self.left_over} in the middle of a compaction, "
+        )
+
+
+def merged_files(server):
+    root = server.data / server.NODE / "c"
+    return {os.path.join(folder, file) for folder, _, files in os.walk(root) for file in files}
+
+
 def stored_files(server, listed):
     """Files and their sizes in the folders of the listed ones. Some may go meanwhile, and folders
     with them."""
@@ -578,11 +635,11 @@ def note(ledger, scenario, cycles, violations, began):
         file.write("\t".join(map(str, cells)) + "\n")
 
 
-def main(description, scenario, run, rounds=100, options=()):
+def main(description, scenario, run, rounds=100, options=(), compacting=False):
     """Runs `run(arguments, directory, chance)`, which returns the closing line. Returns the exit
     code.
 
-    `options` are further options: pairs of name and default.
+    `options` are further options: pairs of name and default. `compacting` adds the one by that name.
     """
     parser = argparse.ArgumentParser(description=description.split("\n", 1)[0])
     parser.add_argument("binary", help="the server")
@@ -591,7 +648,12 @@ def main(description, scenario, run, rounds=100, options=()):
     parser.add_argument("--ledger", type=Path, default=None, help="add a line to this file")
     for name, default in options:
         parser.add_argument(f"--{name}", type=type(default), default=default)
+    if compacting:
+        text = "always merge files, and hurt the server in the middle of that"
+        parser.add_argument("--compacting", action="store_true", help=text)
     arguments = parser.parse_args()
+    if getattr(arguments, "compacting", False):
+        scenario += "-compacting"
     seed = arguments.seed if arguments.seed is not None else random.SystemRandom().getrandbits(32)
 
     directory = Path(tempfile.mkdtemp(prefix=f"{scenario}-"))

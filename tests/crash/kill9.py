@@ -9,6 +9,8 @@ is what it holds. Then the folder holds no files that nothing names.
 
     tests/crash/kill9.py target/release/influxdb3 [--rounds 100] [--writers 4] [--seed N]
 
+With `--compacting` each kill comes within milliseconds of a merged file's being stored.
+
 Prints one line a round and a closing line; exits with 1 at the first violation and keeps the data
 directory then.
 """
@@ -17,8 +19,8 @@ import shutil
 import sys
 import time
 
-from harness import FLUSH_INTERVALS, Burst, Namer, Reader, Retained, Server, Violation, Writer
-from harness import acknowledged, main, verify, verify_files
+from harness import FLUSH_INTERVALS, Burst, MidCompaction, Namer, Reader, Retained, Server
+from harness import Violation, Writer, acknowledged, main, verify, verify_files
 
 KILL_AFTER_SECONDS = (0.1, 0.9)
 # A fresh directory after so many rounds: each round reads everything.
@@ -29,11 +31,14 @@ NAMES_CHECKED = 5
 class Run:
     """One data directory."""
 
-    def __init__(self, arguments, directory, chance):
+    def __init__(self, arguments, directory, chance, compaction):
         self.directory = directory
         directory.mkdir()
         self.chance = chance
-        self.server = Server(arguments.binary, directory, chance)
+        self.compaction = compaction
+        self.server = Server(
+            arguments.binary, directory, chance, compacting=arguments.compacting
+        )
         self.writers = [Writer(number) for number in range(arguments.writers)]
         self.reader = Reader(self.writers)
         self.namer = Namer()
@@ -61,6 +66,8 @@ class Run:
         held = verify(self.server, self.writers)
         self.namer.verify(self.server, NAMES_CHECKED, self.chance)
         self.files = verify_files(self.server)
+        if self.compaction:
+            self.compaction.count(self.server)
         print(
             f"round {number}: killed after {lasted:.2f} s, "
             f"{acknowledged(self.writers) - before} rows acknowledged, ready in {ready:.2f} s "
@@ -74,6 +81,8 @@ class Run:
         burst = Burst(self.server.port, clients, self.chance)
         lasted = self.chance.uniform(*KILL_AFTER_SECONDS)
         time.sleep(lasted)
+        if self.compaction:
+            self.compaction.wait(self.server, self.chance)
         try:
             self.server.expect_alive()
         finally:
@@ -85,9 +94,10 @@ class Run:
 
 def run(arguments, directory, chance):
     rows = refused = reads = files = deleted = 0
+    compaction = MidCompaction() if arguments.compacting else None
     for first in range(1, arguments.rounds + 1, ROUNDS_A_DIRECTORY):
         last = min(first + ROUNDS_A_DIRECTORY - 1, arguments.rounds)
-        a_run = Run(arguments, directory / f"from{first}", chance)
+        a_run = Run(arguments, directory / f"from{first}", chance, compaction)
         a_run.rounds(range(first, last + 1))
         rows += acknowledged(a_run.writers)
         refused += sum(writer.refused for writer in a_run.writers)
@@ -97,11 +107,11 @@ def run(arguments, directory, chance):
     if rows == 0:
         raise Violation(f"{rows} rows and {files} files: nothing was tested")
     return (
-        f"{arguments.rounds} kills, {rows} rows acknowledged, {refused} writes refused with 503, "
+        f"{arguments.rounds} kills, {compaction.told() if compaction else ''}{rows} rows acknowledged, {refused} writes refused with 503, "
         f"{reads} reads under way, {files} files, {deleted} tables deleted, "
         "none lost, none doubled, none invented"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, "kill9", run, options=[("writers", 4)]))
+    sys.exit(main(__doc__, "kill9", run, options=[("writers", 4)], compacting=True))

@@ -9,6 +9,8 @@ makes and deletes tables, one reads, one writes rows that expire, and snapshots 
 
     tests/crash/power_loss.py target/release/influxdb3 [--rounds 50] [--seed N]
 
+With `--compacting` each cut comes within milliseconds of a merged file's being stored.
+
 Needs Linux, root, mkfs.ext4 and a free loop device; says `skipped` where it has not.
 """
 
@@ -21,8 +23,8 @@ import subprocess
 import sys
 import time
 
-from harness import FLUSH_INTERVALS, Burst, Namer, Reader, Retained, Server, Skipped, Violation
-from harness import Writer, acknowledged, main, verify, verify_files
+from harness import FLUSH_INTERVALS, Burst, MidCompaction, Namer, Reader, Retained, Server
+from harness import Skipped, Violation, Writer, acknowledged, main, verify, verify_files
 
 IMAGE_BYTES = 256 << 20
 CUT_AFTER_SECONDS = (0.05, 0.8)
@@ -66,12 +68,16 @@ def cut_power(folder, process):
 class Run:
     """A file system with a server on it, and the clients that know what was written."""
 
-    def __init__(self, binary, directory, chance):
+    def __init__(self, arguments, directory, chance, compaction):
         self.chance = chance
+        self.compaction = compaction
         self.image = directory / "disk.img"
         self.folder = directory / "disk"
         self.folder.mkdir(exist_ok=True)
-        self.server = Server(binary, directory, chance, data=self.folder / "data")
+        data, compacting = self.folder / "data", arguments.compacting
+        self.server = Server(
+            arguments.binary, directory, chance, data=data, compacting=compacting
+        )
         self.writers = [Writer(number) for number in range(4)]
         self.namer = Namer()
         self.reader = Reader(self.writers)
@@ -98,6 +104,8 @@ class Run:
                 self.retained.verify(self.server)
                 held = verify(self.server, self.writers)
                 files = verify_files(self.server)
+                if self.compaction:
+                    self.compaction.count(self.server)
                 self.namer.verify(self.server, NAMES_CHECKED, self.chance)
                 print(
                     f"round {number}: power cut after {lasted:.2f} s, "
@@ -121,6 +129,8 @@ class Run:
         burst = Burst(self.server.port, clients, self.chance)
         lasted = self.chance.uniform(*CUT_AFTER_SECONDS)
         time.sleep(lasted)
+        if self.compaction:
+            self.compaction.wait(self.server, self.chance)
         try:
             self.server.expect_alive()
         finally:
@@ -137,19 +147,20 @@ def run(arguments, directory, chance):
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         raise Skipped("mounting a file system needs Linux and root")
     rows = names = 0
+    compaction = MidCompaction() if arguments.compacting else None
     for first in range(1, arguments.rounds + 1, ROUNDS_A_FILE_SYSTEM):
         last = min(first + ROUNDS_A_FILE_SYSTEM - 1, arguments.rounds)
-        a_run = Run(arguments.binary, directory, chance)
+        a_run = Run(arguments, directory, chance, compaction)
         a_run.rounds(range(first, last + 1))
         rows += acknowledged(a_run.writers)
         names += a_run.namer.made
     if rows == 0:
         raise Violation("nothing was acknowledged, so nothing was tested")
     return (
-        f"{arguments.rounds} power cuts, {rows} rows acknowledged, {names} tables made, "
+        f"{arguments.rounds} power cuts, {compaction.told() if compaction else ''}{rows} rows acknowledged, {names} tables made, "
         "none lost, none doubled, none invented"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main(__doc__, "power-loss", run, rounds=50))
+    sys.exit(main(__doc__, "power-loss", run, rounds=50, compacting=True))
