@@ -100,6 +100,7 @@ impl Query {
             cache: config.cache.clone(),
             clock: config.clock.clone(),
             query_file_limit: options.file_limit,
+            is_near: !config.objects.remote,
             remembered: Remembered::default(),
         };
         Ok(Self {

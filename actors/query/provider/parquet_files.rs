@@ -37,6 +37,8 @@ pub struct ParquetFiles {
     pub clock: Clock,
     /// More files than this a query must not read.
     pub query_file_limit: Option<usize>,
+    /// The store is this machine's own: a request costs next to nothing.
+    pub is_near: bool,
     /// What queries have found out about them.
     pub remembered: Remembered,
 }

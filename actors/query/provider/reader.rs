@@ -32,10 +32,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Limit: files up to this size are fetched whole and their checksum is compared. One request takes
-/// less time than several. Of larger ones only the blocks are read that a query needs, each with a
-/// checksum of its own, if they have a list of these.
+/// Limit: files up to this size are fetched whole and their checksum is compared, if nothing is known of
+/// them yet. One request to a store that is far away takes less time than several. Of larger ones only
+/// the blocks are read that a query needs, each with a checksum of its own, if they have a list of these.
 const WHOLE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// The same for a store that is near.
+const WHOLE_NEAR_FILE_BYTES_MAX: u64 = 256 * 1024;
+
+/// Of a smaller file, too, only blocks are read if less than this part of it is needed.
+const WORTH_BLOCKS: u64 = 4;
 
 /// How much of the end of a file is fetched at first. It holds the description of the file.
 const TAIL_BYTES: u64 = 64 * 1024;
@@ -106,7 +111,7 @@ impl FileAccess {
     /// The bytes of a file.
     pub(super) async fn bytes(&self, file: &Arc<ParquetFile>) -> Result<Fetched> {
         let reader = self.reader(self.object(file))?;
-        Ok(Fetched(match reader.open().await? {
+        Ok(Fetched(match reader.open(false).await? {
             FileBytes::Here(bytes) => bytes,
             FileBytes::Unknown | FileBytes::There => reader.whole().await?,
         }))
@@ -169,10 +174,12 @@ struct Reader {
 impl Reader {
     /// The parts of the file in `ranges`.
     async fn fetch(&mut self, ranges: &[Range<u64>]) -> ParquetResult<Vec<Bytes>> {
-        if matches!(self.bytes, FileBytes::Unknown) {
-            self.bytes = self.open().await?;
-        }
         let asked: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+        if matches!(self.bytes, FileBytes::Unknown) {
+            let few = asked.saturating_mul(WORTH_BLOCKS) <= self.file.size_bytes;
+            let has_list = |known: Arc<ParquetMetaData>| block_checksums(&known).is_some();
+            self.bytes = self.open(few && self.known_metadata().is_some_and(has_list)).await?;
+        }
         self.access.counts.bytes_scanned.add(usize::try_from(asked).unwrap_or(usize::MAX));
         match &self.bytes {
             FileBytes::Here(bytes) => ranges.iter().map(|range| part(bytes, range)).collect(),
@@ -240,12 +247,18 @@ impl Reader {
         ranges.iter().map(|range| part(&tail, &(range.start - begin..range.end - begin))).collect()
     }
 
-    async fn open(&self) -> ParquetResult<FileBytes> {
+    /// Finds out where the bytes come from. `in_blocks` says that a file in the store is not fetched
+    /// whole, whatever its size.
+    async fn open(&self, in_blocks: bool) -> ParquetResult<FileBytes> {
         if let Some(bytes) = self.look_up().await {
             self.access.counts.files_cached.add(1);
             return Ok(FileBytes::Here(bytes));
         }
-        if self.file.size_bytes > WHOLE_FILE_BYTES_MAX {
+        let whole_bytes_max = match self.access.files.is_near {
+            true => WHOLE_NEAR_FILE_BYTES_MAX,
+            false => WHOLE_FILE_BYTES_MAX,
+        };
+        if in_blocks || self.file.size_bytes > whole_bytes_max {
             return Ok(FileBytes::There);
         }
         self.whole().await.map(FileBytes::Here)
@@ -326,7 +339,7 @@ impl Reader {
     /// The description of the file, from its checked end or from the whole of it.
     async fn read_metadata(&mut self) -> ParquetResult<ParquetMetaData> {
         if matches!(self.bytes, FileBytes::Unknown) {
-            self.bytes = self.open().await?;
+            self.bytes = self.open(false).await?;
         }
         if let FileBytes::Here(bytes) = &self.bytes {
             return description().parse_and_finish(bytes);
@@ -377,14 +390,16 @@ impl Reader {
         }
     }
 
+    /// The description of the file, if somebody has read it before.
+    fn known_metadata(&self) -> Option<Arc<ParquetMetaData>> {
+        let entry = self.access.metadata.get(&self.object.location)?;
+        let known = entry.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>();
+        known.filter(|_| entry.is_valid_for(&self.object)).map(|k| Arc::clone(k.parquet_metadata()))
+    }
+
     async fn metadata(&mut self) -> ParquetResult<Arc<ParquetMetaData>> {
-        let cache = Arc::clone(&self.access.metadata);
-        if let Some(entry) = cache.get(&self.object.location)
-            && entry.is_valid_for(&self.object)
-            && let Some(known) =
-                entry.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>()
-        {
-            return Ok(Arc::clone(known.parquet_metadata()));
+        if let Some(known) = self.known_metadata() {
+            return Ok(known);
         }
         let read = self.read_metadata().await;
         let metadata = match read {
@@ -394,6 +409,7 @@ impl Reader {
             read => Arc::new(read.map_err(|error| self.named(error))?),
         };
         let known = Arc::new(CachedParquetMetaData::new(Arc::clone(&metadata)));
+        let cache = &self.access.metadata;
         cache.put(&self.object.location, CachedFileMetadataEntry::new(self.object.clone(), known));
         Ok(metadata)
     }

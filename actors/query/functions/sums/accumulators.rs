@@ -222,7 +222,7 @@ fn state_of(sums: Vec<i128>, counts: Vec<u64>) -> Result<Vec<ArrayRef>> {
 }
 
 /// True for the rows that a FILTER lets through.
-fn passes(filter: Option<&BooleanArray>, at: usize) -> bool {
+pub(super) fn passes(filter: Option<&BooleanArray>, at: usize) -> bool {
     filter.is_none_or(|filter| filter.is_valid(at) && filter.value(at))
 }
 

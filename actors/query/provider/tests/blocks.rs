@@ -8,6 +8,7 @@ use bytes::Bytes;
 use datafusion::arrow::array::StringArray;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::parquet::arrow::async_reader::AsyncFileReader;
 use datafusion::parquet::errors::Result;
@@ -34,6 +35,9 @@ struct Object {
     objects: Arc<CountingStore>,
     file: Arc<ParquetFile>,
     path: String,
+    is_near: bool,
+    /// Descriptions that readers have in common.
+    metadata: Option<Arc<FileMetadataCache>>,
 }
 
 impl Object {
@@ -58,10 +62,10 @@ impl Object {
         let objects = Arc::new(CountingStore::default());
         let location = Path::from(path.as_str());
         objects.inner.put(&location, bytes.to_vec().into()).await.expect("stored");
-        Self { objects, file: Arc::new(file), path }
+        Self { objects, file: Arc::new(file), path, is_near: false, metadata: None }
     }
 
-    /// Somebody who has not seen the file before.
+    /// Somebody who has not seen the file before, unless they know what others have found.
     fn reader(&self) -> Box<dyn AsyncFileReader + Send> {
         let files = ParquetFiles {
             node: "n".into(),
@@ -69,9 +73,10 @@ impl Object {
             cache: None,
             clock: Clock::Fixed(Arc::default()),
             query_file_limit: None,
+            is_near: self.is_near,
             remembered: Remembered::default(),
         };
-        let metadata = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let metadata = self.metadata.clone().unwrap_or_else(no_descriptions);
         let counts = Counts::new(&ExecutionPlanMetricsSet::new(), 0);
         let access = FileAccess { files, metadata, table: table(4), retention_ns: None, counts };
         let object = PartitionedFile::new(self.path.clone(), self.file.size_bytes)
@@ -92,6 +97,10 @@ impl Object {
         let parts = reader.get_byte_ranges(ranges.clone()).await?;
         Ok(ranges.into_iter().zip(parts).collect())
     }
+}
+
+fn no_descriptions() -> Arc<FileMetadataCache> {
+    RuntimeEnv::default().cache_manager.get_file_metadata_cache()
 }
 
 /// Reads bytes until all are as they were, or the file is reported.
@@ -126,6 +135,29 @@ fn only_the_blocks_that_are_needed_are_read() {
         assert_eq!(behind, &bytes[size as usize - 20..]);
         let beyond = object.reader().get_byte_ranges(vec![0..9, size - 20..size]).await;
         assert!(beyond.is_err(), "no rows are there");
+    });
+}
+
+#[test]
+fn a_file_of_middle_size_is_fetched_whole_only_where_that_spares_requests() {
+    run(async {
+        let bytes = encode_rows(&large_rows().slice(0, 3_000)).expect("encodes");
+        let mut object = Object::put(&bytes, crc32fast::hash(&bytes)).await;
+        let size = object.file.size_bytes;
+        assert!((2 << 20..4 << 20).contains(&size), "{size}");
+        let read = async |object: &Object, column| {
+            for (range, part) in object.columns(Some(column)).await.expect("intact") {
+                assert_eq!(part, &bytes[range.start as usize..range.end as usize]);
+            }
+            object.objects.take_reads().1
+        };
+        assert_eq!(read(&object, 0).await, size, "nothing is known of it, and it is far away");
+        object.metadata = Some(no_descriptions());
+        assert_eq!(read(&object, 0).await, size);
+        assert!(read(&object, 0).await < size / 4, "the second time");
+        assert_eq!(read(&object, 1).await, size, "most of it is needed");
+        (object.metadata, object.is_near) = (None, true);
+        assert!(read(&object, 0).await < size / 4, "near");
     });
 }
 

@@ -323,6 +323,7 @@ impl World {
                 cache: self.cache.clone(),
                 clock: Clock::Fixed(Arc::clone(&self.clock)),
                 query_file_limit: self.query_file_limit,
+                is_near: false,
                 remembered: self.remembered.clone(),
             },
             catalog: self.catalog.clone(),
