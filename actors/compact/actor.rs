@@ -121,7 +121,7 @@ impl Compact {
     ) -> anyhow::Result<Self> {
         let CompactConfig { node, objects, index, cache, catalog, clock, options } = config;
         let is_automatic = options.is_automatic;
-        let pool = Pool::background("compact", 1, 1)?;
+        let pool = Pool::unhurried("compact", 1, 1)?;
         let peers = Peers { index, cache, catalog, clock };
         let worker = Worker::new(&node, objects.store, pool, peers, Arc::new(options))?;
         Ok(Self {

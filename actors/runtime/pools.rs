@@ -14,7 +14,9 @@ pub struct JobFailed;
 
 /// Priority of background threads, from 0 to 99. On Linux this is a niceness of 10: beside a busy
 /// thread such a one gets about a tenth of a core.
-const BACKGROUND_PRIORITY: u8 = 24;
+const BACKGROUND_PRIORITY: u8 = 22;
+/// The least priority. On Linux this is a niceness of 19: a hundredth, or less, of a busy core.
+const LEAST_PRIORITY: u8 = 0;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -30,7 +32,7 @@ impl Pool {
     /// # Errors
     /// When the system has no thread to give.
     pub fn new(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
-        Self::start(name, threads, queue_max, || ())
+        Self::start(name, threads, queue_max, None)
     }
 
     /// The same for work that nobody waits for: its threads take what processor time others
@@ -39,10 +41,23 @@ impl Pool {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn background(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
-        Self::start(name, threads, queue_max, yield_to_others)
+        Self::start(name, threads, queue_max, Some(BACKGROUND_PRIORITY))
     }
 
-    fn start(name: &str, threads: usize, queue_max: usize, prepare: fn()) -> std::io::Result<Self> {
+    /// The same for work that can wait for a time when there is little else to do.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn unhurried(name: &str, threads: usize, queue_max: usize) -> std::io::Result<Self> {
+        Self::start(name, threads, queue_max, Some(LEAST_PRIORITY))
+    }
+
+    fn start(
+        name: &str,
+        threads: usize,
+        queue_max: usize,
+        priority: Option<u8>,
+    ) -> std::io::Result<Self> {
         #[cfg(feature = "simulation")]
         if super::simulated::is_active() {
             return Ok(Self(None));
@@ -51,7 +66,9 @@ impl Pool {
         for i in 0..threads.max(1) {
             let receiver = receiver.clone();
             std::thread::Builder::new().name(format!("{name}-{i}")).spawn(move || {
-                prepare();
+                if let Some(priority) = priority {
+                    yield_to_others(priority);
+                }
                 for job in receiver {
                     job();
                 }
@@ -94,8 +111,8 @@ impl Pool {
 }
 
 /// Lowers the priority of the calling thread.
-fn yield_to_others() {
-    let lowered = ThreadPriorityValue::try_from(BACKGROUND_PRIORITY).and_then(|value| {
+fn yield_to_others(priority: u8) {
+    let lowered = ThreadPriorityValue::try_from(priority).and_then(|value| {
         let priority = ThreadPriority::Crossplatform(value);
         set_current_thread_priority(priority).map_err(|error| error.to_string())
     });
@@ -114,4 +131,26 @@ pub fn spawn_blocking<R: Send + 'static>(
         return tokio::spawn(async move { job() });
     }
     tokio::task::spawn_blocking(job)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The niceness of a pool's thread; its job can tell.
+    async fn niceness(pool: &Pool) -> i32 {
+        #[expect(clippy::disallowed_methods, reason = "no file, but what the kernel tells")]
+        let read = || std::fs::read_to_string("/proc/thread-self/stat").expect("a thread");
+        let stat = pool.run(read).await.expect("runs");
+        // Behind the name, which is in parentheses, it is the 17th.
+        let (_, numbers) = stat.rsplit_once(')').expect("a name");
+        numbers.split_whitespace().nth(16).and_then(|n| n.parse().ok()).expect("a number")
+    }
+
+    #[tokio::test]
+    async fn background_threads_give_way() {
+        let own = niceness(&Pool::new("a", 1, 1).unwrap()).await;
+        assert!(niceness(&Pool::background("b", 1, 1).unwrap()).await >= own.max(10));
+        assert_eq!(niceness(&Pool::unhurried("c", 1, 1).unwrap()).await, 19);
+    }
 }
