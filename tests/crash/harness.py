@@ -12,6 +12,7 @@ writing is in a Parquet file and the second still in memory.
 import argparse
 import http.client
 import json
+import os
 import random
 import shutil
 import socket
