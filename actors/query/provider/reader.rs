@@ -22,7 +22,7 @@ use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::{ObjectMeta, ObjectStoreExt};
-use protocols::file_blocks::{self, BlockChecksums};
+use protocols::file_blocks::{self, BlockChecksums, LISTED_BYTES_MIN};
 use protocols::messages::parquet_cache::{LookUp, NoteChecked};
 use protocols::messages::rank;
 use protocols::paths;
@@ -36,8 +36,8 @@ use tokio::time::Instant;
 /// them yet. One request to a store that is far away takes less time than several. Of larger ones only
 /// the blocks are read that a query needs, each with a checksum of its own, if they have a list of these.
 const WHOLE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// The same for a store that is near.
-const WHOLE_NEAR_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// The same for a store that is near: only files that have no such list.
+const WHOLE_NEAR_FILE_BYTES_MAX: u64 = LISTED_BYTES_MIN as u64;
 
 /// Of a smaller file, too, only blocks are read if less than this part of it is needed.
 const WORTH_BLOCKS: u64 = 4;
