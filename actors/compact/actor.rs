@@ -1,6 +1,6 @@
 //! The actor: says what is done next.
 
-use super::history::{Historian, History};
+use super::history::{Historian, History, take_from_backlog};
 use super::options::CompactionOptions;
 use super::plan::Job;
 use super::worker::{Ended, Failure, Peers, Worker};
@@ -250,6 +250,9 @@ impl Compact {
                 tracing::info!(%table, generation, files_in, files_out, rows_in, rows_out, "compacted");
                 self.stale_in_a_row = 0;
                 self.paused.remove(&window);
+                if self.queue_is_of.is_none() {
+                    take_from_backlog(&event);
+                }
             }
             (Some(failure), error) => {
                 let error = error.as_deref().unwrap_or_default();

@@ -61,3 +61,10 @@ pub(super) fn measure_backlog(jobs: &[Job], now_ns: i64) {
     metrics::gauge!("compaction_backlog_bytes").set(bytes as f64);
     metrics::gauge!("compaction_backlog_oldest_seconds").set(age as f64 / 1e9);
 }
+
+/// Notes meanwhile, until it is measured anew, that there is a window less to do.
+pub(super) fn take_from_backlog(done: &CompactionEvent) {
+    metrics::gauge!("compaction_backlog_windows").decrement(1.0);
+    metrics::gauge!("compaction_backlog_files").decrement(done.files_in as f64);
+    metrics::gauge!("compaction_backlog_bytes").decrement(done.bytes_in as f64);
+}
