@@ -15,7 +15,7 @@ pub struct JobFailed;
 /// Priority of background threads, from 0 to 99. On Linux this is a niceness of 10: beside a busy
 /// thread such a one gets about a tenth of a core.
 const BACKGROUND_PRIORITY: u8 = 22;
-/// The least priority. On Linux this is a niceness of 19: a hundredth, or less, of a busy core.
+/// The least priority. On Linux this is a niceness of 19: about a seventieth of a busy core.
 const LEAST_PRIORITY: u8 = 0;
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -29,6 +29,8 @@ SETTLE_SECONDS_MAX = 20
 MERGE_SECONDS_MAX = 2
 # How long after its storing a merged file is in the index at the latest, mostly.
 PUBLISH_SECONDS_MAX = 0.01
+# Of so many moments one hits a compaction for certain.
+MOMENTS_THAT_HIT = 20
 BATCH_ROWS_MAX = 10
 PAUSE_SECONDS_MAX = 0.02
 FLUSH_INTERVALS = ["10ms", "50ms", "100ms", "250ms", "500ms", "1s"]
@@ -570,8 +572,9 @@ class MidCompaction:
         self.left_over += server.metric("compaction_orphans_removed_total") > 0
 
     def told(self):
-        if self.left_over == 0:
-            raise Violation(f"{self.moments} merged files, and none that was cut off")
+        # About two of five hit one, so that a few may miss all.
+        if self.moments == 0 or (self.left_over == 0 and self.moments >= MOMENTS_THAT_HIT):
+            raise Violation(f"{self.moments} merged files, none cut off: nothing was tested")
         return (
             f"{self.moments} just after a merged file was stored, "
             f"{self.left_over} in the middle of a compaction, "
