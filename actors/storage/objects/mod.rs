@@ -8,6 +8,7 @@ pub mod options;
 pub(crate) mod planned;
 mod probe;
 mod remote;
+mod requests;
 #[cfg(test)]
 mod tests;
 mod throttled;

@@ -5,6 +5,7 @@ use super::options::{
     AzureOptions, GoogleOptions, RemoteOptions, S3Options, Storage, StoreOptions,
 };
 use super::probe::{self, Verdict};
+use super::requests::RepeatedReads;
 use super::unfenced::Unfenced;
 use super::uniform::Uniform;
 use anyhow::{Context, bail, ensure};
@@ -99,6 +100,7 @@ fn s3(options: &S3Options, patience: Patience) -> anyhow::Result<Arc<dyn ObjectS
         .with_bucket_name(&options.bucket)
         .with_region(&options.region)
         .with_client_options(http)
+        .with_http_connector(RepeatedReads)
         .with_retry(patience.retry(&options.remote))
         .with_skip_signature(options.skip_signature)
         .with_conditional_put(S3ConditionalPut::ETagMatch);
@@ -128,6 +130,7 @@ fn google(options: &GoogleOptions, patience: Patience) -> anyhow::Result<Arc<dyn
         .with_service_account_path(file.to_string_lossy())
         .with_bucket_name(&options.bucket)
         .with_client_options(http)
+        .with_http_connector(RepeatedReads)
         .with_retry(patience.retry(&options.remote))
         .build()?;
     Ok(Arc::new(Uniform(LimitStore::new(store, options.remote.connection_limit))))
@@ -150,6 +153,7 @@ fn azure(options: &AzureOptions, patience: Patience) -> anyhow::Result<Arc<dyn O
         .with_account(&options.account)
         .with_container_name(&options.container)
         .with_client_options(http)
+        .with_http_connector(RepeatedReads)
         .with_retry(patience.retry(&options.remote));
     if let Some(key) = &options.access_key {
         builder = builder.with_access_key(&key.0);
@@ -184,4 +188,85 @@ fn http(
         http = certificates.into_iter().fold(http, ClientOptions::with_root_certificate);
     }
     Ok(http)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::ObjectStoreExt;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    /// Answers one request of each connection with the next of these texts. Gives the first lines of the
+    /// requests in the end.
+    async fn store_that_says(
+        answers: &'static [&'static str],
+    ) -> (SocketAddr, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let said = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for answer in answers {
+                let (mut connection, _) = listener.accept().await.expect("a connection");
+                let mut request = Vec::new();
+                while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+                    connection.read_buf(&mut request).await.expect("a request");
+                }
+                connection.write_all(answer.as_bytes()).await.expect("an answer");
+                let request = String::from_utf8_lossy(&request).into_owned();
+                requests.extend(request.lines().next().map(str::to_owned));
+            }
+            requests
+        });
+        (address, said)
+    }
+
+    fn store_at(address: SocketAddr) -> Arc<dyn ObjectStore> {
+        let remote = RemoteOptions {
+            connection_limit: 1,
+            http2_only: false,
+            http2_max_frame_bytes: None,
+            request_timeout: Duration::from_secs(60),
+            retries_max: None,
+            retry_timeout: None,
+            tls_allow_insecure: false,
+            tls_authorities: None,
+        };
+        let options = S3Options {
+            bucket: "b".to_owned(),
+            region: "us-east-1".to_owned(),
+            endpoint: Some(format!("http://{address}")),
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            credentials_file: None,
+            allow_http: true,
+            skip_signature: true,
+            remote,
+        };
+        client(&Storage::S3(Box::new(options)), Patience::Service).expect("a client")
+    }
+
+    const NONSENSE: &str = "what?\r\n\r\n";
+    const BYTES: &str = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\n\
+                         Last-Modified: Sun, 29 Nov 2026 12:00:00 GMT\r\n\
+                         Content-Length: 5\r\nConnection: close\r\n\r\nbytes";
+
+    #[tokio::test]
+    async fn a_read_that_fails_for_no_known_reason_is_repeated() {
+        let (address, said) = store_that_says(&[NONSENSE, "", BYTES]).await;
+        let read = store_at(address).get(&"file".into()).await.expect("the third answer");
+        assert_eq!(read.bytes().await.expect("bytes"), "bytes");
+        assert_eq!(said.await.expect("a store"), ["GET /b/file HTTP/1.1"; 3]);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_for_no_known_reason_is_its_writers_to_repeat() {
+        let (address, said) = store_that_says(&[NONSENSE]).await;
+        let written = store_at(address).put(&"file".into(), "bytes".into()).await;
+        written.expect_err("nobody knows whether it was written");
+        assert_eq!(said.await.expect("a store"), ["PUT /b/file HTTP/1.1"]);
+    }
 }
