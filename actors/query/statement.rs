@@ -5,7 +5,7 @@
 
 use super::log::{Phase, Reporter};
 use super::session::Session;
-use super::shapes::{Given, Planned, Unused, shape};
+use super::shapes::{Given, Plan, Planned, Unused, shape};
 use super::view::View;
 use super::{cache_tables, guard, influxql, params};
 use datafusion::error::Result;
@@ -65,32 +65,44 @@ pub(super) async fn prepare(
     reporter: &Reporter,
 ) -> Result<Runnable> {
     let state = view.session();
-    let known = of_shape(view, &state, statement).await;
-    let mut metadata = HashMap::new();
-    let plan = match known {
-        Some(planned) => {
-            if statement.language != Language::Sql {
-                metadata = planned.metadata;
-            }
-            planned.plan
+    let physical = async |plan: &LogicalPlan| {
+        reporter.note(|p, _| p.phase = Phase::LogicallyPlanned);
+        state.query_planner().create_physical_plan(plan, &*state).await
+    };
+    let (plan, metadata) = match of_shape(view, &state, statement).await? {
+        Some(Planned { plan: Plan::Physical(plan), metadata }) => {
+            count("physical");
+            (plan, metadata)
+        }
+        Some(Planned { plan: Plan::Optimized(plan, template), metadata }) => {
+            count("optimized");
+            let plan = physical(&plan).await?;
+            template.keep(&plan);
+            (plan, metadata)
         }
         None => {
+            count("none");
             let plan = logical(view, &state, statement).await?;
-            if statement.language != Language::Sql {
-                metadata = plan.schema().metadata().clone();
-            }
+            let metadata = plan.schema().metadata().clone();
             let plan = bound(plan, statement)?;
-            state.optimize(&plan)?
+            (physical(&state.optimize(&plan)?).await?, metadata)
         }
     };
-    reporter.note(|p, _| p.phase = Phase::LogicallyPlanned);
-    let plan = state.query_planner().create_physical_plan(&plan, &*state).await?;
     reporter.note(|p, _| p.phase = Phase::PhysicallyPlanned);
-    Ok(Runnable { metadata, ..Runnable::new(&state, plan) })
+    let runnable = Runnable::new(&state, plan);
+    Ok(match statement.language {
+        Language::Sql => runnable,
+        Language::InfluxQl | Language::InfluxQlV1 => Runnable { metadata, ..runnable },
+    })
+}
+
+/// Counts a statement by how much of its plan was there already.
+fn count(known: &'static str) {
+    metrics::counter!("query_plans_total", "known" => known).increment(1);
 }
 
 /// The plan of a statement whose shape is known.
-async fn of_shape(view: &View, state: &Session, statement: &Statement) -> Option<Planned> {
+async fn of_shape(view: &View, state: &Session, statement: &Statement) -> Result<Option<Planned>> {
     let (shapes, catalogs) = (&view.shapes, &view.catalogs);
     match statement.language {
         Language::Sql => {
@@ -98,11 +110,13 @@ async fn of_shape(view: &View, state: &Session, statement: &Statement) -> Option
                 logical(view, state, &Statement { text, ..Statement::default() }).await
             };
             let given = Given { now_ns: view.now_ns, params: &statement.params };
-            let shape = shape(&statement.text, given)?;
+            let Some(shape) = shape(&statement.text, given) else { return Ok(None) };
             shapes.plan(catalogs, state, shape, Unused::Refused, planning).await
         }
         Language::InfluxQl | Language::InfluxQlV1 => {
-            let mut apart = influxql::apart(statement, view.now_ns)?;
+            let Some(mut apart) = influxql::apart(statement, view.now_ns) else {
+                return Ok(None);
+            };
             let shape = std::mem::take(&mut apart.shape);
             let planning = async |_| {
                 let plan = influxql::plan_apart(view, state, apart)?;

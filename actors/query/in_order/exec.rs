@@ -17,8 +17,9 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::projection::ProjectionExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PhysicalExpr,
-    PlanProperties, ReplaceChildrenOptions, apply_expression_roots,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
+    InputDistributionRequirements, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
+    apply_expression_roots,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use std::fmt;
@@ -105,11 +106,15 @@ impl ExecutionPlan for InOrderExec {
     fn replace_children(
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
+        options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(input) = children.pop().filter(|_| children.is_empty()) else {
             return internal_err!("InOrderExec has exactly one input");
         };
+        if options.children_properties == ChildrenPropertiesMode::Keep {
+            let metrics = ExecutionPlanMetricsSet::new();
+            return Ok(Arc::new(Self { input, metrics, ..Self::clone(&self) }));
+        }
         let (columns, order) = (Arc::clone(&self.columns), Arc::clone(&self.order));
         Ok(Arc::new(Self::try_new(input, columns, order)?))
     }

@@ -4,6 +4,7 @@
 //! wants the oldest: of those that cannot matter any more to a query none is opened.
 
 use super::coalesce::join_short;
+use super::context::ScanContext;
 use super::counts::Counts;
 use super::decoder::Sparing;
 use super::enough::{Enough, OfSeries};
@@ -39,6 +40,7 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties,
     SortOrderPushdownResult, apply_expression_roots,
 };
+use datafusion::prelude::SessionConfig;
 use futures::{StreamExt, stream};
 use protocols::schema::TIME_COLUMN;
 use std::any::Any;
@@ -144,6 +146,44 @@ impl ScanExec {
         Self { all, parts, scan, ..self.clone() }
     }
 
+    /// The same, once it counts for the files that a query may read.
+    ///
+    /// # Errors
+    /// When these are too many, or `session` was not made for queries of tables.
+    pub(super) fn admitted(self, session: &SessionConfig) -> Result<Self> {
+        ScanContext::of(session)?.admit(files_wanted(&self.scan.segments, self.fetch))?;
+        Ok(self)
+    }
+
+    /// The same with the rows of another scan of the table, which has done nothing yet.
+    fn with_rows_of(&self, other: &Self) -> Self {
+        Self {
+            scan: Arc::clone(&other.scan),
+            parts: Arc::clone(&other.parts),
+            all: other.all,
+            metrics: ExecutionPlanMetricsSet::new(),
+            ..self.clone()
+        }
+    }
+
+    /// True if a plan that was made for these rows does for the same ones of another time or series:
+    /// nobody above has told the scan more than a condition that does not change.
+    pub(super) fn may_have_other_rows(&self) -> bool {
+        self.partitions() == 1 && !self.is_for_first && self.enough.is_none()
+    }
+
+    /// True if what a plan assumes of the other scan, for which it was made, holds for this one.
+    pub(super) fn comes_as(&self, other: &Self) -> bool {
+        let is_in_order = |scan: &Self| scan.properties.output_ordering().is_some();
+        self.partitions() == other.partitions() && is_in_order(self) == is_in_order(other)
+    }
+
+    /// The same without any rows.
+    pub(super) fn without_rows(&self) -> Self {
+        let scan = Arc::new(self.scan.without_rows());
+        Self { scan, parts: Arc::from([]), all: Known::NOTHING, ..self.clone() }
+    }
+
     /// What is read.
     pub(super) fn scan(&self) -> &Arc<Scan> {
         &self.scan
@@ -197,6 +237,21 @@ impl ScanExec {
         }
         statistics
     }
+}
+
+/// How many files are read for so many rows, the newest first.
+fn files_wanted(segments: &[Segment], limit: Option<usize>) -> usize {
+    let (mut files, mut rows) = (0, 0);
+    for segment in segments.iter().rev() {
+        if limit.is_some_and(|limit| rows >= limit) {
+            break;
+        }
+        files += segment.files().count();
+        if let Precision::Exact(exact) = segment.rows {
+            rows += exact;
+        }
+    }
+    files
 }
 
 /// How many partitions are worth their while: one for each batch of rows, since of more than one the
@@ -304,10 +359,13 @@ impl ExecutionPlan for ScanExec {
     }
 
     /// The same for somebody who tells meanwhile what is enough of each series, or who needs no row at
-    /// all before an instant.
+    /// all before an instant; or with the rows of another scan.
     fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
         if let Some(Since(since_ns)) = state.downcast_ref::<Since>() {
             return Some(Arc::new(self.since(*since_ns)));
+        }
+        if let Some(other) = state.downcast_ref::<Self>() {
+            return Some(Arc::new(self.with_rows_of(other)));
         }
         let enough = Some(state.downcast::<Enough>().ok()?);
         Some(Arc::new(Self { enough, ..self.clone() }))

@@ -13,6 +13,7 @@
 //! (`series`); one for the newest bins of time (`bins`) has it read the newest rows first. What was
 //! found out about files on the way serves later queries, too (`remembered`).
 
+mod anew;
 mod bins;
 mod coalesce;
 mod context;
@@ -48,6 +49,7 @@ mod tests;
 mod times;
 mod values;
 
+pub(super) use anew::{ScanAnew, may_have_other_rows, without_rows};
 pub(super) use bins::ReadNewestBins;
 pub use context::{ScanContext, Seen};
 pub(super) use counts::FILES_OPENED;

@@ -34,13 +34,23 @@ impl Scan {
     pub(super) fn since(&self, since_ns: i64) -> Self {
         let wanted = TimeRange { min_ns: since_ns, max_ns: i64::MAX };
         let later = self.segments.iter().filter(|segment| segment.times.overlaps(wanted));
+        self.within(wanted, later.map(|segment| segment.within(wanted)).collect())
+    }
+
+    /// The same without any rows.
+    pub(super) fn without_rows(&self) -> Self {
+        self.within(TimeRange::NONE, Vec::new())
+    }
+
+    /// The same of a span of time, of which these are the segments.
+    fn within(&self, times: TimeRange, segments: Vec<Segment>) -> Self {
         Self {
             number: self.number,
             table: Arc::clone(&self.table),
             retention_ns: self.retention_ns,
-            selection: self.selection.within(wanted),
+            selection: self.selection.within(times),
             schema: Arc::clone(&self.schema),
-            segments: later.map(|segment| segment.within(wanted)).collect(),
+            segments,
         }
     }
 }

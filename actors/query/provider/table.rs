@@ -12,7 +12,6 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::project_schema;
-use datafusion::common::stats::Precision;
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -50,6 +49,18 @@ impl StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Option<ScanExec>> {
+        let scan = self.plan_unadmitted(state, projection, filters, limit).await?;
+        scan.map(|scan| scan.admitted(state.config())).transpose()
+    }
+
+    /// The same before it counts for the files that a query may read.
+    pub(super) async fn plan_unadmitted(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Option<ScanExec>> {
         let context = ScanContext::of(state.config())?;
         let schema = project_schema(self.table.arrow_schema(), projection)?;
         let oldest = |retention_ns| context.now_ns.saturating_sub(retention_ns);
@@ -81,7 +92,6 @@ impl StoredTable {
         if segments.is_empty() {
             return Ok(None);
         }
-        context.admit(files_wanted(&segments, limit))?;
         let scan = Scan {
             number: context.keep(Arc::new(rows)),
             table,
@@ -94,21 +104,6 @@ impl StoredTable {
             (state.config().target_partitions(), state.config().batch_size());
         Ok(Some(ScanExec::new(Arc::new(scan), partitions, batch_rows, limit)))
     }
-}
-
-/// How many files are read for so many rows, the newest first.
-fn files_wanted(segments: &[Segment], limit: Option<usize>) -> usize {
-    let (mut files, mut rows) = (0, 0);
-    for segment in segments.iter().rev() {
-        if limit.is_some_and(|limit| rows >= limit) {
-            break;
-        }
-        files += segment.files().count();
-        if let Precision::Exact(exact) = segment.rows {
-            rows += exact;
-        }
-    }
-    files
 }
 
 /// True if the columns have the types that the table has for them.

@@ -4,7 +4,8 @@
 //! statements again and again, with other values. So the values that a statement compares with are
 //! taken out of its text (`text`), `now()` and placeholders among them; what is left is its shape.
 //! InfluxQL has a reader of its own (`influxql::slots`). The optimized plan of a shape is kept
-//! (`template`), and a statement of the same shape puts its own values in.
+//! (`template`), and a statement of the same shape puts its own values in; so is the physical plan, if
+//! values only decide which rows it is for (`kept`).
 //!
 //! A value becomes a literal of the type that it is compared with, where that is what the engine
 //! would have made of it. All else, such as limits, widths of time bins and arguments of functions,
@@ -13,6 +14,7 @@
 //!
 //! A shape is planned when its second statement comes: most statements come once.
 
+mod kept;
 mod template;
 mod text;
 mod tokens;
@@ -22,6 +24,7 @@ use super::catalog_view::Catalogs;
 use datafusion::error::Result;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
 use moka::sync::Cache;
 use protocols::ids::DbId;
 use protocols::schema::DatabaseSchema;
@@ -59,8 +62,11 @@ impl Shapes {
         Self(Cache::builder().max_capacity(bytes_max as u64).weigher(weight).build())
     }
 
-    /// The optimized plan of a statement over what `catalogs` shows, if its shape is known or to be
-    /// known from now on. `planning` makes the plan of a shape; its placeholders may be open.
+    /// The plan of a statement over what `catalogs` shows, if its shape is known or to be known from now
+    /// on. `planning` makes the plan of a shape; its placeholders may be open.
+    ///
+    /// # Errors
+    /// When the rows cannot be seen that a plan is for.
     pub(super) async fn plan(
         &self,
         catalogs: &Catalogs,
@@ -68,13 +74,13 @@ impl Shapes {
         shape: Shape,
         unused: Unused,
         planning: impl AsyncFnOnce(String) -> Result<LogicalPlan>,
-    ) -> Option<Planned> {
+    ) -> Result<Option<Planned>> {
         let Shape { text, values } = shape;
         let db = catalogs.db();
         let key = (db.id, text);
         let template = match self.0.get(&key) {
             Some(Known::Planned(template)) if is(template.db(), db) => template,
-            Some(Known::Unusable(schema)) if is(&schema, db) => return None,
+            Some(Known::Unusable(schema)) if is(&schema, db) => return Ok(None),
             Some(_) => {
                 let template = planning(key.1.clone()).await.and_then(|plan| {
                     let metadata = plan.schema().metadata().clone();
@@ -90,25 +96,37 @@ impl Shapes {
                     }
                     Ok(None) | Err(_) => {
                         self.0.insert(key, Known::Unusable(Arc::downgrade(db)));
-                        return None;
+                        return Ok(None);
                     }
                 }
             }
             None => {
                 self.0.insert(key, Known::Once);
-                return None;
+                return Ok(None);
             }
         };
-        let plan = template.bind(state, &values).ok().flatten()?;
-        Some(Planned { plan, metadata: template.metadata().clone() })
+        let metadata = template.metadata().clone();
+        if let Some(plan) = template.physical(state, &values).await? {
+            return Ok(Some(Planned { plan: Plan::Physical(plan), metadata }));
+        }
+        let bound = template.bind(state, &values).ok().flatten();
+        Ok(bound.map(|plan| Planned { plan: Plan::Optimized(plan, template), metadata }))
     }
 }
 
 /// A plan with the values of its statement.
 pub(super) struct Planned {
-    pub(super) plan: LogicalPlan,
+    pub(super) plan: Plan,
     /// What is said of the result beside its columns.
     pub(super) metadata: HashMap<String, String>,
+}
+
+/// How far a plan is.
+pub(super) enum Plan {
+    /// Still to be made physical, and then told to its template, see [`Template::keep`].
+    Optimized(LogicalPlan, Arc<Template>),
+    /// Ready to run.
+    Physical(Arc<dyn ExecutionPlan>),
 }
 
 /// Values that the plan of a shape does not have.

@@ -1,6 +1,7 @@
 //! The optimized plan of a shape, and what becomes of it with values.
 
 use super::Unused;
+use super::kept::Kept;
 use super::text::Shape;
 use super::value::Value;
 use crate::query::cache_tables;
@@ -16,18 +17,19 @@ use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::ExecutionPlan;
 use protocols::schema::DatabaseSchema;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// What is assumed of a plan's size in memory, in bytes, beside that of its text.
-const PLAN_BYTES: usize = 32 * 1024;
+/// What is assumed of the size of both plans in memory, in bytes, beside that of the text.
+const PLAN_BYTES: usize = 64 * 1024;
 /// Plans with constants larger than this together are not kept.
 const CONSTANTS_BYTES_MAX: usize = 16 * 1024;
 
 /// See the module's page.
 #[derive(Debug)]
-pub(super) struct Template {
+pub(in crate::query) struct Template {
     /// What the plan was made for. With another schema it may be another one.
     db: Weak<DatabaseSchema>,
     /// Optimized; its placeholders have types.
@@ -37,7 +39,12 @@ pub(super) struct Template {
     placeholders: Vec<(String, Option<DataType>)>,
     /// What is said of the result beside its columns.
     metadata: HashMap<String, String>,
+    /// The physical plan, if it may be used again.
+    kept: Option<Kept>,
 }
+
+/// Values by the names of their placeholders.
+type Values<'a> = HashMap<&'a str, ScalarValue>;
 
 impl Template {
     /// A template of the optimized plan of a shape. `None` if it is of a kind that cannot be used
@@ -94,9 +101,9 @@ impl Template {
         let placeholders: Option<Vec<_>> = placeholders.collect();
         let db = Arc::downgrade(db);
         is_usable &= constants_bytes <= CONSTANTS_BYTES_MAX;
-        let metadata = HashMap::new();
-        let new = |placeholders| Self { db, plan, placeholders, metadata };
-        Ok(placeholders.filter(|_| is_usable).map(new))
+        let Some(placeholders) = placeholders.filter(|_| is_usable) else { return Ok(None) };
+        let kept = Kept::of(&plan)?;
+        Ok(Some(Self { db, plan, placeholders, metadata: HashMap::new(), kept }))
     }
 
     /// The same with what is said of the result.
@@ -128,13 +135,7 @@ impl Template {
         state: &SessionState,
         values: &[Value],
     ) -> Result<Option<LogicalPlan>> {
-        let typed = self
-            .placeholders
-            .iter()
-            .zip(values)
-            .filter_map(|((name, data_type), value)| Some((name, data_type.as_ref()?, value)))
-            .map(|(name, data_type, value)| Some((name.as_str(), value.in_type(data_type)?)));
-        let Some(values) = typed.collect::<Option<HashMap<_, _>>>() else { return Ok(None) };
+        let Some(values) = self.typed(values) else { return Ok(None) };
         let bound = self.plan.clone().transform_up(|node| {
             let schema = match &node {
                 LogicalPlan::TableScan(scan) => Arc::clone(&scan.projected_schema),
@@ -147,12 +148,44 @@ impl Template {
         })?;
         Ok(Some(bound.data))
     }
+
+    /// The values in the types that they are compared with. `None` if one does not fit.
+    fn typed(&self, values: &[Value]) -> Option<Values<'_>> {
+        let typed = self
+            .placeholders
+            .iter()
+            .zip(values)
+            .filter_map(|((name, data_type), value)| Some((name, data_type.as_ref()?, value)))
+            .map(|(name, data_type, value)| Some((name.as_str(), value.in_type(data_type)?)));
+        typed.collect()
+    }
+
+    /// The physical plan with values. `None` if none was kept that fits.
+    ///
+    /// # Errors
+    /// When an expression with its value makes no sense, or the rows cannot be seen.
+    pub(super) async fn physical(
+        &self,
+        state: &SessionState,
+        values: &[Value],
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let (Some(kept), Some(values)) = (&self.kept, self.typed(values)) else { return Ok(None) };
+        let bind = |expr, schema: &_| Ok(with_values(expr, &values, schema, state)?.data);
+        kept.plan(state, bind).await
+    }
+
+    /// Keeps what became of the plan with the values of a statement, if it may be used again.
+    pub(in crate::query) fn keep(&self, plan: &Arc<dyn ExecutionPlan>) {
+        if let Some(kept) = &self.kept {
+            kept.keep(plan);
+        }
+    }
 }
 
 /// The expression with values for its placeholders, and computed as far as these allow.
 fn with_values(
     expr: Expr,
-    values: &HashMap<&str, ScalarValue>,
+    values: &Values<'_>,
     schema: &Arc<DFSchema>,
     state: &SessionState,
 ) -> Result<Transformed<Expr>> {

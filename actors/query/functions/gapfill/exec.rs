@@ -18,16 +18,17 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, Sched
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements, PlanProperties,
-    ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::stream;
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 /// Adds the missing bins of each series. The input is one partition, ordered by series and bin,
 /// and so is the result.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct GapFillExec {
     input: Arc<dyn ExecutionPlan>,
     layout: Arc<Layout>,
@@ -104,13 +105,23 @@ impl ExecutionPlan for GapFillExec {
     fn replace_children(
         self: Arc<Self>,
         mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
+        options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let Some(input) = children.pop().filter(|_| children.is_empty()) else {
             return internal_err!("gap filling has exactly one input");
         };
+        if options.children_properties == ChildrenPropertiesMode::Keep {
+            let metrics = ExecutionPlanMetricsSet::new();
+            return Ok(Arc::new(Self { input, metrics, ..Self::clone(&self) }));
+        }
         let (schema, layout) = (Arc::clone(&self.schema), Arc::clone(&self.layout));
         Ok(Arc::new(Self::try_new(input, schema, layout)?))
+    }
+
+    /// The same with other bins.
+    fn with_new_state(&self, state: Arc<dyn Any + Send + Sync>) -> Option<Arc<dyn ExecutionPlan>> {
+        let layout = state.downcast::<Layout>().ok()?;
+        Some(Arc::new(Self { layout, ..self.clone() }))
     }
 
     new_children!();

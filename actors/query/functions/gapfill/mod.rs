@@ -21,7 +21,7 @@ mod stubs;
 #[cfg(test)]
 mod tests;
 
-pub(in super::super) use node::is_gap_fill;
+pub(in super::super) use node::{is_gap_fill, layout_between};
 pub(in super::super) use planner::GapFillPlanner;
 pub(in super::super) use rule::HandleGapFill;
 

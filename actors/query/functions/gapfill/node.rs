@@ -8,6 +8,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{
     Expr, LogicalPlan, LogicalPlanBuilder, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
+use std::any::Any;
 use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
@@ -27,6 +28,20 @@ pub(in super::super::super) fn is_gap_fill(node: &dyn UserDefinedLogicalNode) ->
     node.as_any().is::<GapFill>()
 }
 
+/// What the step `node` does with bins between the instants `ends`, for the physical step.
+///
+/// # Errors
+/// When it is another step, or an instant is not known.
+pub(in super::super::super) fn layout_between(
+    node: &dyn UserDefinedLogicalNode,
+    ends: &[Expr],
+) -> Result<Arc<dyn Any + Send + Sync>> {
+    match node.as_any().downcast_ref::<GapFill>() {
+        Some(node) => Ok(node.layout_between(ends)?),
+        None => internal_err!("{} fills no gaps", node.name()),
+    }
+}
+
 impl GapFill {
     /// The same with instants that are told later: the first one, if the bins of a series do not
     /// begin with its first row, and the last.
@@ -39,7 +54,12 @@ impl GapFill {
     /// # Errors
     /// When one is not.
     pub(super) fn known_layout(&self) -> Result<Arc<Layout>> {
-        let ns = self.open.iter().map(|instant| match instant {
+        self.layout_between(&self.open)
+    }
+
+    /// The same with these instants in the places of those that are told later.
+    fn layout_between(&self, ends: &[Expr]) -> Result<Arc<Layout>> {
+        let ns = ends.iter().map(|instant| match instant {
             Expr::Literal(ScalarValue::TimestampNanosecond(Some(ns), _), _) => Ok(*ns),
             other => internal_err!("gaps cannot be filled up to {other}"),
         });
