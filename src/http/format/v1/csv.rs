@@ -37,9 +37,9 @@ impl WriteV1 for Csv {
 
     fn row(&mut self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), WriteError> {
         out.extend_from_slice(&self.start);
-        for cell in rows.cells(row) {
+        for column in rows.columns() {
             out.push(b',');
-            match cell? {
+            match rows.cell(column, row)? {
                 Cell::Null => {}
                 Cell::Float(number) if !number.is_finite() => {
                     out.extend_from_slice(number.to_string().as_bytes());

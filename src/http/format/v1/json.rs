@@ -114,11 +114,12 @@ impl WriteV1 for Json {
         }
         self.rows += 1;
         out.push(b'[');
-        for (at, cell) in rows.cells(row).enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            write_cell(cell?, out)?;
+        for column in rows.columns() {
+            write_cell(rows.cell(column, row)?, out)?;
+            out.push(b',');
+        }
+        if out.ends_with(b",") {
+            out.pop();
         }
         out.push(b']');
         self.format(start, out);
@@ -174,6 +175,7 @@ impl WriteV1 for Json {
     }
 }
 
+#[inline(always)]
 fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) -> Result<(), WriteError> {
     match cell {
         Cell::Null => out.extend_from_slice(b"null"),

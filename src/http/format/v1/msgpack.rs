@@ -71,9 +71,9 @@ impl WriteV1 for MsgPack {
 
     fn row(&mut self, rows: &Rows<'_>, row: usize, _: &mut Vec<u8>) -> Result<(), WriteError> {
         let out = &mut self.rows.bytes;
-        array(rows.width(), out);
-        for cell in rows.cells(row) {
-            write_cell(cell?, out);
+        array(rows.columns().len(), out);
+        for column in rows.columns() {
+            write_cell(rows.cell(column, row)?, out);
         }
         self.rows.length += 1;
         Ok(())

@@ -128,11 +128,14 @@ pub(super) enum Cell<'a> {
 
 /// The rows of a batch.
 pub(in crate::http) struct Rows<'a> {
-    columns: Vec<(Source<'a>, Option<NullBuffer>)>,
-    pub(super) epoch: Epoch,
+    columns: Vec<Shown<'a>>,
+    epoch: Epoch,
 }
 
-enum Source<'a> {
+/// A column and where it has no values.
+pub(super) type Shown<'a> = (Source<'a>, Option<NullBuffer>);
+
+pub(super) enum Source<'a> {
     /// Values, and whether they are texts in which JSON has nothing to escape.
     Known(Values<'a>, bool),
     Time(&'a [i64]),
@@ -169,41 +172,42 @@ impl<'a> Rows<'a> {
         Ok(Self { columns, epoch: layout.epoch })
     }
 
-    /// How many values a row has.
-    pub(super) fn width(&self) -> usize {
-        self.columns.len()
+    /// The columns, in the order of the values of a row.
+    pub(super) fn columns(&self) -> &[Shown<'a>] {
+        &self.columns
     }
 
-    /// The values of a row.
-    pub(super) fn cells(
-        &self,
+    /// The value of a column in a row. A part of the loop over them, which decides what is written
+    /// where it is found out what there is.
+    #[inline(always)]
+    pub(super) fn cell<'b>(
+        &'b self,
+        (source, nulls): &'b Shown<'a>,
         row: usize,
-    ) -> impl Iterator<Item = Result<Cell<'_>, ArrowError>> + '_ {
-        self.columns.iter().map(move |(source, nulls)| {
-            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
-                return Ok(Cell::Null);
-            }
-            Ok(match source {
-                Source::Time(times) => match self.epoch {
-                    Epoch::Text => Cell::Instant(times[row]),
-                    Epoch::Units(unit) => Cell::Integer(times[row] / unit),
+    ) -> Result<Cell<'b>, ArrowError> {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            return Ok(Cell::Null);
+        }
+        Ok(match source {
+            Source::Time(times) => match self.epoch {
+                Epoch::Text => Cell::Instant(times[row]),
+                Epoch::Units(unit) => Cell::Integer(times[row] / unit),
+            },
+            Source::Formatted(formatter) => Cell::Shown(formatter.value(row).try_to_string()?),
+            Source::Known(values, is_plain) => match values {
+                Values::Float(values) => Cell::Float(values[row]),
+                Values::Integer(values) => Cell::Integer(values[row]),
+                Values::UInteger(values) => Cell::Unsigned(values[row]),
+                Values::Boolean(values) => Cell::Boolean(values.value(row)),
+                Values::Text(texts) if *is_plain => Cell::Plain(texts, row),
+                Values::Text(texts) => Cell::Text(texts.value(row)),
+                Values::Tag { keys, texts } => match usize::try_from(keys[row]) {
+                    Ok(key) if *is_plain => Cell::Plain(texts, key),
+                    Ok(key) => Cell::Text(texts.value(key)),
+                    Err(_) => Cell::Null,
                 },
-                Source::Formatted(formatter) => Cell::Shown(formatter.value(row).try_to_string()?),
-                Source::Known(values, is_plain) => match values {
-                    Values::Float(values) => Cell::Float(values[row]),
-                    Values::Integer(values) => Cell::Integer(values[row]),
-                    Values::UInteger(values) => Cell::Unsigned(values[row]),
-                    Values::Boolean(values) => Cell::Boolean(values.value(row)),
-                    Values::Text(texts) if *is_plain => Cell::Plain(texts, row),
-                    Values::Text(texts) => Cell::Text(texts.value(row)),
-                    Values::Tag { keys, texts } => match usize::try_from(keys[row]) {
-                        Ok(key) if *is_plain => Cell::Plain(texts, key),
-                        Ok(key) => Cell::Text(texts.value(key)),
-                        Err(_) => Cell::Null,
-                    },
-                    Values::Instant(values) => Cell::Instant(values[row]),
-                },
-            })
+                Values::Instant(values) => Cell::Instant(values[row]),
+            },
         })
     }
 }
