@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod caches;
+pub mod catalog;
 pub mod catalog_log;
 pub mod columns;
 pub mod downsamples;

@@ -2,8 +2,9 @@
 
 use crate::access::rights::{Right, Rights, SystemResource};
 use crate::access::tokens::Token;
+use crate::catalog::CatalogSnapshot;
 use crate::ids::TokenId;
-use crate::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use crate::schema::{DatabaseSchema, INTERNAL_DB};
 use crate::trace_id::TraceId;
 use std::fmt;
 use std::net::SocketAddr;

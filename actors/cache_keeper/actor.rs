@@ -16,6 +16,7 @@ use crate::runtime::mailbox::{AskError, Mailbox, Responder};
 use crate::runtime::published::{Published, Publisher};
 use futures::FutureExt;
 use hashbrown::{HashMap, HashSet};
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::TableId;
 use protocols::limits;
 use protocols::messages::caches::{
@@ -25,7 +26,6 @@ use protocols::messages::catalog::CacheKind;
 use protocols::messages::index::AwaitStep;
 use protocols::messages::rank;
 use protocols::row_deletes::RowDeleteState;
-use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -15,13 +15,14 @@ use crate::runtime::simulated::Machine;
 use arrow::array::{ArrayRef, RecordBatch, TimestampNanosecondArray};
 use futures::FutureExt;
 use protocols::caches::{LastCacheDef, TableCaches};
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::{CacheId, DbId, TableId};
 use protocols::messages::caches::{
     CacheRef, CacheRows, EvictDue, LookAfterCaches, LookUpCache, SyncCaches,
 };
 use protocols::messages::rank;
 use protocols::row_deletes::{RowDelete, RowDeleteState, RowDeletes};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, TableSchema};
+use protocols::schema::{DatabaseSchema, TableSchema};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;

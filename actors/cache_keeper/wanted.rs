@@ -1,8 +1,9 @@
 //! The caches that the catalog has.
 
 use protocols::caches::{DistinctCacheDef, LastCacheDef};
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::caches::CacheRef;
-use protocols::schema::{CatalogSnapshot, ColumnKind, TIME_COLUMN, TableSchema};
+use protocols::schema::{ColumnKind, TIME_COLUMN, TableSchema};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

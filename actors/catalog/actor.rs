@@ -12,6 +12,7 @@ use crate::runtime::pools::Pool;
 use crate::runtime::published::{Published, Publisher};
 use crate::runtime::random;
 use anyhow::{Context, bail};
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::encode_checkpoint;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::messages::audit::{AuditEntry, KeepAudit, Outcome};
@@ -26,7 +27,6 @@ use protocols::messages::catalog::{
 use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
 use protocols::messages::{Command, rank};
 use protocols::principal::{Origin, Principal};
-use protocols::schema::CatalogSnapshot;
 use std::borrow::Cow;
 use std::sync::Arc;
 

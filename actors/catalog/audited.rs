@@ -2,11 +2,11 @@
 
 use super::request::Request;
 use protocols::access::tokens::OPERATOR;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::downsamples::DownsampleDef;
 use protocols::ids::{CacheId, TokenId};
 use protocols::row_deletes::{self, RowDelete};
-use protocols::schema::CatalogSnapshot;
 
 /// What was done, what it was done to, and more about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

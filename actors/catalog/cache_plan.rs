@@ -2,13 +2,14 @@
 
 use super::CatalogLimits;
 use protocols::caches::{DistinctCacheDef, LastCacheDef};
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::ids::CacheId;
 use protocols::messages::catalog::{
     CacheKind, CatalogError, CreateDistinctCache, CreateLastCache, DeleteCache,
 };
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, DatabaseSchema, FieldType, INTERNAL_DB, TIME_COLUMN, TableSchema,
+    ColumnKind, DatabaseSchema, FieldType, INTERNAL_DB, TIME_COLUMN, TableSchema,
 };
 use std::sync::Arc;
 

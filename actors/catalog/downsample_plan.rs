@@ -1,11 +1,12 @@
 //! Downsamples in the catalog: from a request to the changes it takes, and what a change does. Pure.
 
 use super::schema_plan::check_length;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::downsamples::{DatabaseDownsamples, DownsampleDef, INTERVAL_NS_MIN};
 use protocols::messages::catalog::CatalogError;
 use protocols::messages::downsamples::{CreateDownsample, DeleteDownsample, SetDownsampleDisabled};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use protocols::schema::{DatabaseSchema, INTERNAL_DB};
 use std::sync::Arc;
 
 /// Longest name, in bytes.

@@ -1,9 +1,10 @@
 //! The part of [`super::plan`] that says which columns files are indexed by. Pure.
 
 use super::named::{database_of, table_of};
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::messages::catalog::{CatalogError, SetIndexedColumns};
-use protocols::schema::{CatalogSnapshot, IndexedColumns, TableSchema};
+use protocols::schema::{IndexedColumns, TableSchema};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

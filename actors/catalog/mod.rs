@@ -72,8 +72,9 @@ use crate::audit::Audit;
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
 use crate::storage::objects::Objects;
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::TableId;
-use protocols::schema::{CatalogSnapshot, Deletion};
+use protocols::schema::Deletion;
 
 /// What the catalog needs to know.
 #[derive(Clone, Debug)]

@@ -1,7 +1,8 @@
 //! Databases and tables by the names that a request gives.
 
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::catalog::CatalogError;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB, TableSchema};
+use protocols::schema::{DatabaseSchema, INTERNAL_DB, TableSchema};
 
 /// A database whose tables may be changed.
 pub(super) fn database_of<'a>(

@@ -1,10 +1,11 @@
 //! Making a database, which writes and requests do alike.
 
 use super::CatalogLimits;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::ids::DbId;
 use protocols::messages::catalog::CatalogError;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, INTERNAL_DB};
+use protocols::schema::{DatabaseSchema, INTERNAL_DB};
 
 /// The change that creates a database, if the limit allows it. Its name has been checked.
 pub(super) fn new_database(

@@ -4,9 +4,9 @@
 use super::request::Request;
 use super::undelete;
 use protocols::access::tokens::OPERATOR;
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::catalog::CatalogError;
 use protocols::principal::{Action, Principal};
-use protocols::schema::CatalogSnapshot;
 
 use protocols::access::rights::Right::{Create, Delete, Write};
 

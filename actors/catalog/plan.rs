@@ -10,6 +10,7 @@ use super::{
     plugin_plan, row_delete_plan, schema_plan, token_plan, undelete,
 };
 use crate::runtime::random;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::{Change, StoredNode};
 use protocols::ids::DbId;
 use protocols::messages::catalog::{
@@ -18,7 +19,7 @@ use protocols::messages::catalog::{
 };
 use protocols::names::check_database_name;
 use protocols::principal::Principal;
-use protocols::schema::{CatalogSnapshot, Deletion, INTERNAL_DB};
+use protocols::schema::{Deletion, INTERNAL_DB};
 use std::sync::Arc;
 
 /// Retention period of `_internal`: seven days.

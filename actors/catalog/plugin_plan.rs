@@ -1,12 +1,13 @@
 //! Plugins and triggers in the catalog: from a request to the changes it takes, and what a change
 //! does. Pure.
 
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::messages::catalog::{
     CatalogError, CreatePlugin, CreateTrigger, DeletePlugin, DeleteTrigger, SetTriggerDisabled,
 };
 use protocols::plugins::{DatabasePlugins, PluginRef, TriggerDef, TriggerSpec};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use protocols::schema::DatabaseSchema;
 use std::sync::Arc;
 
 /// Longest name of a plugin or a trigger, in bytes.

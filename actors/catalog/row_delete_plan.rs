@@ -1,12 +1,13 @@
 //! From a request about deletes of rows to the changes it takes, and what these do. Pure.
 
 use super::cache_plan::live_table;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::messages::catalog::{
     AbortRowDelete, AcceptRowDelete, CatalogError, RequestRowDelete,
 };
 use protocols::row_deletes::{PENDING_MAX, RowDelete, RowDeleteState, RowDeletes};
-use protocols::schema::{CatalogSnapshot, ColumnKind};
+use protocols::schema::ColumnKind;
 use std::sync::Arc;
 
 /// Notes what is to be deleted. Nothing is yet: the bound in the order of writes has to be found.

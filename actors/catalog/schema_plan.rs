@@ -2,14 +2,14 @@
 
 use super::CatalogLimits;
 use super::new_database::new_database;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::{Change, StoredColumn};
 use protocols::ids::{ColumnId, TableId};
 use protocols::limits::ELEMENT_BYTES_MAX;
 use protocols::messages::catalog::{CatalogError, CreateTable, EnsureSchema};
 use protocols::names::check_database_name;
 use protocols::schema::{
-    CHUNK_ORDER_COLUMN, CatalogSnapshot, ColumnKind, DatabaseSchema, TIME_COLUMN,
-    TIMESTAMP_PLAIN_NAME, TableSchema,
+    CHUNK_ORDER_COLUMN, ColumnKind, DatabaseSchema, TIME_COLUMN, TIMESTAMP_PLAIN_NAME, TableSchema,
 };
 use std::collections::HashMap;
 use std::sync::Arc;

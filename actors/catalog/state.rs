@@ -4,6 +4,7 @@ use super::{downsample_plan, plugin_plan, row_delete_plan};
 use hashbrown::HashMap;
 use protocols::access::tokens::{Token, Tokens};
 use protocols::caches::TableCaches;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::Header;
 use protocols::catalog_log::v1::{
     Change, Checkpoint, LogRecord, StoredColumn, StoredDatabase, StoredNode, StoredRowDeletes,
@@ -11,9 +12,7 @@ use protocols::catalog_log::v1::{
 };
 use protocols::ids::{DbId, TableId};
 use protocols::row_deletes::RowDeletes;
-use protocols::schema::{
-    CatalogSnapshot, ColumnSchema, DatabaseSchema, Deletion, IndexedColumns, TableSchema,
-};
+use protocols::schema::{ColumnSchema, DatabaseSchema, Deletion, IndexedColumns, TableSchema};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;

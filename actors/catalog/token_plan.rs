@@ -2,13 +2,13 @@
 
 use protocols::access::rights::Rights;
 use protocols::access::tokens::{OPERATOR, Token};
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::ids::TokenId;
 use protocols::messages::catalog::{
     CatalogError, CreateToken, DeleteToken, RegenerateToken, Wanted,
 };
 use protocols::principal::Principal;
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 /// Limit: bytes of a token's name.

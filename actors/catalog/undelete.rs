@@ -5,9 +5,10 @@ use super::CatalogLimits;
 use super::new_database::room_for_a_database;
 use super::schema_plan::room_for_tables;
 use hashbrown::HashMap;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::Change;
 use protocols::messages::catalog::{CatalogError, UndeleteDatabase, UndeleteTable};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, Deletion, TableSchema};
+use protocols::schema::{DatabaseSchema, Deletion, TableSchema};
 use std::sync::Arc;
 
 /// What something deleted is called: `{name}-{YYYYMMDDTHHMMSS}`, and its id where that is taken.

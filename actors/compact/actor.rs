@@ -15,12 +15,12 @@ use crate::storage::objects::Objects;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, LocalBoxFuture, abortable};
 use hashbrown::HashMap;
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::TableId;
 use protocols::messages::compact::{
     CompactNow, CompactionDue, CompactionEvent, CompactionRun, ReadCompactionRun,
 };
 use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
 use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;

@@ -11,11 +11,12 @@
 
 use super::runs::{Run, runs};
 use crate::runtime::canary;
+use protocols::catalog::CatalogSnapshot;
 use protocols::file_index::may_be_one;
 use protocols::ids::{DbId, TableId};
 use protocols::messages::index::FileList;
 use protocols::row_deletes::RowDelete;
-use protocols::schema::{CatalogSnapshot, TableSchema};
+use protocols::schema::TableSchema;
 use protocols::snapshot::{ParquetFile, chunk_time};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

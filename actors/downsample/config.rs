@@ -7,7 +7,8 @@ use crate::runtime::clock::{self, Clock};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::mailbox_pool::MailboxPool;
 use crate::wal::LogReader;
-use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use protocols::catalog::CatalogSnapshot;
+use protocols::schema::DatabaseSchema;
 use std::time::Duration;
 
 /// Rows may go while a batch is computed: so long before they do, their interval is not begun any more.

@@ -5,11 +5,12 @@ use crate::wal::LogPlace;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::TimestampNanosecondType;
 use hashbrown::HashMap;
+use protocols::catalog::CatalogSnapshot;
 use protocols::downsamples::{DownsampleDef, Spans};
 use protocols::ids::{DbId, TableId};
 use protocols::messages::store::TableBatch;
 use protocols::row_deletes::{RowDelete, RowDeleteState};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema, TIME_COLUMN};
+use protocols::schema::{DatabaseSchema, TIME_COLUMN};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -5,9 +5,10 @@ use crate::wal::{LogPlace, LogReader, ReplayError, Stretch};
 use hashbrown::HashSet;
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt, PutPayload};
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::{DbId, TableId};
 use protocols::paths;
-use protocols::schema::{CatalogSnapshot, TableSchema};
+use protocols::schema::TableSchema;
 use std::sync::Arc;
 
 /// What is stored of all downsamples; `None` if it makes no sense.

@@ -15,12 +15,12 @@ use crate::store::StoreShards;
 use crate::wal::Owner;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, LocalBoxFuture, abortable};
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::index::{
     AppendCompaction, AppendSnapshot, AwaitStep, CompactionRefused, FindSnapshot, IndexError,
     ListFiles, SweepFiles, SweepOrphans,
 };
 use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;

@@ -10,11 +10,11 @@ use crate::runtime::guardian::EXIT_UNSAFE;
 use crate::runtime::mailbox::RETRY_PAUSE;
 use crate::runtime::published::Published;
 use crate::storage::objects::Objects;
+use protocols::catalog::CatalogSnapshot;
 use protocols::file_index::FileIndex;
 use protocols::messages::index::{
     AppendSnapshot, FileList, FindSnapshot, FoundSnapshot, SnapshotFiles,
 };
-use protocols::schema::CatalogSnapshot;
 use protocols::snapshot::ParquetFile;
 use std::sync::Arc;
 use std::time::Duration;

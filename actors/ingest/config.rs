@@ -4,8 +4,8 @@ use crate::catalog::Catalog;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
 use crate::wal::Wal;
+use protocols::catalog::CatalogSnapshot;
 use protocols::line_protocol::SchemaLimits;
-use protocols::schema::CatalogSnapshot;
 use std::time::Duration;
 
 /// How an [`Ingest`](super::Ingest) is set up.

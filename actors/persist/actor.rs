@@ -14,10 +14,10 @@ use crate::triggers::RowsFeed;
 use crate::wal::Wal;
 use futures::FutureExt;
 use futures::future::{AbortHandle, Aborted, abortable};
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::index::IndexError;
 use protocols::messages::persist::{CleanUp, FinishSnapshot, SnapshotDue};
 use protocols::messages::rank;
-use protocols::schema::CatalogSnapshot;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::PersistConfig;
 use crate::runtime::published::Published;
 use crate::storage::objects::Objects;
-use protocols::schema::CatalogSnapshot;
+use protocols::catalog::CatalogSnapshot;
 use std::time::Duration;
 
 /// Text that a column of one file may have. Arrow counts it with 31 bits, and whoever merges two

@@ -9,7 +9,7 @@ use crate::runtime::published::Published;
 use crate::runtime::vitals::Roster;
 use crate::storage::objects::Objects;
 use crate::store::StoreShards;
-use protocols::schema::CatalogSnapshot;
+use protocols::catalog::CatalogSnapshot;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

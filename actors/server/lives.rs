@@ -8,8 +8,8 @@ use crate::runtime::published::{Published, Publisher};
 use crate::storage::objects::Objects;
 use crate::store::{Epochs, ShardFiles, Store};
 use crate::wal::{Owner, Replay, ReplayError, replay};
+use protocols::catalog::CatalogSnapshot;
 use protocols::file_index::FileIndex;
-use protocols::schema::CatalogSnapshot;
 use std::future::ready;
 use std::sync::Arc;
 

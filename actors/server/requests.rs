@@ -15,8 +15,8 @@ use crate::runtime::mailbox_pool::MailboxPool;
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use crate::wal::Wal;
+use protocols::catalog::CatalogSnapshot;
 use protocols::limits;
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 impl Start<'_> {

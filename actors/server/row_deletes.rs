@@ -16,6 +16,7 @@ use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::published::Published;
 use crate::store::StoreShards;
 use crate::wal::Wal;
+use protocols::catalog::CatalogSnapshot;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::catalog::{
     AcceptRowDelete, By, CatalogError, CompleteRowDelete, DropRowDelete, RequestRowDelete,
@@ -24,7 +25,6 @@ use protocols::messages::store::{TableView, ViewTable};
 use protocols::messages::wal::{CutRows, SnapshotWanted, WalError};
 use protocols::principal::Principal;
 use protocols::row_deletes::{RowCut, RowDelete, RowDeleteState};
-use protocols::schema::CatalogSnapshot;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

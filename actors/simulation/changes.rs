@@ -5,13 +5,13 @@ use super::world::World;
 use crate::catalog::Catalog;
 use crate::runtime::actor::Receive;
 use crate::runtime::mailbox::AskError;
+use protocols::catalog::CatalogSnapshot;
 use protocols::limits::ADMIN_DEADLINE_MS;
 use protocols::messages::Command;
 use protocols::messages::catalog::{
     By, CatalogError, DeleteDatabase, DeleteTable, HardDelete, SetRetention,
 };
 use protocols::principal::{Origin, Principal};
-use protocols::schema::CatalogSnapshot;
 use rand::RngExt;
 use std::rc::Rc;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ use hashbrown::HashMap;
 use protocols::ids::DbId;
 use protocols::limits;
 
+use protocols::catalog::CatalogSnapshot;
 use protocols::messages::plugins::{
     FireSnapshot, FireWrites, FlushTriggers, ForgetTrigger, LookForRows, RowsWritten,
     SnapshotTaken, StopHost, StopTriggers, SyncTriggers, TestPlugin,
@@ -25,7 +26,7 @@ use protocols::messages::rank;
 use protocols::messages::store::TableBatch;
 use protocols::paths;
 use protocols::plugins::{Delivery, Isolation, PluginRef, PluginText, TriggerDef, TriggerSpec};
-use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+use protocols::schema::DatabaseSchema;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,8 +9,8 @@ use crate::runtime::guardian::{Guardian, SharedThreads};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
 use crate::wal::LogReader;
+use protocols::catalog::CatalogSnapshot;
 use protocols::line_protocol::SchemaLimits;
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 

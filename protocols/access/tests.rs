@@ -3,9 +3,10 @@
 use super::recent::RecentTokens;
 use super::rights::{Permission, Right, Rights, SystemResource};
 use super::tokens::{Secret, Token, TokenHash, Tokens, is_same, plain_hash};
+use crate::catalog::CatalogSnapshot;
 use crate::ids::{DbId, TokenId};
 use crate::principal::{Action, Principal, Visible};
-use crate::schema::{CatalogSnapshot, DatabaseSchema};
+use crate::schema::DatabaseSchema;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;

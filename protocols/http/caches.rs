@@ -1,7 +1,8 @@
 //! Bodies, parameters and answers of the endpoints that administer caches.
 
 use crate::caches::{DistinctCacheDef, LastCacheDef};
-use crate::schema::{CatalogSnapshot, ColumnKind, DatabaseSchema, TableSchema};
+use crate::catalog::CatalogSnapshot;
+use crate::schema::{ColumnKind, DatabaseSchema, TableSchema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Deletes of rows over HTTP.
 
+use crate::catalog::CatalogSnapshot;
 use crate::row_deletes::{self, RowDelete, RowDeleteState};
-use crate::schema::CatalogSnapshot;
 use serde::{Deserialize, Serialize};
 
 const SECOND_NS: i64 = 1_000_000_000;

@@ -2,8 +2,8 @@
 
 use super::Command;
 use super::catalog::CatalogError;
+use crate::catalog::CatalogSnapshot;
 use crate::downsamples::Aggregate;
-use crate::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 /// Has the catalog create a downsample.

@@ -164,8 +164,9 @@ fn in_sources<'a>(sources: &'a [Source], found: &mut Vec<Named<'a>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocols::catalog::CatalogSnapshot;
     use protocols::principal::Principal;
-    use protocols::schema::{CatalogSnapshot, DatabaseSchema};
+    use protocols::schema::DatabaseSchema;
     use std::sync::Arc;
 
     fn visible() -> Visible {

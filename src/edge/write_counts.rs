@@ -1,6 +1,6 @@
 //! What was written to each database, for the metrics.
 
-use protocols::schema::CatalogSnapshot;
+use protocols::catalog::CatalogSnapshot;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

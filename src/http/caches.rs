@@ -9,6 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actors::catalog::Catalog;
 use actors::runtime::actor::Receive;
 use protocols::caches::{DistinctCacheDef, LastCacheDef};
+use protocols::catalog::CatalogSnapshot;
 use protocols::http::caches::{
     CreateDistinctCacheBody, CreateLastCacheBody, DeleteCacheParams, distinct_cache_created,
     last_cache_created,
@@ -20,7 +21,6 @@ use protocols::messages::caches::SyncCaches;
 use protocols::messages::catalog::{
     By, CacheKind, CatalogError, CreateDistinctCache, CreateLastCache, DeleteCache,
 };
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

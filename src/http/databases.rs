@@ -11,6 +11,7 @@ use actors::runtime::actor::Receive;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use futures::StreamExt;
+use protocols::catalog::CatalogSnapshot;
 use protocols::http::management::{
     DatabaseBody, DatabaseParams, DeleteDatabaseParams, ListDatabasesParams, RetentionPeriod,
     SetRetentionParams,
@@ -22,7 +23,6 @@ use protocols::messages::catalog::{
 };
 use protocols::names::check_database_name;
 use protocols::principal::Visible;
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -8,6 +8,7 @@ use crate::edge::state::ServerState;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actors::catalog::Catalog;
 use actors::runtime::actor::Receive;
+use protocols::catalog::CatalogSnapshot;
 use protocols::downsamples::Aggregate;
 use protocols::durations::parse_duration;
 use protocols::http::downsamples::{CreateDownsampleBody, DownsampleParams};
@@ -17,7 +18,6 @@ use protocols::messages::catalog::{By, CatalogError};
 use protocols::messages::downsamples::{
     CreateDownsample, DeleteDownsample, SetDownsampleDisabled, SyncDownsamples,
 };
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

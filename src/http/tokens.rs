@@ -12,11 +12,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, SecondsFormat};
 use protocols::access::rights::Permission;
 use protocols::access::tokens::{OPERATOR, Secret, plain_hash};
+use protocols::catalog::CatalogSnapshot;
 use protocols::http::tokens::{
     CreateAdminBody, CreateLimitedBody, DeleteTokenParams, PermissionBody, TokenCreated,
 };
 use protocols::messages::catalog::{CreateToken, RegenerateToken, Wanted};
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;

@@ -6,6 +6,7 @@ use super::super::state::CatalogState;
 use super::super::{CatalogConfig, CatalogLimits, removed_tables};
 use super::{FLOAT, HOUR_NS, NOW_NS, STRING, config, ensure, live};
 use crate::storage::objects::Objects;
+use protocols::catalog::CatalogSnapshot;
 use protocols::catalog_log::v1::{Change, LogRecord};
 use protocols::error::ErrorKind;
 use protocols::ids::{DbId, TableId};
@@ -15,7 +16,7 @@ use protocols::messages::catalog::{
     SetTableRetention, UndeleteDatabase, UndeleteTable,
 };
 use protocols::principal::Principal;
-use protocols::schema::{CatalogSnapshot, ColumnKind, FieldType};
+use protocols::schema::{ColumnKind, FieldType};
 use uuid::Uuid;
 
 const TAG: ColumnKind = ColumnKind::Tag;

@@ -19,10 +19,11 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::paths;
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
+    ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
 };
 use protocols::snapshot::{ParquetFile, Stamps};
 use std::sync::Arc;

@@ -16,11 +16,11 @@ use arrow::datatypes::{Int32Type, Schema};
 use fake::Fake;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{ChunkView, FrozenChunk};
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, Deletion, FieldType, TableSchema,
-    time_field,
+    ColumnKind, ColumnSchema, DatabaseSchema, Deletion, FieldType, TableSchema, time_field,
 };
 use protocols::snapshot::{PlacedMark, SnapshotMark, Stamps};
 use std::sync::Arc;

@@ -25,6 +25,7 @@ use arrow::array::{DictionaryArray, Float64Array, RecordBatch, TimestampNanoseco
 use arrow::datatypes::{Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
+use protocols::catalog::CatalogSnapshot;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::query::{
     Delivery, Language, ParamValue, QueryError, QueryResult, RunStatement, Statement,
@@ -32,7 +33,7 @@ use protocols::messages::query::{
 use protocols::messages::store::{ApplyRows, TableBatch};
 use protocols::principal::Principal;
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
+    ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_field,
 };
 use std::sync::Arc;
 use std::time::Duration;

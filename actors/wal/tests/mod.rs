@@ -23,15 +23,14 @@ use arrow::datatypes::TimestampNanosecondType;
 use async_trait::async_trait;
 use futures::FutureExt;
 use futures::future::join_all;
+use protocols::catalog::CatalogSnapshot;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
 use protocols::file_index::FileIndex;
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::rank;
 use protocols::messages::store::{DropTables, TableView, ViewTable};
 use protocols::messages::wal::{AppendRows, Drain, PeriodDue, Receipt, SyncMode, WalError};
-use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema,
-};
+use protocols::schema::{ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema};
 use protocols::wal_frame::entry;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

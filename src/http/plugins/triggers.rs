@@ -11,6 +11,7 @@ use actors::catalog::Catalog;
 use actors::plugin_files::REPOSITORY_MARK;
 use actors::runtime::actor::Receive;
 use actors::trigger::check_cron;
+use protocols::catalog::CatalogSnapshot;
 use protocols::http::plugins::{
     CreatePluginBody, CreateTriggerBody, DeleteTriggerParams, PluginParams, TriggerParams,
 };
@@ -23,7 +24,6 @@ use protocols::messages::plugins::{CheckHost, PluginError, ReadPlugin, SyncTrigg
 use protocols::plugins::{
     Delivery, ErrorBehavior, Isolation, PluginDef, PluginRef, PluginText, TriggerKind, TriggerSpec,
 };
-use protocols::schema::CatalogSnapshot;
 use std::sync::Arc;
 
 /// Where a plugin's error comes up when something is created.

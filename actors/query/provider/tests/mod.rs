@@ -39,12 +39,13 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use proptest::prelude::*;
+use protocols::catalog::CatalogSnapshot;
 use protocols::file_blocks::{self, BlockChecksums, LISTED_BYTES_MIN};
 use protocols::ids::{ColumnId, DbId, TableId};
 use protocols::messages::store::{ApplyRows, EndSnapshot, FrozenChunks, SwapChunk, TableBatch};
 use protocols::paths;
 use protocols::schema::{
-    CatalogSnapshot, ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_type,
+    ColumnKind, ColumnSchema, DatabaseSchema, FieldType, TableSchema, time_type,
 };
 use protocols::series_blocks::{self, SeriesBlocks};
 use protocols::snapshot::{Compacted, ParquetFile, PlacedMark, SnapshotMark, Stamps};

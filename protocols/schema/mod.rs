@@ -1,129 +1,24 @@
 //! What the catalog knows about databases, tables and columns: immutable values that are shared
 //! by `Arc` and replaced as a whole.
 
-use crate::access::tokens::Tokens;
+mod columns;
+
+pub use columns::{
+    CHUNK_ORDER_COLUMN, COLUMN_TYPE_KEY, ColumnKind, ColumnSchema, FieldType, TIME_COLUMN,
+    TIMESTAMP_PLAIN_NAME, time_field, time_type,
+};
+
 use crate::caches::TableCaches;
 use crate::downsamples::DatabaseDownsamples;
 use crate::ids::{ColumnId, DbId, TableId};
 use crate::plugins::DatabasePlugins;
-use crate::row_deletes::RowDeletes;
-use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, OnceLock};
-use uuid::Uuid;
+use std::sync::Arc;
 
-/// Name of the timestamp column that every table has.
-pub const TIME_COLUMN: &str = "time";
-/// Second reserved column name, kept free for the order of chunks.
-pub const CHUNK_ORDER_COLUMN: &str = "__chunk_order";
-/// What people call the type of the column `time`.
-pub const TIMESTAMP_PLAIN_NAME: &str = "timestamp";
-/// Metadata key that tells a client what a column is.
-pub const COLUMN_TYPE_KEY: &str = "iox::column::type";
 /// Name of the built-in database, which cannot be written through public endpoints.
 pub const INTERNAL_DB: &str = "_internal";
-
-/// Type of a field value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FieldType {
-    /// 64-bit IEEE float.
-    Float,
-    /// Signed 64-bit integer.
-    Integer,
-    /// Unsigned 64-bit integer.
-    UInteger,
-    /// UTF-8 text.
-    String,
-    /// True or false.
-    Boolean,
-}
-
-/// What a column is: part of the key, or a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ColumnKind {
-    /// Part of the primary key; dictionary-encoded text.
-    Tag,
-    /// A value of the given type.
-    Field(FieldType),
-}
-
-impl ColumnKind {
-    /// True for columns of texts: tags and fields.
-    pub fn is_text(self) -> bool {
-        matches!(self, Self::Tag | Self::Field(FieldType::String))
-    }
-
-    /// The name that field metadata uses, for example `iox::column_type::field::float`.
-    pub fn influx_name(self) -> &'static str {
-        match self {
-            Self::Tag => "iox::column_type::tag",
-            Self::Field(FieldType::Float) => "iox::column_type::field::float",
-            Self::Field(FieldType::Integer) => "iox::column_type::field::integer",
-            Self::Field(FieldType::UInteger) => "iox::column_type::field::uinteger",
-            Self::Field(FieldType::String) => "iox::column_type::field::string",
-            Self::Field(FieldType::Boolean) => "iox::column_type::field::boolean",
-        }
-    }
-
-    /// The name that people use.
-    pub fn plain_name(self) -> &'static str {
-        match self {
-            Self::Tag => "tag",
-            Self::Field(FieldType::Float) => "float",
-            Self::Field(FieldType::Integer) => "integer",
-            Self::Field(FieldType::UInteger) => "unsigned integer",
-            Self::Field(FieldType::String) => "string",
-            Self::Field(FieldType::Boolean) => "boolean",
-        }
-    }
-
-    /// The Arrow type of the column in queries and files.
-    pub fn arrow_type(self) -> DataType {
-        match self {
-            Self::Tag => DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
-            Self::Field(FieldType::Float) => DataType::Float64,
-            Self::Field(FieldType::Integer) => DataType::Int64,
-            Self::Field(FieldType::UInteger) => DataType::UInt64,
-            Self::Field(FieldType::String) => DataType::Utf8,
-            Self::Field(FieldType::Boolean) => DataType::Boolean,
-        }
-    }
-}
-
-/// Arrow type of the `time` column: nanoseconds since 1970, no zone.
-pub fn time_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Nanosecond, None)
-}
-
-/// A tag or field column.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ColumnSchema {
-    /// Identity inside the table.
-    pub id: ColumnId,
-    /// Name as written by the client, case-sensitive.
-    pub name: Arc<str>,
-    /// Tag, or field with its type. Never changes.
-    pub kind: ColumnKind,
-}
-
-impl ColumnSchema {
-    /// The column as an Arrow field, with the metadata that clients read.
-    pub fn arrow_field(&self) -> Field {
-        Field::new(self.name.as_ref(), self.kind.arrow_type(), true).with_metadata(
-            [(COLUMN_TYPE_KEY.to_owned(), self.kind.influx_name().to_owned())].into(),
-        )
-    }
-}
-
-/// The `time` column as an Arrow field: never null.
-pub fn time_field() -> Field {
-    Field::new(TIME_COLUMN, time_type(), false).with_metadata(
-        [(COLUMN_TYPE_KEY.to_owned(), "iox::column_type::timestamp".to_owned())].into(),
-    )
-}
 
 /// When something was deleted, and when its bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,84 +190,6 @@ impl DatabaseSchema {
     }
 }
 
-/// The whole catalog at one sequence number. Immutable; the next one replaces it.
-#[derive(Clone, Debug)]
-pub struct CatalogSnapshot {
-    /// Identity of the catalog, stable over restarts on the same store.
-    pub uuid: Uuid,
-    /// Number of the last log record that is part of this snapshot.
-    pub sequence: u64,
-    /// Databases by their name, deleted ones (under their new name) included.
-    pub databases: HashMap<Arc<str>, Arc<DatabaseSchema>>,
-    /// Width of a chunk by row time, in nanoseconds; fixed at the first start of a store.
-    pub gen1_duration_ns: i64,
-    /// The id that the next new database gets.
-    pub next_db_id: u32,
-    /// The id that the next new table gets.
-    pub next_table_id: u32,
-    /// The tokens by which requests are told apart.
-    pub tokens: Arc<Tokens>,
-    /// The deletes of rows.
-    pub row_deletes: Arc<RowDeletes>,
-    /// What is looked up by id, made when it is first needed.
-    pub index: CatalogIndex,
-}
-
-/// What a snapshot of the catalog has by id. Clones begin without it: what they are a copy of may
-/// be changed.
-#[derive(Debug, Default)]
-pub struct CatalogIndex(OnceLock<ById>);
-
-#[derive(Debug)]
-struct ById {
-    live_tables: usize,
-    tables: HashMap<TableId, (Arc<DatabaseSchema>, Arc<TableSchema>)>,
-}
-
-impl Clone for CatalogIndex {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl CatalogSnapshot {
-    fn by_id(&self) -> &ById {
-        self.index.0.get_or_init(|| {
-            let mut by_id = ById { live_tables: 0, tables: HashMap::new() };
-            for db in self.databases.values() {
-                for table in db.tables.values() {
-                    let is_live = db.deletion.is_none() && table.deletion.is_none();
-                    by_id.live_tables += usize::from(is_live);
-                    by_id.tables.insert(table.id, (Arc::clone(db), Arc::clone(table)));
-                }
-            }
-            by_id
-        })
-    }
-
-    /// The table of that id and its database, deleted ones included.
-    pub fn table_by_id(&self, id: TableId) -> Option<(&Arc<DatabaseSchema>, &Arc<TableSchema>)> {
-        self.by_id().tables.get(&id).map(|(db, table)| (db, table))
-    }
-
-    /// How many live tables the live databases have.
-    pub fn live_table_count(&self) -> usize {
-        self.by_id().live_tables
-    }
-
-    /// The live database of that name.
-    pub fn database(&self, name: &str) -> Option<&Arc<DatabaseSchema>> {
-        self.databases.get(name).filter(|d| d.deletion.is_none())
-    }
-
-    /// The live databases, sorted by name.
-    pub fn live_databases(&self) -> Vec<&Arc<DatabaseSchema>> {
-        let mut all: Vec<_> = self.databases.values().filter(|d| d.deletion.is_none()).collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
-        all
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,53 +201,6 @@ mod tests {
             |id: u32| ColumnSchema { id: ColumnId(id), name: format!("f{id}").into(), kind };
         let columns = (0..3).map(column).collect();
         Arc::new(TableSchema::new(TableId(id), format!("t{id}").into(), columns, deletion))
-    }
-
-    fn catalog() -> CatalogSnapshot {
-        let deleted = Deletion { deleted_at_ns: 1, hard_delete_at_ns: None, rows_removed: false };
-        let database = |id: u32, tables: [Arc<TableSchema>; 2], deletion| {
-            let name: Arc<str> = format!("d{id}").into();
-            let tables = tables.map(|table| (Arc::clone(&table.name), table)).into_iter().collect();
-            let (id, key) = (DbId(id), Arc::clone(&name));
-            let schema = DatabaseSchema {
-                id,
-                name,
-                retention_ns: None,
-                tables,
-                deletion,
-                plugins: Arc::default(),
-                downsamples: Arc::default(),
-                indexed: None,
-            };
-            (key, Arc::new(schema))
-        };
-        let databases = [
-            database(0, [table(0, None), table(1, Some(deleted))], None),
-            database(1, [table(2, None), table(3, None)], Some(deleted)),
-        ];
-        CatalogSnapshot {
-            tokens: Arc::default(),
-            row_deletes: Arc::default(),
-            uuid: Uuid::nil(),
-            sequence: 1,
-            databases: databases.into_iter().collect(),
-            gen1_duration_ns: 1,
-            next_db_id: 2,
-            next_table_id: 4,
-            index: CatalogIndex::default(),
-        }
-    }
-
-    #[test]
-    fn tables_are_found_by_id_and_counted() {
-        let catalog = catalog();
-        assert_eq!(catalog.live_table_count(), 1);
-        let (db, table) = catalog.table_by_id(TableId(3)).unwrap();
-        assert_eq!((db.name.as_ref(), table.name.as_ref()), ("d1", "t3"));
-        assert!(catalog.table_by_id(TableId(4)).is_none());
-        let mut changed = catalog.clone();
-        changed.databases.remove("d0");
-        assert_eq!(changed.live_table_count(), 0, "a copy does not keep what it was made of");
     }
 
     #[test]
