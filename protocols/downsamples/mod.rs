@@ -9,7 +9,7 @@ mod spans;
 
 pub use spans::Spans;
 
-use crate::schema::{ColumnKind, FieldType};
+use crate::schema::columns::{ColumnKind, FieldType};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What the catalog knows about databases, tables and columns: immutable values that are shared
 //! by `Arc` and replaced as a whole.
 
-mod columns;
+pub(crate) mod columns;
 
 pub use columns::{
     CHUNK_ORDER_COLUMN, COLUMN_TYPE_KEY, ColumnKind, ColumnSchema, FieldType, TIME_COLUMN,
