@@ -70,17 +70,20 @@ impl Kept {
         Ok(is_kept.then(|| Self { scan, gaps: gap, plan: Mutex::default() }))
     }
 
-    /// Keeps a plan that was made for the values of a statement, if it would do for others.
+    /// Keeps a plan that was made for the values of a statement, if it would do for others, in the place
+    /// of the one that did not do for these.
     pub(super) fn keep(&self, plan: &Arc<dyn ExecutionPlan>) {
-        let kept = is_for_any_rows(plan).then(|| {
-            let hollow = provider::without_rows(plan)?;
-            with_state(plan, &hollow, None).ok()
-        });
-        *self.lock() = kept.flatten();
+        if !is_for_any_rows(plan) {
+            return;
+        }
+        let hollow = provider::without_rows(plan);
+        if let Some(hollow) = hollow.and_then(|scan| with_state(plan, &scan, None).ok()) {
+            *self.lock() = Some(hollow);
+        }
     }
 
     /// The kept plan for other values, which `bind` puts into expressions. `None` if there is no plan,
-    /// or it is not for such rows as there are.
+    /// it is not for such rows as there are, or a value makes no sense.
     ///
     /// # Errors
     /// When the rows cannot be seen.
@@ -92,18 +95,24 @@ impl Kept {
         let Some(plan) = self.lock().clone() else { return Ok(None) };
         let TableScan { source, projection, filters, fetch, projected_schema, .. } = &self.scan;
         let filters = filters.iter().map(|filter| bind(filter.clone(), projected_schema));
+        let (Ok(filters), Ok(bins)) = (filters.collect::<Result<Vec<_>>>(), self.bins(&bind))
+        else {
+            return Ok(None);
+        };
         // A table knows its columns without its name.
-        let filters = unnormalize_cols(filters.collect::<Result<Vec<_>>>()?);
+        let filters = unnormalize_cols(filters);
         let scan = ScanAnew::plan(source, state, projection.as_ref(), &filters, *fetch).await?;
         let Some(scan) = scan.filter(|scan| scan.fits(&plan)) else { return Ok(None) };
-        let bins = self.gaps.as_ref().map(|node| {
-            let schema = node.inputs().first().map(|input| Arc::clone(input.schema()));
-            let schema = schema.ok_or_else(|| internal_datafusion_err!("there are no rows"))?;
-            let ends = node.expressions().into_iter().map(|end| bind(end, &schema));
-            gapfill::layout_between(node.as_ref(), &ends.collect::<Result<Vec<_>>>()?)
-        });
-        let bins = bins.transpose()?;
         Ok(Some(with_state(&plan, &scan.admitted(state)?, bins.as_ref())?))
+    }
+
+    /// What the step is told that fills gaps, if there is one.
+    fn bins(&self, bind: impl Fn(Expr, &Arc<DFSchema>) -> Result<Expr>) -> Result<Option<State>> {
+        let Some(node) = &self.gaps else { return Ok(None) };
+        let input = node.inputs().pop();
+        let schema = input.ok_or_else(|| internal_datafusion_err!("there are no rows"))?.schema();
+        let ends = node.expressions().into_iter().map(|end| bind(end, schema));
+        gapfill::layout_between(node.as_ref(), &ends.collect::<Result<Vec<_>>>()?).map(Some)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn ExecutionPlan>>> {
