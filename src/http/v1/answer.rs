@@ -151,7 +151,7 @@ impl Answer {
     /// The next bytes. `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
         let enough = if self.sent { PIECE_BYTES } else { HELD_BYTES };
-        while !self.finished && self.out.len() < enough {
+        while !self.finished && (self.out.len() < enough || !self.writer.is_complete()) {
             self.step().await?;
             if self.out.len() > WHOLE_BYTES_MAX {
                 return Err(Cut::Query(too_large()));

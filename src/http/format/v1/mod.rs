@@ -69,6 +69,10 @@ impl From<arrow::error::ArrowError> for WriteError {
 
 /// Writes an answer, one event after the other, into the bytes that are sent next.
 pub(in crate::http) trait WriteV1: Send {
+    /// False while bytes that were written are still to be changed, so that none may leave.
+    fn is_complete(&self) -> bool {
+        true
+    }
     /// A series of a statement begins.
     fn open(&mut self, statement: usize, series: &Series, columns: &[String], out: &mut Vec<u8>);
     /// A row of the series.

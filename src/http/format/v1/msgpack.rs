@@ -1,5 +1,5 @@
-//! The documents of version 1 in MessagePack. Lengths stand in front there, so that a document is
-//! written when it is complete.
+//! The documents of version 1 in MessagePack. Lengths stand in front there: they are filled in when a
+//! list or map is complete, and no byte of a document leaves before.
 
 use super::rows::{Cell, Rows};
 use super::{Series, WriteError, WriteV1};
@@ -7,133 +7,191 @@ use super::{Series, WriteError, WriteV1};
 /// The number that times have among the types of version 1.
 const TIME: u8 = 5;
 const SECOND_NS: i64 = 1_000_000_000;
+/// A list of no more bytes is moved to where it begins with the shortest form of its length.
+const MOVED_BYTES_MAX: usize = 4 * 1024;
 
-/// Parts with their number.
-#[derive(Default)]
+/// A list that is being written: where its length stands, and how much there is by now.
 struct List {
-    bytes: Vec<u8>,
-    length: usize,
+    at: usize,
+    length: u32,
+}
+
+impl List {
+    /// Room for a length of any size.
+    const HEAD: [u8; 5] = [0xdd, 0, 0, 0, 0];
+
+    fn begin(out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(&Self::HEAD);
+        Self { at: out.len() - Self::HEAD.len(), length: 0 }
+    }
+
+    fn end(self, out: &mut Vec<u8>) {
+        let begin = self.at + Self::HEAD.len();
+        if out.len() - begin <= MOVED_BYTES_MAX {
+            let mut head = Vec::with_capacity(Self::HEAD.len());
+            array(self.length as usize, &mut head);
+            out.splice(self.at..begin, head);
+        } else {
+            out[self.at + 1..begin].copy_from_slice(&self.length.to_be_bytes());
+        }
+    }
+}
+
+/// The same for a map of a few entries.
+struct Map {
+    at: usize,
+    length: u8,
+}
+
+impl Map {
+    fn begin(out: &mut Vec<u8>) -> Self {
+        out.push(0x80);
+        Self { at: out.len() - 1, length: 0 }
+    }
+
+    /// Begins an entry.
+    fn key(&mut self, key: &str, out: &mut Vec<u8>) {
+        self.length += 1;
+        text(key, out);
+    }
+
+    fn end(mut self, goes_on: bool, out: &mut Vec<u8>) {
+        if goes_on {
+            self.key("partial", out);
+            out.push(0xc3);
+        }
+        out[self.at] |= self.length;
+    }
 }
 
 /// Writes one document, or one for each part of a chunked answer.
 pub(super) struct MsgPack {
     chunked: bool,
-    /// The results of the document.
-    results: List,
-    /// The series of the result.
-    series: List,
-    /// What the series that is open begins with, and how many of its entries that are.
-    head: List,
-    /// The rows of the series.
-    rows: List,
+    /// The results of the document, once that has begun.
+    results: Option<List>,
+    /// The result that is open.
+    result: Option<Map>,
+    /// Its series, once there are some.
+    series: Option<List>,
+    /// The series that is open, and its rows.
+    rows: Option<(Map, List)>,
 }
 
 impl MsgPack {
     pub(super) fn new(chunked: bool) -> Self {
-        Self {
-            chunked,
-            results: List::default(),
-            series: List::default(),
-            head: List::default(),
-            rows: List::default(),
-        }
+        Self { chunked, results: None, result: None, series: None, rows: None }
     }
 
-    fn document(&mut self, out: &mut Vec<u8>) {
-        map(1, out);
-        text("results", out);
-        list(std::mem::take(&mut self.results), out);
+    /// The results of the document.
+    fn results(&mut self, out: &mut Vec<u8>) -> &mut List {
+        self.results.get_or_insert_with(|| {
+            map(1, out);
+            text("results", out);
+            List::begin(out)
+        })
+    }
+
+    /// A new result of a statement.
+    fn result(&mut self, statement: usize, out: &mut Vec<u8>) -> Map {
+        self.results(out).length += 1;
+        let mut result = Map::begin(out);
+        result.key("statement_id", out);
+        integer(statement as i64, out);
+        result
+    }
+
+    fn end_document(&mut self, out: &mut Vec<u8>) {
+        self.results(out);
+        if let Some(results) = self.results.take() {
+            results.end(out);
+        }
     }
 }
 
 impl WriteV1 for MsgPack {
-    fn open(&mut self, _: usize, series: &Series, columns: &[String], _: &mut Vec<u8>) {
-        let head = &mut self.head;
-        *head = List { bytes: Vec::new(), length: 1 };
-        if !series.name.is_empty() {
-            head.length += 1;
-            text("name", &mut head.bytes);
-            text(&series.name, &mut head.bytes);
-        }
-        if !series.tags.is_empty() {
-            head.length += 1;
-            text("tags", &mut head.bytes);
-            map(series.tags.len(), &mut head.bytes);
-            for (key, value) in &series.tags {
-                text(key, &mut head.bytes);
-                text(value, &mut head.bytes);
-            }
-        }
-        text("columns", &mut head.bytes);
-        array(columns.len(), &mut head.bytes);
-        columns.iter().for_each(|column| text(column, &mut head.bytes));
+    fn is_complete(&self) -> bool {
+        self.results.is_none()
     }
 
-    fn row(&mut self, rows: &Rows<'_>, row: usize, _: &mut Vec<u8>) -> Result<(), WriteError> {
-        let out = &mut self.rows.bytes;
+    fn open(&mut self, statement: usize, series: &Series, columns: &[String], out: &mut Vec<u8>) {
+        let mut result = self.result.take().unwrap_or_else(|| self.result(statement, out));
+        let all = self.series.get_or_insert_with(|| {
+            result.key("series", out);
+            List::begin(out)
+        });
+        all.length += 1;
+        self.result = Some(result);
+        let mut one = Map::begin(out);
+        if !series.name.is_empty() {
+            one.key("name", out);
+            text(&series.name, out);
+        }
+        if !series.tags.is_empty() {
+            one.key("tags", out);
+            map(series.tags.len(), out);
+            for (key, value) in &series.tags {
+                text(key, out);
+                text(value, out);
+            }
+        }
+        one.key("columns", out);
+        array(columns.len(), out);
+        columns.iter().for_each(|column| text(column, out));
+        one.key("values", out);
+        self.rows = Some((one, List::begin(out)));
+    }
+
+    fn row(&mut self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), WriteError> {
         array(rows.columns().len(), out);
         for column in rows.columns() {
             write_cell(rows.cell(column, row)?, out);
         }
-        self.rows.length += 1;
+        if let Some((_, rows)) = &mut self.rows {
+            rows.length += 1;
+        }
         Ok(())
     }
 
-    fn close(&mut self, goes_on: bool, _: &mut Vec<u8>) {
-        let (head, rows) = (std::mem::take(&mut self.head), std::mem::take(&mut self.rows));
-        let out = &mut self.series.bytes;
-        map(head.length + 1 + usize::from(goes_on), out);
-        out.extend_from_slice(&head.bytes);
-        text("values", out);
-        list(rows, out);
-        if goes_on {
-            partial(out);
+    fn close(&mut self, goes_on: bool, out: &mut Vec<u8>) {
+        if let Some((series, rows)) = self.rows.take() {
+            rows.end(out);
+            series.end(goes_on, out);
         }
-        self.series.length += 1;
     }
 
     fn end(&mut self, statement: usize, goes_on: bool, out: &mut Vec<u8>) {
-        let series = std::mem::take(&mut self.series);
-        if series.length == 0 && self.chunked {
-            return; // nothing to tell
+        let result = match self.result.take() {
+            Some(result) => result,
+            None if self.chunked => return, // nothing to tell
+            None => self.result(statement, out),
+        };
+        if let Some(series) = self.series.take() {
+            series.end(out);
         }
-        let result = &mut self.results.bytes;
-        map(1 + usize::from(series.length > 0) + usize::from(goes_on), result);
-        text("statement_id", result);
-        integer(statement as i64, result);
-        if series.length > 0 {
-            text("series", result);
-            list(series, result);
-        }
-        if goes_on {
-            partial(result);
-        }
-        self.results.length += 1;
+        result.end(goes_on, out);
         if self.chunked {
-            self.document(out);
+            self.end_document(out);
         }
     }
 
     fn fail(&mut self, statement: usize, error: &str, out: &mut Vec<u8>) {
-        let result = &mut self.results.bytes;
-        map(2, result);
-        text("statement_id", result);
-        integer(statement as i64, result);
-        text("error", result);
-        text(error, result);
-        self.results.length += 1;
+        let mut result = self.result(statement, out);
+        result.key("error", out);
+        text(error, out);
+        result.end(false, out);
         if self.chunked {
-            self.document(out);
+            self.end_document(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
         if !self.chunked {
-            self.document(out);
+            self.end_document(out);
         }
     }
 }
 
+#[inline(always)]
 fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
     match cell {
         Cell::Null => out.push(0xc0),
@@ -163,11 +221,6 @@ fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
     }
 }
 
-fn partial(out: &mut Vec<u8>) {
-    text("partial", out);
-    out.push(0xc3);
-}
-
 fn integer(number: i64, out: &mut Vec<u8>) {
     match number {
         0..=127 => out.push(number as u8),
@@ -177,11 +230,6 @@ fn integer(number: i64, out: &mut Vec<u8>) {
             out.extend_from_slice(&number.to_be_bytes());
         }
     }
-}
-
-fn list(list: List, out: &mut Vec<u8>) {
-    array(list.length, out);
-    out.extend_from_slice(&list.bytes);
 }
 
 fn array(length: usize, out: &mut Vec<u8>) {
@@ -235,5 +283,41 @@ mod tests {
         expected.extend_from_slice(&(-1_i64).to_be_bytes());
         expected.extend_from_slice(&999_999_999_i32.to_be_bytes());
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn lengths_are_filled_in_once_they_are_known() {
+        let (mut out, mut writer) = (Vec::new(), MsgPack::new(false));
+        assert!(writer.is_complete());
+        let series = Series { name: "m".to_owned(), tags: Vec::new() };
+        writer.open(0, &series, &["v".to_owned()], &mut out);
+        assert!(!writer.is_complete());
+        writer.close(false, &mut out);
+        writer.end(0, false, &mut out);
+        writer.end(1, false, &mut out);
+        writer.fail(2, "no", &mut out);
+        writer.finish(&mut out);
+        assert!(writer.is_complete());
+        let expected = [
+            b"\x81\xa7results\x93\x82\xacstatement_id\0\xa6series\x91".as_slice(),
+            b"\x83\xa4name\xa1m\xa7columns\x91\xa1v\xa6values\x90",
+            b"\x81\xacstatement_id\x01",
+            b"\x82\xacstatement_id\x02\xa5error\xa2no",
+        ];
+        assert_eq!(out, expected.concat());
+    }
+
+    #[test]
+    fn long_lists_stay_where_they_are() {
+        for (length, head) in
+            [(MOVED_BYTES_MAX, vec![0x91]), (MOVED_BYTES_MAX + 1, vec![0xdd, 0, 0, 0, 1])]
+        {
+            let mut out = vec![7];
+            let mut list = List::begin(&mut out);
+            list.length += 1;
+            out.resize(out.len() + length, 8);
+            list.end(&mut out);
+            assert_eq!(out, [vec![7], head, vec![8; length]].concat());
+        }
     }
 }
