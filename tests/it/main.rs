@@ -28,6 +28,7 @@ mod influxql;
 mod load_profile;
 mod memory;
 mod options;
+mod plans;
 mod plugins;
 mod query;
 mod query_errors;

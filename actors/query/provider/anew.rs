@@ -11,7 +11,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 /// What a scan of a plan is told to become another one.
-type State = Arc<dyn Any + Send + Sync>;
+pub(in crate::query) type State = Arc<dyn Any + Send + Sync>;
 
 /// A scan that is to take the place of another one of its table, with the same columns.
 pub(in crate::query) struct ScanAnew(ScanExec);

@@ -167,15 +167,18 @@ impl ScanExec {
     }
 
     /// True if a plan that was made for these rows does for the same ones of another time or series:
-    /// nobody above has told the scan more than a condition that does not change.
+    /// nobody above has told the scan more than a condition that does not change. Above what has no row
+    /// for certain the engine leaves limits out.
     pub(super) fn may_have_other_rows(&self) -> bool {
-        self.partitions() == 1 && !self.is_for_first && self.enough.is_none()
+        let has_rows = self.all.rows != Precision::Exact(0);
+        has_rows && self.partitions() == 1 && !self.is_for_first && self.enough.is_none()
     }
 
     /// True if what a plan assumes of the other scan, for which it was made, holds for this one.
     pub(super) fn comes_as(&self, other: &Self) -> bool {
-        let is_in_order = |scan: &Self| scan.properties.output_ordering().is_some();
-        self.partitions() == other.partitions() && is_in_order(self) == is_in_order(other)
+        // A tag that came since the query saw the catalog is part of the order, too.
+        self.partitions() == other.partitions()
+            && self.properties.output_ordering() == other.properties.output_ordering()
     }
 
     /// The same without any rows.

@@ -49,7 +49,7 @@ mod tests;
 mod times;
 mod values;
 
-pub(super) use anew::{ScanAnew, may_have_other_rows, without_rows};
+pub(super) use anew::{ScanAnew, State, may_have_other_rows, without_rows};
 pub(super) use bins::ReadNewestBins;
 pub use context::{ScanContext, Seen};
 pub(super) use counts::FILES_OPENED;

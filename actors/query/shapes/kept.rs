@@ -8,7 +8,7 @@
 //! partition, and in order if they were.
 
 use crate::query::functions::gapfill;
-use crate::query::provider::{self, ScanAnew};
+use crate::query::provider::{self, ScanAnew, State};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, internal_datafusion_err};
 use datafusion::error::Result;
@@ -16,8 +16,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr_rewriter::unnormalize_cols;
 use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, UserDefinedLogicalNode};
 use datafusion::physical_plan::{ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions};
-use std::any::Any;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The steps that do with other rows what they did with those that a plan was made for.
 const STEPS: [&str; 10] = [
@@ -32,8 +31,6 @@ const STEPS: [&str; 10] = [
     "RunsExec",
     "SortExec",
 ];
-
-type State = Arc<dyn Any + Send + Sync>;
 
 /// What a plan takes from the values of its statement, and the plan.
 #[derive(Debug)]
@@ -115,7 +112,7 @@ impl Kept {
         gapfill::layout_between(node.as_ref(), &ends.collect::<Result<Vec<_>>>()?).map(Some)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<dyn ExecutionPlan>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn ExecutionPlan>>> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
