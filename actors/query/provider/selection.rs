@@ -13,8 +13,10 @@ use datafusion::arrow::datatypes::{Int32Type, Schema, SchemaRef, TimestampNanose
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, ScalarValue, exec_datafusion_err};
 use datafusion::error::Result;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{Expr, Operator};
+use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, lit};
 use datafusion::physical_expr::utils::{conjunction_opt, reassign_expr_columns};
 use datafusion::physical_plan::PhysicalExpr;
@@ -267,7 +269,11 @@ fn tag_condition(
     let schema = Arc::new(Schema::new(fields));
     let df_schema = DFSchema::try_from(Arc::clone(&schema))?;
     drop(read);
-    Ok((state.create_physical_expr(condition, &df_schema)?, schema))
+    let props = state.execution_props();
+    // The engine has brought both sides of comparisons to one type.
+    let condition =
+        create_physical_expr(&condition, &df_schema, props, &PhysicalPlanningContext::default())?;
+    Ok((condition, schema))
 }
 
 /// The values of `time`.

@@ -100,8 +100,11 @@ impl Value {
     pub(super) fn in_type(&self, wanted: &DataType) -> Option<ScalarValue> {
         match (self, wanted) {
             (Self::Text(text), DataType::Utf8) => Some(ScalarValue::Utf8(Some(text.clone()))),
-            (Self::Text(text), DataType::Dictionary(_, values)) if **values == DataType::Utf8 => {
-                ScalarValue::Utf8(Some(text.clone())).cast_to(wanted).ok()
+            (Self::Text(text), DataType::Dictionary(keys, values))
+                if **values == DataType::Utf8 =>
+            {
+                let text = ScalarValue::Utf8(Some(text.clone()));
+                Some(ScalarValue::Dictionary(keys.clone(), Box::new(text)))
             }
             (Self::Text(text), DataType::Timestamp(_, _)) => {
                 let time = ScalarValue::Utf8(Some(text.clone())).cast_to(wanted).ok()?;

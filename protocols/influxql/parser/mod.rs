@@ -8,6 +8,7 @@ mod show;
 use super::ast::Statement;
 use super::lexer::{self, Piece, Token};
 use super::{CHAIN_MAX, NESTING_MAX, PARTS_MAX, ParseError};
+use std::cell::RefCell;
 
 /// A statement with its place in the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +26,8 @@ pub struct ParsedStatement {
 /// # Errors
 /// When one of them is wrong, or nested too deeply.
 pub fn parse(text: &str, is_zone: fn(&str) -> bool) -> Result<Vec<ParsedStatement>, ParseError> {
-    let mut parser = Parser { text, end: 0, depth: 0, parts: 0, is_zone };
+    let ahead = RefCell::default();
+    let mut parser = Parser { text, end: 0, ahead, depth: 0, parts: 0, is_zone };
     let mut statements = Vec::new();
     loop {
         while parser.eat(&Token::Semicolon)? {}
@@ -47,6 +49,8 @@ struct Parser<'a> {
     text: &'a str,
     /// Where the last piece ends.
     end: usize,
+    /// The piece after a place: there are several questions to most of them.
+    ahead: RefCell<Option<(usize, Piece<'a>)>>,
     depth: usize,
     parts: usize,
     is_zone: fn(&str) -> bool,
@@ -54,7 +58,15 @@ struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     fn peek(&self) -> Result<Piece<'a>, ParseError> {
-        lexer::piece(self.text, self.end)
+        let mut ahead = self.ahead.borrow_mut();
+        if let Some((end, piece)) = &*ahead
+            && *end == self.end
+        {
+            return Ok(piece.clone());
+        }
+        let piece = lexer::piece(self.text, self.end)?;
+        *ahead = Some((self.end, piece.clone()));
+        Ok(piece)
     }
 
     /// The piece after `piece`.
