@@ -2,7 +2,7 @@
 
 use super::super::access::Who;
 use super::super::failure::Failure;
-use super::super::format::v1::{Epoch, Layout, Rows, Series, WriteError, WriteV1, writer};
+use super::super::format::v1::{Change, Epoch, Layout, Rows, Series, WriteError, WriteV1, writer};
 use super::super::limits::ENCODE_ROWS_MAX;
 use super::changes;
 use super::request::{self, Request};
@@ -23,6 +23,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes that are held back at first: what fails before they are full is told in the place of
 /// everything else.
 const HELD_BYTES: usize = 1024 * 1024;
+/// Of what may not leave yet, so many bytes are put aside at once.
+const ASIDE_BYTES: usize = 512 * 1024;
 /// Limit: bytes of an answer that has to be complete before its first byte leaves.
 const WHOLE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -52,6 +54,9 @@ pub(super) struct Answer {
     chunk_rows: usize,
     may_change: bool,
     out: Vec<u8>,
+    /// What comes before that: of a document that is not complete, or ready to be sent.
+    aside: VecDeque<Vec<u8>>,
+    aside_bytes: usize,
     /// True once bytes have left.
     sent: bool,
     /// True once all is written.
@@ -104,6 +109,8 @@ impl Answer {
             chunk_rows: request.chunk_rows,
             may_change,
             out: Vec::new(),
+            aside: VecDeque::new(),
+            aside_bytes: 0,
             sent: false,
             finished: false,
             succeeded: false,
@@ -131,7 +138,7 @@ impl Answer {
         let mut answer = HttpResponse::Ok();
         answer.content_type(content_type);
         let first = first.unwrap_or_default();
-        if self.finished {
+        if self.finished && self.aside.is_empty() {
             return Ok(answer.body(first));
         }
         let rest = stream::try_unfold(self, |mut answer| async {
@@ -150,16 +157,48 @@ impl Answer {
 
     /// The next bytes. `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Cut> {
+        if self.aside.is_empty() {
+            self.write_some().await?;
+        }
+        self.sent = true;
+        let piece = match self.aside.pop_front() {
+            Some(piece) => piece,
+            None => std::mem::take(&mut self.out),
+        };
+        Ok((!piece.is_empty()).then(|| Bytes::from(piece)))
+    }
+
+    /// Writes as much as is sent at once, or a whole document if nothing of it may leave before.
+    async fn write_some(&mut self) -> Result<(), Cut> {
         let enough = if self.sent { PIECE_BYTES } else { HELD_BYTES };
         while !self.finished && (self.out.len() < enough || !self.writer.is_complete()) {
             self.step().await?;
-            if self.out.len() > WHOLE_BYTES_MAX {
+            if !self.writer.is_complete() && self.out.len() >= ASIDE_BYTES {
+                self.put_aside();
+            }
+            if self.aside_bytes + self.out.len() > WHOLE_BYTES_MAX {
                 return Err(Cut::Query(too_large()));
             }
         }
-        self.sent = true;
-        let piece = Bytes::from(std::mem::take(&mut self.out));
-        Ok((!piece.is_empty()).then_some(piece))
+        for Change { mut at, bytes } in self.writer.changes() {
+            for piece in &mut self.aside {
+                if let Some(place) = piece.get_mut(at..at + bytes.len()) {
+                    place.copy_from_slice(&bytes);
+                    break;
+                }
+                at -= piece.len();
+            }
+        }
+        self.aside_bytes = 0;
+        Ok(())
+    }
+
+    /// Puts what is written aside. To let it grow would copy it again and again.
+    fn put_aside(&mut self) {
+        let room = Vec::with_capacity(self.out.capacity());
+        self.writer.put_aside(self.out.len());
+        self.aside_bytes += self.out.len();
+        self.aside.push_back(std::mem::replace(&mut self.out, room));
     }
 
     async fn step(&mut self) -> Result<(), Cut> {

@@ -67,11 +67,24 @@ impl From<arrow::error::ArrowError> for WriteError {
     }
 }
 
+/// Bytes that take the place of others.
+pub(in crate::http) struct Change {
+    /// Where, from the first byte that was put aside.
+    pub(in crate::http) at: usize,
+    pub(in crate::http) bytes: Vec<u8>,
+}
+
 /// Writes an answer, one event after the other, into the bytes that are sent next.
 pub(in crate::http) trait WriteV1: Send {
     /// False while bytes that were written are still to be changed, so that none may leave.
     fn is_complete(&self) -> bool {
         true
+    }
+    /// So many bytes are put aside until all is complete, and the next ones go to an empty place.
+    fn put_aside(&mut self, _bytes: usize) {}
+    /// What is to be changed of the bytes that were put aside, now that all is complete.
+    fn changes(&mut self) -> Vec<Change> {
+        Vec::new()
     }
     /// A series of a statement begins.
     fn open(&mut self, statement: usize, series: &Series, columns: &[String], out: &mut Vec<u8>);

@@ -1,8 +1,9 @@
 //! The documents of version 1 in MessagePack. Lengths stand in front there: they are filled in when a
-//! list or map is complete, and no byte of a document leaves before.
+//! list or map is complete, and no byte of a document leaves before. Positions count from the first
+//! byte of the document that was put aside.
 
 use super::rows::{Cell, Rows};
-use super::{Series, WriteError, WriteV1};
+use super::{Change, Series, WriteError, WriteV1};
 
 /// The number that times have among the types of version 1.
 const TIME: u8 = 5;
@@ -20,19 +21,20 @@ impl List {
     /// Room for a length of any size.
     const HEAD: [u8; 5] = [0xdd, 0, 0, 0, 0];
 
-    fn begin(out: &mut Vec<u8>) -> Self {
+    fn begin(aside: &Aside, out: &mut Vec<u8>) -> Self {
+        let at = aside.bytes + out.len();
         out.extend_from_slice(&Self::HEAD);
-        Self { at: out.len() - Self::HEAD.len(), length: 0 }
+        Self { at, length: 0 }
     }
 
-    fn end(self, out: &mut Vec<u8>) {
-        let begin = self.at + Self::HEAD.len();
-        if out.len() - begin <= MOVED_BYTES_MAX {
-            let mut head = Vec::with_capacity(Self::HEAD.len());
-            array(self.length as usize, &mut head);
-            out.splice(self.at..begin, head);
-        } else {
-            out[self.at + 1..begin].copy_from_slice(&self.length.to_be_bytes());
+    fn end(self, aside: &mut Aside, out: &mut Vec<u8>) {
+        match self.at.checked_sub(aside.bytes) {
+            Some(at) if out.len() - at - Self::HEAD.len() <= MOVED_BYTES_MAX => {
+                let mut head = Vec::with_capacity(Self::HEAD.len());
+                array(self.length as usize, &mut head);
+                out.splice(at..at + Self::HEAD.len(), head);
+            }
+            _ => aside.change(self.at + 1, &self.length.to_be_bytes(), out),
         }
     }
 }
@@ -44,9 +46,10 @@ struct Map {
 }
 
 impl Map {
-    fn begin(out: &mut Vec<u8>) -> Self {
+    fn begin(aside: &Aside, out: &mut Vec<u8>) -> Self {
+        let at = aside.bytes + out.len();
         out.push(0x80);
-        Self { at: out.len() - 1, length: 0 }
+        Self { at, length: 0 }
     }
 
     /// Begins an entry.
@@ -55,12 +58,29 @@ impl Map {
         text(key, out);
     }
 
-    fn end(mut self, goes_on: bool, out: &mut Vec<u8>) {
+    fn end(mut self, goes_on: bool, aside: &mut Aside, out: &mut Vec<u8>) {
         if goes_on {
             self.key("partial", out);
             out.push(0xc3);
         }
-        out[self.at] |= self.length;
+        aside.change(self.at, &[0x80 | self.length], out);
+    }
+}
+
+/// What was put aside of the document.
+#[derive(Default)]
+struct Aside {
+    bytes: usize,
+    changes: Vec<Change>,
+}
+
+impl Aside {
+    /// Changes bytes, here or aside. They were written together.
+    fn change(&mut self, at: usize, bytes: &[u8], out: &mut [u8]) {
+        match at.checked_sub(self.bytes) {
+            Some(at) => out[at..at + bytes.len()].copy_from_slice(bytes),
+            None => self.changes.push(Change { at, bytes: bytes.to_vec() }),
+        }
     }
 }
 
@@ -75,11 +95,13 @@ pub(super) struct MsgPack {
     series: Option<List>,
     /// The series that is open, and its rows.
     rows: Option<(Map, List)>,
+    aside: Aside,
 }
 
 impl MsgPack {
     pub(super) fn new(chunked: bool) -> Self {
-        Self { chunked, results: None, result: None, series: None, rows: None }
+        let aside = Aside::default();
+        Self { chunked, results: None, result: None, series: None, rows: None, aside }
     }
 
     /// The results of the document.
@@ -87,14 +109,14 @@ impl MsgPack {
         self.results.get_or_insert_with(|| {
             map(1, out);
             text("results", out);
-            List::begin(out)
+            List::begin(&self.aside, out)
         })
     }
 
     /// A new result of a statement.
     fn result(&mut self, statement: usize, out: &mut Vec<u8>) -> Map {
         self.results(out).length += 1;
-        let mut result = Map::begin(out);
+        let mut result = Map::begin(&self.aside, out);
         result.key("statement_id", out);
         integer(statement as i64, out);
         result
@@ -103,7 +125,7 @@ impl MsgPack {
     fn end_document(&mut self, out: &mut Vec<u8>) {
         self.results(out);
         if let Some(results) = self.results.take() {
-            results.end(out);
+            results.end(&mut self.aside, out);
         }
     }
 }
@@ -113,15 +135,23 @@ impl WriteV1 for MsgPack {
         self.results.is_none()
     }
 
+    fn put_aside(&mut self, bytes: usize) {
+        self.aside.bytes += bytes;
+    }
+
+    fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.aside).changes
+    }
+
     fn open(&mut self, statement: usize, series: &Series, columns: &[String], out: &mut Vec<u8>) {
         let mut result = self.result.take().unwrap_or_else(|| self.result(statement, out));
         let all = self.series.get_or_insert_with(|| {
             result.key("series", out);
-            List::begin(out)
+            List::begin(&self.aside, out)
         });
         all.length += 1;
         self.result = Some(result);
-        let mut one = Map::begin(out);
+        let mut one = Map::begin(&self.aside, out);
         if !series.name.is_empty() {
             one.key("name", out);
             text(&series.name, out);
@@ -138,7 +168,7 @@ impl WriteV1 for MsgPack {
         array(columns.len(), out);
         columns.iter().for_each(|column| text(column, out));
         one.key("values", out);
-        self.rows = Some((one, List::begin(out)));
+        self.rows = Some((one, List::begin(&self.aside, out)));
     }
 
     fn row(&mut self, rows: &Rows<'_>, row: usize, out: &mut Vec<u8>) -> Result<(), WriteError> {
@@ -154,8 +184,8 @@ impl WriteV1 for MsgPack {
 
     fn close(&mut self, goes_on: bool, out: &mut Vec<u8>) {
         if let Some((series, rows)) = self.rows.take() {
-            rows.end(out);
-            series.end(goes_on, out);
+            rows.end(&mut self.aside, out);
+            series.end(goes_on, &mut self.aside, out);
         }
     }
 
@@ -166,9 +196,9 @@ impl WriteV1 for MsgPack {
             None => self.result(statement, out),
         };
         if let Some(series) = self.series.take() {
-            series.end(out);
+            series.end(&mut self.aside, out);
         }
-        result.end(goes_on, out);
+        result.end(goes_on, &mut self.aside, out);
         if self.chunked {
             self.end_document(out);
         }
@@ -178,7 +208,7 @@ impl WriteV1 for MsgPack {
         let mut result = self.result(statement, out);
         result.key("error", out);
         text(error, out);
-        result.end(false, out);
+        result.end(false, &mut self.aside, out);
         if self.chunked {
             self.end_document(out);
         }
@@ -221,6 +251,7 @@ fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn integer(number: i64, out: &mut Vec<u8>) {
     match number {
         0..=127 => out.push(number as u8),
@@ -232,6 +263,7 @@ fn integer(number: i64, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn array(length: usize, out: &mut Vec<u8>) {
     sized(length, (15, 0x90), 0xdc, out);
 }
@@ -255,10 +287,12 @@ fn sized(length: usize, (small_max, small): (usize, u8), large: u8, out: &mut Ve
     }
 }
 
+#[inline]
 fn text(text: &str, out: &mut Vec<u8>) {
     match u8::try_from(text.len()) {
-        Ok(length @ 32..) => out.extend_from_slice(&[0xd9, length]),
-        _ => sized(text.len(), (31, 0xa0), 0xda, out),
+        Ok(length @ ..32) => out.push(0xa0 | length),
+        Ok(length) => out.extend_from_slice(&[0xd9, length]),
+        Err(_) => sized(text.len(), (31, 0xa0), 0xda, out),
     }
     out.extend_from_slice(text.as_bytes());
 }
@@ -312,12 +346,63 @@ mod tests {
         for (length, head) in
             [(MOVED_BYTES_MAX, vec![0x91]), (MOVED_BYTES_MAX + 1, vec![0xdd, 0, 0, 0, 1])]
         {
-            let mut out = vec![7];
-            let mut list = List::begin(&mut out);
+            let (mut aside, mut out) = (Aside::default(), vec![7]);
+            let mut list = List::begin(&aside, &mut out);
             list.length += 1;
             out.resize(out.len() + length, 8);
-            list.end(&mut out);
+            list.end(&mut aside, &mut out);
             assert_eq!(out, [vec![7], head, vec![8; length]].concat());
         }
+    }
+    #[test]
+    fn what_was_put_aside_is_changed_later() {
+        let whole = |aside_after: Option<usize>| {
+            let (mut pieces, mut out, mut writer) = (Vec::new(), Vec::new(), MsgPack::new(false));
+            let series = Series { name: "m".to_owned(), tags: Vec::new() };
+            for step in 0..5 {
+                match step {
+                    0 => writer.open(0, &series, &["v".to_owned()], &mut out),
+                    // Rows too long to be moved.
+                    1 => out.resize(out.len() + 2 * MOVED_BYTES_MAX, 0xc0),
+                    2 => writer.close(false, &mut out),
+                    3 => writer.end(0, false, &mut out),
+                    _ => writer.finish(&mut out),
+                }
+                if aside_after == Some(step) {
+                    writer.put_aside(out.len());
+                    pieces.append(&mut out);
+                }
+            }
+            for Change { at, bytes } in writer.changes() {
+                pieces[at..at + bytes.len()].copy_from_slice(&bytes);
+            }
+            pieces.append(&mut out);
+            pieces
+        };
+        let at_once = with_short_lengths(&whole(None));
+        for step in 0..4 {
+            assert_eq!(
+                with_short_lengths(&whole(Some(step))),
+                at_once,
+                "put aside after step {step}"
+            );
+        }
+    }
+
+    /// The same with the short form of the length of short lists: one that was put aside keeps the
+    /// long one.
+    fn with_short_lengths(mut bytes: &[u8]) -> Vec<u8> {
+        let mut short = Vec::with_capacity(bytes.len());
+        while let Some((first, mut rest)) = bytes.split_first() {
+            match rest {
+                [0, 0, 0, length @ ..16, after @ ..] if *first == 0xdd => {
+                    short.push(0x90 | length);
+                    rest = after;
+                }
+                _ => short.push(*first),
+            }
+            bytes = rest;
+        }
+        short
     }
 }
