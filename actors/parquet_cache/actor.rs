@@ -3,10 +3,12 @@
 use super::decode::decode;
 use super::decoded::{DecodedFiles, Found};
 use super::entries::Entries;
+use super::held::HeldRows;
 use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::clock::{self, Clock};
 use crate::runtime::mailbox::Responder;
 use crate::runtime::pools::Pool;
+use crate::runtime::shared::Own;
 use crate::storage::objects::Objects;
 use bytes::Bytes;
 use metrics::{Counter, Gauge};
@@ -58,13 +60,15 @@ pub struct ParquetCacheConfig {
     pub clock: Clock,
     /// Where files are decoded. Its queue holds [`DECODES_MAX`] jobs.
     pub pool: Pool,
+    /// Where scans look at decoded rows.
+    pub held: HeldRows,
 }
 
 /// See the module's page.
 pub struct ParquetCache {
     config: ParquetCacheConfig,
     entries: Entries,
-    decoded: DecodedFiles,
+    decoded: Own<DecodedFiles>,
     /// Files that are being decoded, and a guess of the bytes that they will take.
     decodes: usize,
     decoding_bytes: usize,
@@ -104,8 +108,8 @@ impl ParquetCache {
     pub fn new(config: ParquetCacheConfig) -> Self {
         let cache = Self {
             entries: Entries::new(config.options.bytes_max),
+            decoded: config.held.0.begin(DecodedFiles::default()),
             config,
-            decoded: DecodedFiles::default(),
             decodes: 0,
             decoding_bytes: 0,
             fetches: BTreeMap::new(),
@@ -131,7 +135,7 @@ impl ParquetCache {
     fn insert(&mut self, path: Arc<str>, bytes: Bytes) {
         let evicted = self.entries.insert(path, bytes);
         self.series.evictions.increment(evicted as u64);
-        self.decoded.shrink(self.left_bytes());
+        self.decoded.with(|decoded| decoded.shrink(self.left_bytes()));
         self.measure();
     }
 
@@ -152,11 +156,11 @@ impl ParquetCache {
         let (left, decoding) = (self.left_bytes(), self.decoding_bytes);
         if self.decodes >= DECODES_MAX
             || guess > self.config.options.bytes_max / DECODED_FILE_SHARE
-            || !self.decoded.make_room(decoding.saturating_add(guess), left)
+            || !self.decoded.with(|d| d.make_room(decoding.saturating_add(guess), left))
         {
             return;
         }
-        let Some(held) = self.decoded.begin(file.file.id) else { return };
+        let Some(held) = self.decoded.with(|decoded| decoded.begin(file.file.id)) else { return };
         self.decodes += 1;
         self.decoding_bytes += guess;
         self.series.decodes.increment(1);
@@ -167,10 +171,13 @@ impl ParquetCache {
             cache.decoding_bytes -= guess;
             let decoded = decoded.map_err(|failed| failed.to_string());
             match decoded.and_then(|decoded| decoded.map_err(|error| error.to_string())) {
-                Ok(rows) => cache.decoded.finish(&file, &columns, rows, cache.left_bytes()),
+                Ok(rows) => {
+                    let left = cache.left_bytes();
+                    cache.decoded.with(|decoded| decoded.finish(&file, &columns, rows, left));
+                }
                 Err(error) => {
                     tracing::warn!(path = &*file.path, error, "file could not be decoded");
-                    cache.decoded.fail(file.file.id);
+                    cache.decoded.with(|decoded| decoded.fail(file.file.id));
                 }
             }
             cache.measure();
@@ -234,8 +241,9 @@ impl ParquetCache {
     fn measure(&self) {
         self.series.bytes.set(self.entries.used_bytes() as f64);
         self.series.files.set(self.entries.len() as f64);
-        self.series.decoded_bytes.set(self.decoded.used_bytes() as f64);
-        self.series.decoded_files.set(self.decoded.len() as f64);
+        let (bytes, files) = self.decoded.with(|decoded| (decoded.used_bytes(), decoded.len()));
+        self.series.decoded_bytes.set(bytes as f64);
+        self.series.decoded_files.set(files as f64);
     }
 }
 
@@ -269,7 +277,7 @@ impl Receive<LookUpRows> for ParquetCache {
     fn receive(&mut self, ask: LookUpRows, reply: Responder<LookUpRows>, cx: &mut Cx<'_, Self>) {
         let mut found = Vec::with_capacity(ask.files.len());
         for file in ask.files {
-            found.push(match self.decoded.look_up(&file, &ask.columns) {
+            found.push(match self.decoded.with(|decoded| decoded.look_up(&file, &ask.columns)) {
                 Found::Rows(rows) => Some(rows),
                 Found::Worth => {
                     self.decode(file, Arc::clone(&ask.columns), cx);
@@ -281,7 +289,7 @@ impl Receive<LookUpRows> for ParquetCache {
         let hits = found.iter().flatten().count();
         self.series.decoded_hits.increment(hits as u64);
         self.series.decoded_misses.increment((found.len() - hits) as u64);
-        self.decoded.shrink(self.left_bytes());
+        self.decoded.with(|decoded| decoded.shrink(self.left_bytes()));
         reply.answer(found);
     }
 }
@@ -316,7 +324,7 @@ impl Receive<Evict> for ParquetCache {
             let evicted = self.entries.remove(path);
             self.series.evictions.increment(u64::from(evicted));
         }
-        self.decoded.evict(&evict.paths);
+        self.decoded.with(|decoded| decoded.evict(&evict.paths));
         self.measure();
         reply.answer(());
     }

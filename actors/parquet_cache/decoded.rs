@@ -34,6 +34,16 @@ struct Entry {
     last_use: (u64, Instant),
 }
 
+impl Entry {
+    /// The rows, if these columns were looked for in the file.
+    fn with(&self, columns: &[Arc<str>]) -> Option<&Arc<SortedRows>> {
+        let is_here = |rows: &SortedRows, name: &Arc<str>| {
+            rows.rows.column_by_name(name).is_some() || self.looked_for.contains(name)
+        };
+        self.rows.as_ref().filter(|rows| columns.iter().all(|name| is_here(rows, name)))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle,
@@ -88,17 +98,27 @@ impl DecodedFiles {
         self.by_last_use.remove(&entry.last_use.0);
         self.by_last_use.insert(self.uses, id);
         entry.last_use = (self.uses, Instant::now());
-        let looked_for = &entry.looked_for;
-        let is_here = |rows: &SortedRows, name: &Arc<str>| {
-            rows.rows.column_by_name(name).is_some() || looked_for.contains(name)
-        };
-        match &entry.rows {
-            Some(rows) if columns.iter().all(|name| is_here(rows, name)) => {
-                Found::Rows(Arc::clone(rows))
-            }
-            _ if entry.state == State::Idle => Found::Worth,
-            _ => Found::Nothing,
+        match entry.with(columns) {
+            Some(rows) => Found::Rows(Arc::clone(rows)),
+            None if entry.state == State::Idle => Found::Worth,
+            None => Found::Nothing,
         }
+    }
+
+    /// The rows of each of the files, which counts as a use. `None` if those of one are not here: then
+    /// none was used.
+    pub(super) fn all(
+        &mut self,
+        files: &[WantedFile],
+        columns: &[Arc<str>],
+    ) -> Option<Vec<Arc<SortedRows>>> {
+        let rows = |wanted: &WantedFile| {
+            let entry = self.by_id.get(&wanted.file.id).filter(|e| e.wanted.file == wanted.file)?;
+            entry.with(columns).map(Arc::clone)
+        };
+        let found = files.iter().map(rows).collect::<Option<Vec<_>>>()?;
+        files.iter().for_each(|wanted| drop(self.look_up(wanted, columns)));
+        Some(found)
     }
 
     /// Notes that a file is being decoded, and yields what is held of it. `None` if it is gone.

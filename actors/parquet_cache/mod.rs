@@ -9,11 +9,13 @@
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `LookUp` | readers of files | the bytes, or none: the reader asks the object store itself |
-//! | `LookUpRows` | scans, for all files that they read | the rows of each, or none: the scan decodes the file itself |
+//! | `LookUpRows` | scans, for all files that they read, if they do not see for themselves that all are there | the rows of each, or none: the scan decodes the file itself |
 //! | `NoteChecked` | readers of files, when the bytes had their checksum | – |
 //! | `Insert` | `Persist` and `Compact`, for files that they have written | – |
 //! | `Evict` | `Persist`, before it deletes objects | when the files are forgotten |
 //! | `PruneDue` | a ticker | – |
+//!
+//! The decoded rows lie open (see `runtime::shared`): scans find them without a message.
 //!
 //! ## Emits
 //! Nothing: it asks nobody. It reads the object store.
@@ -38,7 +40,9 @@ mod actor;
 mod decode;
 mod decoded;
 mod entries;
+mod held;
 #[cfg(test)]
 mod tests;
 
 pub use actor::{DECODES_MAX, ParquetCache, ParquetCacheConfig, ParquetCacheOptions};
+pub use held::HeldRows;

@@ -1,6 +1,6 @@
 //! The cache through its mailbox, over a store that counts, waits and fails as a test says.
 
-use super::{DECODES_MAX, ParquetCache, ParquetCacheConfig, ParquetCacheOptions};
+use super::{DECODES_MAX, HeldRows, ParquetCache, ParquetCacheConfig, ParquetCacheOptions};
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
@@ -76,6 +76,7 @@ impl World {
             },
             clock: Clock::Fixed(Arc::new(AtomicI64::new(NOW_NS))),
             pool: Pool::background("decode", 1, DECODES_MAX).unwrap(),
+            held: HeldRows::default(),
         };
         let bounds = ActorConfig {
             kind: "parquet-cache",

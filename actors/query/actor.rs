@@ -98,6 +98,7 @@ impl Query {
             node: Arc::from(config.node.as_str()),
             store: Arc::clone(&config.objects.store),
             cache: config.cache.clone(),
+            held: config.held.clone(),
             clock: config.clock.clone(),
             query_file_limit: options.file_limit,
             is_near: !config.objects.remote,

@@ -2,7 +2,7 @@
 
 use crate::audit::Audit;
 use crate::compact::History;
-use crate::parquet_cache::ParquetCache;
+use crate::parquet_cache::{HeldRows, ParquetCache};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::Published;
@@ -59,6 +59,8 @@ pub struct QueryConfig {
     pub objects: Objects,
     /// What has some of them in memory.
     pub cache: Option<Mailbox<ParquetCache>>,
+    /// The decoded rows that it holds.
+    pub held: HeldRows,
     /// Chunks and files whose rows are all older than this are left out of queries.
     pub write_window: Option<Duration>,
     /// What `now()` is.

@@ -21,6 +21,7 @@ pub mod published;
 pub mod pulse;
 pub mod random;
 mod responder;
+pub mod shared;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 pub mod teller;

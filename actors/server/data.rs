@@ -13,7 +13,8 @@ use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pools::Pool;
 use crate::runtime::published::Published;
-use crate::store::StoreShards;
+use crate::runtime::shared::Shared;
+use crate::store::{Shard, StoreShards};
 use crate::wal::{Wal, WalConfig};
 use protocols::catalog::CatalogSnapshot;
 use protocols::limits;
@@ -48,6 +49,7 @@ impl Start<'_> {
             options,
             clock: self.clock.clone(),
             pool: Pool::background("decode", 1, DECODES_MAX)?,
+            held: self.held.clone(),
         };
         let config = ActorConfig {
             kind: "parquet-cache",
@@ -68,7 +70,8 @@ impl Start<'_> {
     ) -> anyhow::Result<StoreShards> {
         let shards = self.config.io_threads;
         let mut mailboxes = Vec::with_capacity(shards);
-        for shard in 0..shards {
+        let open: Vec<Shared<Shard>> = (0..shards).map(|_| Shared::default()).collect();
+        for (shard, open) in open.iter().enumerate() {
             let config = ActorConfig {
                 kind: "store",
                 name: format!("store-{shard}"),
@@ -79,10 +82,11 @@ impl Start<'_> {
             let mailbox = Guardian::mailbox(&config);
             let source = self.replay_source(snapshot, shards, Some(shard));
             let (index, caches) = (Arc::clone(&self.index), CacheFeeds::new(self.caches.clone()));
-            self.birth(config, &mailbox, store_lives(source, index, shard, caches)).await?;
+            let lives = store_lives(source, index, (shard, open.clone()), caches);
+            self.birth(config, &mailbox, lives).await?;
             mailboxes.push(mailbox);
         }
-        Ok(StoreShards::new(mailboxes))
+        Ok(StoreShards::new(mailboxes).laid_open(open))
     }
 
     pub(super) async fn wal(

@@ -5,8 +5,9 @@ use crate::catalog::{Catalog, CatalogConfig, removed_tables};
 use crate::index::log;
 use crate::runtime::lives::Lives;
 use crate::runtime::published::{Published, Publisher};
+use crate::runtime::shared::Shared;
 use crate::storage::objects::Objects;
-use crate::store::{Epochs, ShardFiles, Store};
+use crate::store::{Epochs, Shard, ShardFiles, Store};
 use crate::wal::{Owner, Replay, ReplayError, replay};
 use protocols::catalog::CatalogSnapshot;
 use protocols::file_index::FileIndex;
@@ -68,36 +69,36 @@ pub(super) fn catalog_lives(
 pub(super) fn store_lives(
     source: ReplaySource,
     index: Arc<FileIndex>,
-    shard: usize,
+    (number, shared): (usize, Shared<Shard>),
     caches: CacheFeeds,
 ) -> Lives<Store> {
     let source = Arc::new(source);
     let epochs = Epochs::new();
+    let begin = move |shard: Shard, epochs: &Epochs| {
+        Store::open(shard.with_epochs(epochs), &shared, caches.clone())
+    };
     let first = {
-        let (source, caches, epochs) = (Arc::clone(&source), caches.clone(), epochs.again());
-        async move {
-            let store = empty(&source.with(index), shard);
-            Ok(store.with_epochs(&epochs).with_caches(caches))
-        }
+        let (source, begin, epochs) = (Arc::clone(&source), begin.clone(), epochs.again());
+        async move { Ok(begin(empty(&source.with(index), number), &epochs)) }
     };
     Lives::begun_by(first, move || {
-        let (source, caches, epochs) = (Arc::clone(&source), caches.clone(), epochs.again());
+        let (source, begin, epochs) = (Arc::clone(&source), begin.clone(), epochs.again());
         async move {
             let what = source.again().await?;
-            let mut store = empty(&what, shard);
+            let mut shard = empty(&what, number);
             replay(&what, None, async |_, group| {
-                store.apply(group);
+                shard.apply(group);
                 Ok::<(), ReplayError>(())
             })
             .await?;
-            Ok(store.with_epochs(&epochs).with_caches(caches))
+            Ok(begin(shard, &epochs))
         }
     })
 }
 
 /// A shard with its files and without rows.
-fn empty(what: &Replay, shard: usize) -> Store {
-    let files = ShardFiles::of(&what.index, shard, what.shards);
+fn empty(what: &Replay, number: usize) -> Shard {
+    let files = ShardFiles::of(&what.index, number, what.shards);
     let dropped = removed_tables(&what.catalog);
-    Store::new(shard, what.catalog.gen1_duration_ns, dropped, files)
+    Shard::new(number, what.catalog.gen1_duration_ns, dropped, files)
 }

@@ -25,6 +25,7 @@ use crate::downsample::Board;
 use crate::index::Index;
 use crate::index::log::IndexLog;
 use crate::ingest::Ingest;
+use crate::parquet_cache::HeldRows;
 use crate::persist::Persist;
 use crate::query::Query;
 use crate::runtime::actor::Service;
@@ -137,6 +138,8 @@ struct Start<'a> {
     pulses: Pulses,
     /// What the compaction did.
     compactions: Publisher<VecDeque<Arc<CompactionEvent>>>,
+    /// Decoded rows that the cache of files holds.
+    held: HeldRows,
     /// How the downsamples are doing.
     downsamples: Publisher<Board>,
     /// The processing engine, which is born later.
@@ -177,6 +180,7 @@ impl Server {
             caches,
             pulses,
             compactions: Compact::history().0,
+            held: HeldRows::default(),
             downsamples: Published::new(Arc::default()).0,
             plugins,
         };

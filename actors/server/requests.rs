@@ -127,6 +127,7 @@ impl Start<'_> {
             node: self.config.node_id.clone(),
             objects: self.objects.clone(),
             cache,
+            held: self.held.clone(),
             options: self.config.query.clone(),
             write_window: self.config.write_window,
             catalog: snapshot.clone(),

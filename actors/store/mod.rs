@@ -9,7 +9,7 @@
 //! | message | from | reply |
 //! | --- | --- | --- |
 //! | `ApplyRows` | `Wal` | bytes held, when the rows are visible, the cuts are made and the mark is obeyed |
-//! | `ViewTable` | `Query` | one consistent view of a table |
+//! | `ViewTable` | `Query`, if it cannot look for itself | one consistent view of a table |
 //! | `KeepSorted` | `Query` (tell) | – |
 //! | `FrozenChunks` | `Persist` | what the snapshot still has to write, and what it swapped in |
 //! | `SwapChunk` | `Persist` | bytes held, when files stand in the place of the chunk |
@@ -18,6 +18,9 @@
 //! | `SwapFiles` | `Index` | the same, when other files are listed in their place |
 //! | `OldestEpoch` | `Index` | the epoch of the oldest view that is still held |
 //! | `DropTables` | the deletion sweep | when rows and files are gone |
+//!
+//! What it owns lies open (see `runtime::shared`): a query takes its view of a table without a message
+//! while the actor does nothing.
 //!
 //! ## Emits
 //! `CacheRows` to the caches of a table (tell), when rows of it come in, each group once. `Wal` is
@@ -56,6 +59,7 @@ mod actor;
 mod chunk;
 mod files;
 mod pins;
+mod shard;
 mod shards;
 mod split;
 mod table;
@@ -65,4 +69,5 @@ mod tests;
 pub use actor::Store;
 pub use files::ShardFiles;
 pub use pins::Epochs;
+pub use shard::Shard;
 pub use shards::{StoreShards, shard_index};

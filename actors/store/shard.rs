@@ -1,25 +1,21 @@
-//! The actor: one shard's tables, and how far the log and the snapshots are applied.
+//! What the actor owns: one shard's tables, and how far the log and the snapshots are applied.
 
 use super::files::{ShardFiles, by_table};
 use super::pins::{Epochs, Pins};
 use super::table::{RowBytes, Table};
-use crate::cache_directory::CacheFeeds;
-use crate::runtime::actor::{Cx, Receive, Service};
 use crate::runtime::canary;
-use crate::runtime::mailbox::Responder;
 use hashbrown::{HashMap, HashSet};
 use metrics::Gauge;
 use protocols::ids::TableId;
-use protocols::messages::rank;
 use protocols::messages::store::{
-    ApplyRows, DropTables, EndSnapshot, Frozen, FrozenChunk, FrozenChunks, KeepSorted, OldestEpoch,
-    RemoveFiles, SwapChunk, SwapFiles, TableView, ViewTable,
+    ApplyRows, DropTables, EndSnapshot, Frozen, FrozenChunk, KeepSorted, RemoveFiles, SwapChunk,
+    SwapFiles, TableView, ViewTable,
 };
 use protocols::snapshot::{ParquetFile, PlacedMark};
 use std::sync::Arc;
 
 /// See the module's page.
-pub struct Store {
+pub struct Shard {
     gen1_duration_ns: i64,
     tables: HashMap<TableId, Table>,
     dropped: HashSet<TableId>,
@@ -32,7 +28,6 @@ pub struct Store {
     durable_number: u64,
     /// Durable snapshots whose marks may still come.
     durable: HashSet<PlacedMark>,
-    caches: CacheFeeds,
     pins: Pins,
     gauges: Gauges,
 }
@@ -50,7 +45,7 @@ struct Gauges {
     files: Gauge,
 }
 
-impl Store {
+impl Shard {
     /// A shard without rows. `shard` is its number, for the metrics; chunks are
     /// `gen1_duration_ns` wide. Rows of the tables `dropped` are not taken, and `files` is what
     /// the durable index says.
@@ -66,7 +61,7 @@ impl Store {
             frozen_bytes: metrics::gauge!("store_frozen_bytes", "actor" => name.clone()),
             files: metrics::gauge!("store_files", "actor" => name),
         };
-        let mut store = Self {
+        let mut tables = Self {
             gen1_duration_ns,
             tables: HashMap::new(),
             dropped: dropped.into_iter().collect(),
@@ -76,19 +71,12 @@ impl Store {
             running: None,
             durable_number: files.snapshots.iter().map(|s| s.mark.number).max().unwrap_or(0),
             durable: files.snapshots.into_iter().collect(),
-            caches: CacheFeeds::default(),
             pins: Epochs::new().begin(),
             gauges,
         };
-        store.add_files(&files.files);
-        store.measure();
-        store
-    }
-
-    /// The same with caches that the rows go to as well.
-    #[must_use]
-    pub fn with_caches(self, caches: CacheFeeds) -> Self {
-        Self { caches, ..self }
+        tables.add_files(&files.files);
+        tables.measure();
+        tables
     }
 
     /// The same after a former life, whose views may still be held.
@@ -290,80 +278,5 @@ impl Store {
     fn measure_files(&mut self) {
         self.files = self.tables.values().map(|table| table.files.len()).sum();
         self.gauges.files.set(self.files as f64);
-    }
-}
-
-impl Service for Store {
-    const RANK: u8 = rank::STORE;
-}
-
-impl Receive<ApplyRows> for Store {
-    fn receive(&mut self, group: ApplyRows, reply: Responder<ApplyRows>, _: &mut Cx<'_, Self>) {
-        // The writers are answered when the next query of a cache waits behind their rows.
-        self.caches.bring(group.sequence, &group.batches);
-        self.apply(group);
-        reply.answer(self.held_bytes());
-    }
-}
-
-impl Receive<ViewTable> for Store {
-    fn receive(&mut self, ask: ViewTable, reply: Responder<ViewTable>, _: &mut Cx<'_, Self>) {
-        reply.answer(self.view(&ask));
-    }
-}
-
-impl Receive<KeepSorted> for Store {
-    fn receive(&mut self, kept: KeepSorted, reply: Responder<KeepSorted>, _: &mut Cx<'_, Self>) {
-        self.keep_sorted(kept);
-        reply.answer(());
-    }
-}
-
-impl Receive<FrozenChunks> for Store {
-    fn receive(&mut self, ask: FrozenChunks, reply: Responder<FrozenChunks>, _: &mut Cx<'_, Self>) {
-        match self.frozen_chunks(ask.snapshot) {
-            Some(frozen) => reply.answer(frozen),
-            // Dropping `reply` tells `Persist` to ask again.
-            None => tracing::warn!(snapshot = ask.snapshot, "the mark of the snapshot is missing"),
-        }
-    }
-}
-
-impl Receive<SwapChunk> for Store {
-    fn receive(&mut self, swap: SwapChunk, reply: Responder<SwapChunk>, _: &mut Cx<'_, Self>) {
-        self.swap(swap);
-        reply.answer(self.held_bytes());
-    }
-}
-
-impl Receive<EndSnapshot> for Store {
-    fn receive(&mut self, end: EndSnapshot, reply: Responder<EndSnapshot>, _: &mut Cx<'_, Self>) {
-        self.end_snapshot(&end);
-        reply.answer(self.held_bytes());
-    }
-}
-
-impl Receive<RemoveFiles> for Store {
-    fn receive(&mut self, files: RemoveFiles, reply: Responder<RemoveFiles>, _: &mut Cx<'_, Self>) {
-        reply.answer(self.remove_files(files));
-    }
-}
-
-impl Receive<SwapFiles> for Store {
-    fn receive(&mut self, swap: SwapFiles, reply: Responder<SwapFiles>, _: &mut Cx<'_, Self>) {
-        reply.answer(self.swap_files(swap));
-    }
-}
-
-impl Receive<OldestEpoch> for Store {
-    fn receive(&mut self, _: OldestEpoch, reply: Responder<OldestEpoch>, _: &mut Cx<'_, Self>) {
-        reply.answer(self.oldest_epoch());
-    }
-}
-
-impl Receive<DropTables> for Store {
-    fn receive(&mut self, drop: DropTables, reply: Responder<DropTables>, _: &mut Cx<'_, Self>) {
-        self.drop_tables(drop);
-        reply.answer(());
     }
 }

@@ -10,7 +10,7 @@ use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::pulse::Pulse;
-use crate::store::{ShardFiles, Store, StoreShards};
+use crate::store::{Shard, ShardFiles, Store, StoreShards};
 use crate::wal::{Owner, Replay, Wal, WalConfig, table_batch};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampNanosecondType;
@@ -53,7 +53,7 @@ impl Node {
         let files = ShardFiles::of(&index, 0, 1);
         let factory: Factory<Store> = Arc::new(move || {
             let files = files.clone();
-            async move { Ok(Store::new(0, GEN1_NS, vec![], files)) }.boxed_local()
+            async move { Ok(Store::new(Shard::new(0, GEN1_NS, vec![], files))) }.boxed_local()
         });
         guardian.birth(bounds("store"), shard.clone(), factory).await.unwrap();
 

@@ -19,7 +19,6 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::prelude::SessionConfig;
 use protocols::catalog::CatalogSnapshot;
-use protocols::messages::rank;
 use protocols::messages::store::{ChunkView, KeepSorted, Pin, SortedRows, TableView, ViewTable};
 use protocols::row_deletes::RowDelete;
 use protocols::schema::TableSchema;
@@ -131,9 +130,7 @@ impl ScanContext {
         let deletes = self.catalog.load().row_deletes.of(table.id);
         let TimeRange { min_ns, max_ns } = times;
         let question = ViewTable { table: table.id, min_time_ns: min_ns, max_time_ns: max_ns };
-        let shard = self.stores.shard_of(table.id);
-        let deadline = Instant::now() + self.view_time;
-        let seen = shard.ask::<{ rank::QUERY }, _>(question, deadline).await;
+        let seen = self.stores.view(question, Instant::now() + self.view_time).await;
         let seen = seen.map_err(|e| DataFusionError::External(Box::new(e)))?;
         let view = Arc::new(View::new(Arc::clone(table), times, seen, deletes));
         views.push(Arc::clone(&view));

@@ -1,7 +1,7 @@
 //! Parquet files: where their bytes are, and which of them are in memory in decoded form.
 
 use super::remembered::Remembered;
-use crate::parquet_cache::ParquetCache;
+use crate::parquet_cache::{HeldRows, ParquetCache};
 use crate::runtime::clock::Clock;
 use crate::runtime::mailbox::Mailbox;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -33,6 +33,8 @@ pub struct ParquetFiles {
     pub store: Arc<dyn ObjectStore>,
     /// What has some of them in memory.
     pub cache: Option<Mailbox<ParquetCache>>,
+    /// The decoded rows that it holds.
+    pub held: HeldRows,
     /// Tells whether a file that is gone was past retention.
     pub clock: Clock,
     /// More files than this a query must not read.
@@ -61,7 +63,11 @@ impl ParquetFiles {
             file: Arc::clone(file),
         });
         let columns = schema.fields().iter().map(|field| Arc::from(field.name().as_str()));
-        let question = LookUpRows { files: wanted.collect(), columns: columns.collect() };
+        let (files, columns): (Vec<_>, Arc<[_]>) = (wanted.collect(), columns.collect());
+        if let Some(found) = self.held.of_all(&files, &columns) {
+            return newest.iter().map(|file| file.id).zip(found).collect();
+        }
+        let question = LookUpRows { files, columns };
         let deadline = Instant::now() + LOOK_UP_DEADLINE;
         let answer = cache.ask::<{ rank::QUERY }, _>(question, deadline).await;
         let found = newest.iter().zip(answer.unwrap_or_default());

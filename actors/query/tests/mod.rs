@@ -13,6 +13,7 @@ mod shapes;
 mod statements;
 
 use super::{Query, QueryConfig, QueryOptions, QueryRuntime, ServerFacts, Telling};
+use crate::parquet_cache::HeldRows;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
 use crate::runtime::guardian::{ActorConfig, Guardian};
@@ -20,7 +21,7 @@ use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
 use crate::storage::objects::Objects;
-use crate::store::{ShardFiles, Store, StoreShards};
+use crate::store::{Shard, ShardFiles, Store, StoreShards};
 use arrow::array::{DictionaryArray, Float64Array, RecordBatch, TimestampNanosecondArray};
 use arrow::datatypes::{Int32Type, Schema};
 use arrow::util::pretty::pretty_format_batches;
@@ -114,7 +115,8 @@ impl Fixture {
         let (publisher, catalog) = Published::new(Arc::new(snapshot));
         let guardian = Guardian::new(Fatal::default());
         let store = Guardian::mailbox::<Store>(&actor_config("store"));
-        let empty = Lives::of(|| Ok(Store::new(0, GEN1_NS, vec![], ShardFiles::default())));
+        let empty =
+            Lives::of(|| Ok(Store::new(Shard::new(0, GEN1_NS, vec![], ShardFiles::default()))));
         guardian.birth(actor_config("store"), store.clone(), empty).await.unwrap();
         let server = Arc::new(ServerFacts { roster: guardian.roster(), ..ServerFacts::default() });
         let config = QueryConfig {
@@ -123,6 +125,7 @@ impl Fixture {
             node: "n".to_owned(),
             objects: Objects::memory(),
             cache: None,
+            held: HeldRows::default(),
             write_window: None,
             clock: Clock::System,
             options: QueryOptions {

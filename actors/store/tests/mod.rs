@@ -4,7 +4,7 @@ mod model;
 mod rows;
 mod snapshots;
 
-use super::{ShardFiles, Store};
+use super::{Shard, ShardFiles};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use protocols::columns::{ColumnData, StoredColumn, StoredRows};
@@ -43,7 +43,7 @@ fn batch(rows: &[(i64, i64)]) -> TableBatch {
     }
 }
 
-fn view(store: &mut Store, min: i64, max: i64) -> TableView {
+fn view(store: &mut Shard, min: i64, max: i64) -> TableView {
     store.view(&ViewTable { table: TableId(1), min_time_ns: min, max_time_ns: max })
 }
 
@@ -51,8 +51,8 @@ fn rows(view: &TableView) -> usize {
     view.chunks.iter().flat_map(|c| &c.unsorted).map(RecordBatch::num_rows).sum()
 }
 
-fn empty() -> Store {
-    Store::new(0, GEN1, vec![], ShardFiles::default())
+fn empty() -> Shard {
+    Shard::new(0, GEN1, vec![], ShardFiles::default())
 }
 
 fn group(sequence: u64, batch: TableBatch) -> ApplyRows {
@@ -83,7 +83,7 @@ pub(super) fn file(id: u64, chunk_time_ns: i64, long_ns: i64) -> Arc<ParquetFile
     })
 }
 
-fn everything(store: &mut Store) -> TableView {
+fn everything(store: &mut Shard) -> TableView {
     view(store, i64::MIN, i64::MAX)
 }
 
@@ -95,7 +95,7 @@ fn values(chunk: &ChunkView) -> Vec<i64> {
 }
 
 /// Chunk time and values of each chunk, and the ids of the files.
-fn shown(store: &mut Store) -> (Vec<(i64, Vec<i64>)>, Vec<u64>) {
+fn shown(store: &mut Shard) -> (Vec<(i64, Vec<i64>)>, Vec<u64>) {
     let view = everything(store);
     let chunks = view.chunks.iter().map(|c| (c.chunk_time_ns, values(c))).collect();
     (chunks, view.files.iter().map(|f| f.id).collect())

@@ -2,7 +2,7 @@
 //! exactly one place, and the places are in the order in which the rows were written.
 
 use super::{GEN1, batch, everything, file, group, mark, shown, values, view};
-use crate::store::{ShardFiles, Store};
+use crate::store::{Shard, ShardFiles};
 use proptest::prelude::*;
 use protocols::ids::TableId;
 use protocols::messages::store::{ApplyRows, ChunkView, EndSnapshot, RemoveFiles, SwapChunk};
@@ -73,7 +73,7 @@ struct Running {
 
 /// Everything around one shard.
 struct World {
-    store: Store,
+    store: Shard,
     log: Vec<ApplyRows>,
     /// Chunk time of each row; its place in the list is its value.
     rows: Vec<i64>,
@@ -236,7 +236,7 @@ impl World {
 
     /// Groups are read again from the first one with a row that is in no durable file.
     fn rebuild(&mut self) {
-        self.store = Store::new(0, GEN1, vec![], self.index.clone());
+        self.store = Shard::new(0, GEN1, vec![], self.index.clone());
         let in_files = |value: &i64| {
             self.removed.contains(value)
                 || self.index.files.iter().any(|f| self.contents[&f.id].contains(value))

@@ -1,7 +1,7 @@
 //! Rows that come, without snapshots.
 
 use super::{GEN1, batch, empty, everything, group, rows, view};
-use crate::store::{ShardFiles, Store};
+use crate::store::{Shard, ShardFiles};
 use protocols::ids::TableId;
 use protocols::messages::store::{DropTables, KeepSorted, SortedRows};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn many_small_batches_become_few() {
 
 #[test]
 fn rows_of_dropped_tables_are_not_taken() {
-    let mut store = Store::new(0, GEN1, vec![TableId(1)], ShardFiles::default());
+    let mut store = Shard::new(0, GEN1, vec![TableId(1)], ShardFiles::default());
     store.apply(group(1, batch(&[(5, 2)])));
     assert_eq!(rows(&everything(&mut store)), 0);
 }

@@ -1,7 +1,7 @@
 //! Marks, frozen chunks and the files that take their place.
 
 use super::{GEN1, batch, empty, everything, file, group, mark, shown, values, view};
-use crate::store::{ShardFiles, Store};
+use crate::store::{Shard, ShardFiles};
 use protocols::ids::TableId;
 use protocols::messages::store::{
     ApplyRows, ChunkView, DropTables, EndSnapshot, KeepSorted, RemoveFiles, SortedRows, SwapChunk,
@@ -27,14 +27,14 @@ fn end(number: u64, end_time_ns: i64, sequence: u64, files: Vec<Arc<ParquetFile>
 }
 
 /// A shard whose chunks 0 and 600 are frozen and whose chunk 1200 is not.
-fn frozen() -> Store {
+fn frozen() -> Shard {
     let mut store = empty();
     store.apply(group(1, batch(&[(5, 1), (700, 2), (1300, 3)])));
     store.apply(marked(2, &[(6, 4)], mark(1, 1200)));
     store
 }
 
-fn frozen_times(store: &mut Store, snapshot: u64) -> Vec<i64> {
+fn frozen_times(store: &mut Shard, snapshot: u64) -> Vec<i64> {
     let frozen = store.frozen_chunks(snapshot).unwrap();
     frozen.chunks.iter().map(|c| c.chunk.chunk_time_ns).collect()
 }
@@ -145,7 +145,7 @@ fn a_rebuilt_shard_drops_at_a_durable_mark_and_freezes_at_the_next() {
     let placed = PlacedMark { mark: mark(1, 1200), sequence: 2, stamp: 2 };
     let files = vec![file(1, 0, GEN1), file(2, 600, GEN1)];
     let known = ShardFiles { files, snapshots: vec![placed] };
-    let mut store = Store::new(0, GEN1, vec![], known.clone());
+    let mut store = Shard::new(0, GEN1, vec![], known.clone());
     assert_eq!(shown(&mut store), (vec![], vec![1, 2]));
     store.apply(group(1, batch(&[(5, 1), (700, 2), (1300, 3)])));
     store.apply(marked(2, &[(6, 4)], mark(1, 1200)));
@@ -154,14 +154,14 @@ fn a_rebuilt_shard_drops_at_a_durable_mark_and_freezes_at_the_next() {
     assert_eq!(frozen_times(&mut store, 2), [0]);
 
     // One that looks like the next but stands before a durable one is passed over.
-    let mut store = Store::new(0, GEN1, vec![], known.clone());
+    let mut store = Shard::new(0, GEN1, vec![], known.clone());
     store.apply(marked(1, &[(5, 1)], mark(2, 600)));
     store.apply(marked(2, &[(6, 4)], mark(1, 1200)));
     assert_eq!(shown(&mut store), (vec![], vec![1, 2]));
     assert!(store.frozen_chunks(2).is_none());
 
     // The same mark at another group is another attempt: its rows are in no file.
-    let mut store = Store::new(0, GEN1, vec![], known);
+    let mut store = Shard::new(0, GEN1, vec![], known);
     store.apply(marked(3, &[(5, 1)], mark(1, 1200)));
     assert_eq!(shown(&mut store), (vec![(0, vec![1])], vec![1, 2]));
 }
@@ -194,7 +194,7 @@ fn a_sorted_form_lands_only_in_the_chunk_it_was_made_from() {
     store.apply(marked(2, &[(6, 2)], mark(1, 600)));
     store.apply(group(3, batch(&[(8, 3)])));
     store.keep_sorted(sorted_form(&seen, &[(7, 1)]));
-    let sorted = |store: &mut Store| -> Vec<bool> {
+    let sorted = |store: &mut Shard| -> Vec<bool> {
         everything(store).chunks.iter().map(|c| c.sorted.is_some()).collect()
     };
     assert_eq!(sorted(&mut store), [true, false], "the frozen one");
@@ -224,7 +224,7 @@ fn a_dropped_table_leaves_with_frozen_rows_and_files_for_good() {
 fn views_of_a_range_leave_out_chunks_and_files_beside_it() {
     let mut store = frozen();
     store.swap(swap(1, 0, vec![file(1, 0, GEN1)]));
-    let seen = |store: &mut Store, min, max| {
+    let seen = |store: &mut Shard, min, max| {
         let view = view(store, min, max);
         (view.chunks.iter().map(|c| c.chunk_time_ns).collect(), view.files.len())
     };

@@ -17,7 +17,7 @@ use crate::runtime::guardian::{ActorConfig, Factory, Guardian};
 use crate::runtime::mailbox::{AskError, Mailbox};
 use crate::runtime::pulse::Pulse;
 use crate::storage::objects::Objects;
-use crate::store::{ShardFiles, Store, StoreShards};
+use crate::store::{Shard, ShardFiles, Store, StoreShards};
 use arrow::array::AsArray;
 use arrow::datatypes::TimestampNanosecondType;
 use async_trait::async_trait;
@@ -156,7 +156,7 @@ impl Node {
         let files = ShardFiles::of(&index, 0, 1);
         let factory: Factory<Store> = Arc::new(move || {
             let files = files.clone();
-            async move { Ok(Store::new(0, gen1, vec![], files)) }.boxed_local()
+            async move { Ok(Store::new(Shard::new(0, gen1, vec![], files))) }.boxed_local()
         });
         let store = Arc::clone(&factory);
         if !setup.shard_is_away {

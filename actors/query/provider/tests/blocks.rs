@@ -71,6 +71,7 @@ impl Object {
             node: "n".into(),
             store: Arc::clone(&self.objects) as _,
             cache: None,
+            held: HeldRows::default(),
             clock: Clock::Fixed(Arc::default()),
             query_file_limit: None,
             is_near: self.is_near,

@@ -134,6 +134,8 @@ fn an_answer_that_comes_too_late_is_an_error() {
     run(async {
         let world = World::start().await;
         let mut context = world.context(0);
+        // A shard that is asked, as one is that is at work.
+        context.stores = StoreShards::new(vec![world.store.clone()]);
         context.view_time = Duration::ZERO;
         let config = SessionConfig::new().with_extension(Arc::new(context));
         let session = SessionContext::new_with_config(config);

@@ -30,6 +30,7 @@ pub(super) async fn start_cache(world: &mut World) -> Mailbox<ParquetCache> {
         },
         clock: Clock::System,
         pool: Pool::background("decode", 1, DECODES_MAX).unwrap(),
+        held: world.held.clone(),
     };
     let mailbox = Guardian::mailbox::<ParquetCache>(&config);
     let lives = Lives::of(move || Ok(ParquetCache::new(cache.clone())));

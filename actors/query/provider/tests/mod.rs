@@ -13,8 +13,10 @@ mod values;
 mod world;
 
 use super::{ParquetFiles, ReadNewest, Remembered, ScanContext, StoredTable};
+use crate::cache_directory::CacheFeeds;
 use crate::dedup::sort_dedup;
 use crate::file_writer::keys_of;
+use crate::parquet_cache::HeldRows;
 use crate::parquet_cache::ParquetCache;
 use crate::runtime::clock::Clock;
 use crate::runtime::fatal::Fatal;
@@ -22,6 +24,8 @@ use crate::runtime::guardian::{ActorConfig, Guardian};
 use crate::runtime::lives::Lives;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::published::{Published, Publisher};
+use crate::runtime::shared::Shared;
+use crate::store::Shard;
 use crate::store::{ShardFiles, Store, StoreShards};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, Float64Array, Int64Array, RecordBatch,

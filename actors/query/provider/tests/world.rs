@@ -5,8 +5,10 @@ use super::*;
 /// A running shard and the files of its table.
 pub(super) struct World {
     pub(super) store: Mailbox<Store>,
+    open: Shared<Shard>,
     pub(super) objects: Arc<CountingStore>,
     pub(super) cache: Option<Mailbox<ParquetCache>>,
+    pub(super) held: HeldRows,
     pub(super) catalog: Published<CatalogSnapshot>,
     pub(super) query_file_limit: Option<usize>,
     pub(super) groups_since_ns: i64,
@@ -34,14 +36,21 @@ impl World {
             vital: false,
         };
         let store = Guardian::mailbox::<Store>(&config);
-        let empty = Lives::of(|| Ok(Store::new(0, GEN1_NS, vec![], ShardFiles::default())));
+        let open = Shared::default();
+        let shared = open.clone();
+        let empty = Lives::of(move || {
+            let shard = Shard::new(0, GEN1_NS, vec![], ShardFiles::default());
+            Ok(Store::open(shard, &shared, CacheFeeds::default()))
+        });
         let guardian = Guardian::new(Fatal::default());
         guardian.birth(config, store.clone(), empty).await.expect("starts");
         let (publisher, catalog) = Published::new(Arc::new(catalog()));
         Self {
             store,
+            open,
             objects: Arc::default(),
             cache: None,
+            held: HeldRows::default(),
             catalog,
             query_file_limit: None,
             groups_since_ns: i64::MIN,
@@ -191,11 +200,12 @@ impl World {
 
     pub(super) fn context(&self, now_ns: i64) -> ScanContext {
         ScanContext {
-            stores: StoreShards::new(vec![self.store.clone()]),
+            stores: StoreShards::new(vec![self.store.clone()]).laid_open(vec![self.open.clone()]),
             files: ParquetFiles {
                 node: "n".into(),
                 store: Arc::clone(&self.objects) as _,
                 cache: self.cache.clone(),
+                held: self.held.clone(),
                 clock: Clock::Fixed(Arc::clone(&self.clock)),
                 query_file_limit: self.query_file_limit,
                 is_near: false,
