@@ -13,6 +13,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use futures::StreamExt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The groups that come in, and what has become of them.
@@ -22,6 +23,10 @@ pub(super) struct GapFillStream {
     unread: Option<Unread>,
     /// The groups of the series that may still go on.
     groups: Vec<RecordBatch>,
+    /// Where the last of them are, and the batch.
+    place: Option<(RecordBatch, Range<usize>)>,
+    /// Series without gaps, one behind the other in one batch, that are to be written as they are.
+    whole: Option<(RecordBatch, Range<usize>)>,
     /// What tells this series from others, if anything does.
     key: Option<OwnedRow>,
     /// The series that is complete and is being written.
@@ -119,6 +124,8 @@ impl GapFillStream {
             input,
             unread: None,
             groups: Vec::new(),
+            place: None,
+            whole: None,
             key: None,
             writing: None,
             written: BatchCoalescer::new(Arc::clone(&schema), batch_rows),
@@ -173,6 +180,7 @@ impl GapFillStream {
             } else if !self.groups.is_empty() {
                 self.complete()?;
             } else {
+                self.write_whole()?;
                 self.written.finish_buffered_batch()?;
                 return Ok(self.written.next_completed_batch());
             }
@@ -181,9 +189,11 @@ impl GapFillStream {
 
     /// Takes groups of this series; if others follow it is complete.
     fn collect(&mut self, mut unread: Unread) -> Result<()> {
+        let from = unread.from;
         if let Some(groups) = unread.take(&mut self.key)
             && groups.num_rows() > 0
         {
+            self.place = Some((unread.batch.clone(), from..unread.from));
             // Slices count as all that they were cut from.
             let (all, rows) = (unread.batch.get_array_memory_size(), unread.batch.num_rows());
             self.reservation.try_grow(all * groups.num_rows() / rows.max(1))?;
@@ -211,11 +221,37 @@ impl GapFillStream {
                 false => self.bins.clone(),
             };
             if self.layout.keeps_rows() && self.has_all(&rows, bins.clone())? {
-                self.written.push_batch(RecordBatch::try_new(schema, rows.columns().to_vec())?)?;
+                let place = self.place.take().filter(|_| groups.len() == 1);
+                self.add_whole(place.unwrap_or_else(|| (rows.clone(), 0..rows.num_rows())))?;
                 self.reservation.free();
                 return Ok(());
             }
+            self.write_whole()?;
             self.writing = Some(Series::try_new(&rows, schema, &self.layout, bins)?);
+        }
+        Ok(())
+    }
+
+    /// Adds a series without gaps: to copy many at once takes far less than one after the other.
+    fn add_whole(&mut self, (batch, rows): (RecordBatch, Range<usize>)) -> Result<()> {
+        if let Some((last, written)) = &mut self.whole
+            && written.end == rows.start
+            && Arc::ptr_eq(last.column(0), batch.column(0))
+        {
+            written.end = rows.end;
+            return Ok(());
+        }
+        self.write_whole()?;
+        self.whole = Some((batch, rows));
+        Ok(())
+    }
+
+    /// Writes the series without gaps.
+    fn write_whole(&mut self) -> Result<()> {
+        if let Some((batch, rows)) = self.whole.take() {
+            let rows = batch.slice(rows.start, rows.len());
+            let rows = RecordBatch::try_new(Arc::clone(&self.schema), rows.columns().to_vec())?;
+            self.written.push_batch(rows)?;
         }
         Ok(())
     }

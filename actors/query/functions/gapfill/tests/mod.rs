@@ -139,35 +139,44 @@ async fn series_get_the_bins_they_miss() {
     check(&ordered, &["22:00:00|Kitchen|22.4|36.5|1|7"]).await;
 }
 
-/// Series of batches of ten rows, some of which have all of twelve bins.
+/// Series of batches of ten rows, some of which have all bins: longer than a batch, and several in one.
 #[tokio::test]
 async fn what_has_no_gap_stays_as_it_is() {
+    series_without_gaps(12, &[("a", 12), ("b", 3), ("c", 12), ("d", 12), ("e", 0), ("f", 11)])
+        .await;
+    let short = [("a", 6), ("b", 1), ("c", 6), ("d", 6), ("e", 0), ("f", 6), ("g", 2), ("h", 6)];
+    series_without_gaps(3, &short).await;
+    series_without_gaps(3, &["a", "b", "c", "d", "e", "f", "g", "h"].map(|room| (room, 6))).await;
+}
+
+/// So many bins a series, and which of them each of the rooms misses.
+async fn series_without_gaps(hours: i64, rooms: &[(&str, i64)]) {
     let mut rows = Vec::new();
-    for (room, missing) in [("a", 12), ("b", 3), ("c", 12), ("d", 12), ("e", 0), ("f", 11)] {
-        rows.extend((0..12).filter(|hour| *hour != missing).map(|hour| (room, hour)));
+    for (room, missing) in rooms {
+        rows.extend((0..hours).filter(|hour| hour != missing).map(|hour| (*room, hour)));
     }
     // Texts of a dictionary may be there twice.
-    let rooms = StringArray::from_iter_values(rows.iter().chain(&rows).map(|(room, _)| *room));
+    let names = StringArray::from_iter_values(rows.iter().chain(&rows).map(|(room, _)| *room));
     let places = (0..rows.len()).map(|row| (row + row % 2 * rows.len()) as i32);
-    let rooms = DictionaryArray::new(Int32Array::from_iter_values(places), Arc::new(rooms));
+    let names = DictionaryArray::new(Int32Array::from_iter_values(places), Arc::new(names));
     let times = rows.iter().map(|(_, hour)| DAY + hour * HOUR_NS);
     let values = rows.iter().map(|(_, hour)| (*hour != 5).then_some(*hour));
     let columns: [(_, ArrayRef); 3] = [
-        ("room", Arc::new(rooms)),
+        ("room", Arc::new(names)),
         ("v", Arc::new(values.collect::<Int64Array>())),
         ("time", Arc::new(TimestampNanosecondArray::from_iter_values(times))),
     ];
     let table = RecordBatch::try_from_iter(columns).unwrap();
-    let range = "time >= '2065-01-07T00:00:00Z' AND time < '2065-01-07T12:00:00Z'";
+    let range = format!("time >= '2065-01-07T00:00:00Z' AND time < '2065-01-07T{hours:02}:00:00Z'");
     for (value, of_null) in [("sum(v)", ""), ("locf(sum(v))", "4")] {
         let sql = format!(
             "SELECT room, date_bin_gapfill(INTERVAL '1 hour', time) AS t, {value} AS v FROM home \
              WHERE {range} GROUP BY room, t ORDER BY room, t"
         );
         let mut expected = Vec::new();
-        for room in ["a", "b", "c", "d", "e", "f"] {
-            for hour in 0..12 {
-                let is_there = rows.contains(&(room, hour));
+        for (room, _) in rooms {
+            for hour in 0..hours {
+                let is_there = rows.contains(&(*room, hour));
                 let text = match (is_there, hour) {
                     (true, 5) => of_null.to_owned(),
                     (true, hour) => hour.to_string(),
