@@ -4,6 +4,8 @@
 
 use super::rows::{Cell, Rows};
 use super::{Change, Series, WriteError, WriteV1};
+use crate::http::format::cells;
+use arrow::array::StringArray;
 
 /// The number that times have among the types of version 1.
 const TIME: u8 = 5;
@@ -225,28 +227,23 @@ impl WriteV1 for MsgPack {
 fn write_cell(cell: Cell<'_>, out: &mut Vec<u8>) {
     match cell {
         Cell::Null => out.push(0xc0),
-        Cell::Float(number) => {
-            out.push(0xcb);
-            out.extend_from_slice(&number.to_be_bytes());
-        }
+        Cell::Float(number) => eight(0xcb, number.to_be_bytes(), out),
         Cell::Integer(number) => integer(number, out),
         Cell::Unsigned(number) => match i64::try_from(number) {
             Ok(number) => integer(number, out),
-            Err(_) => {
-                out.push(0xcf);
-                out.extend_from_slice(&number.to_be_bytes());
-            }
+            Err(_) => eight(0xcf, number.to_be_bytes(), out),
         },
         Cell::Boolean(false) => out.push(0xc2),
         Cell::Boolean(true) => out.push(0xc3),
         Cell::Text(value) => text(value, out),
-        Cell::Plain(texts, at) => text(texts.value(at), out),
+        Cell::Plain(texts, at) => text_of(texts, at, out),
         Cell::Shown(value) => text(&value, out),
         Cell::Instant(ns) => {
             // Twelve bytes of a type of the application: seconds and nanoseconds.
-            out.extend_from_slice(&[0xc7, 12, TIME]);
-            out.extend_from_slice(&ns.div_euclid(SECOND_NS).to_be_bytes());
-            out.extend_from_slice(&(ns.rem_euclid(SECOND_NS) as i32).to_be_bytes());
+            let mut bytes = [0xc7, 12, TIME, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            bytes[3..11].copy_from_slice(&ns.div_euclid(SECOND_NS).to_be_bytes());
+            bytes[11..].copy_from_slice(&(ns.rem_euclid(SECOND_NS) as i32).to_be_bytes());
+            out.extend_from_slice(&bytes);
         }
     }
 }
@@ -256,11 +253,24 @@ fn integer(number: i64, out: &mut Vec<u8>) {
     match number {
         0..=127 => out.push(number as u8),
         -32..=-1 => out.push(number as i8 as u8),
-        _ => {
-            out.push(0xd3);
-            out.extend_from_slice(&number.to_be_bytes());
-        }
+        _ => eight(0xd3, number.to_be_bytes(), out),
     }
+}
+
+/// Eight bytes after one that says what they are.
+#[inline]
+fn eight(kind: u8, value: [u8; 8], out: &mut Vec<u8>) {
+    let mut bytes = [kind; 9];
+    bytes[1..].copy_from_slice(&value);
+    out.extend_from_slice(&bytes);
+}
+
+/// Writes one of many texts.
+#[inline]
+fn text_of(texts: &StringArray, at: usize, out: &mut Vec<u8>) {
+    let (from, to) = (texts.value_offsets()[at] as usize, texts.value_offsets()[at + 1] as usize);
+    text_length(to - from, out);
+    cells::write_part(texts.value_data(), from..to, out);
 }
 
 #[inline]
@@ -287,14 +297,18 @@ fn sized(length: usize, (small_max, small): (usize, u8), large: u8, out: &mut Ve
     }
 }
 
-#[inline]
 fn text(text: &str, out: &mut Vec<u8>) {
-    match u8::try_from(text.len()) {
+    text_length(text.len(), out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[inline]
+fn text_length(length: usize, out: &mut Vec<u8>) {
+    match u8::try_from(length) {
         Ok(length @ ..32) => out.push(0xa0 | length),
         Ok(length) => out.extend_from_slice(&[0xd9, length]),
-        Err(_) => sized(text.len(), (31, 0xa0), 0xda, out),
+        Err(_) => sized(length, (31, 0xa0), 0xda, out),
     }
-    out.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]
@@ -317,6 +331,21 @@ mod tests {
         expected.extend_from_slice(&(-1_i64).to_be_bytes());
         expected.extend_from_slice(&999_999_999_i32.to_be_bytes());
         assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn texts_of_any_length_are_written_whole() {
+        let many: Vec<String> = (0..40).map(|length| "t".repeat(length)).collect();
+        let texts = StringArray::from(many.clone());
+        for (at, one) in many.iter().enumerate() {
+            let (mut out, mut expected) = (vec![1], vec![1]);
+            text_of(&texts, at, &mut out);
+            text(one, &mut expected);
+            assert_eq!(out, expected, "{at}");
+        }
+        let mut last = Vec::new();
+        text_of(&StringArray::from(vec!["a", "bc"]), 1, &mut last);
+        assert_eq!(last, b"\xa2bc");
     }
 
     #[test]
