@@ -23,10 +23,11 @@ fn first_seed(canary: &str) -> u64 {
         "sorted-form-too-far" => 340,
         "retry-failed-sync" => 141,
         "no-append-sync" => 2,
+        "ack-before-visible" => 50,
         "own-put-is-rival" => 64,
         "cache-keeps-first" => 200,
         "compacts-with-a-hole" => 530,
-        "delete-spares-its-group" => 835,
+        "delete-spares-its-group" => 640,
         "cut-divides-nothing" | "delete-forgets-chunks" => 801,
         "delete-takes-later-rows" => 950,
         _ => 1,
@@ -44,10 +45,7 @@ fn check_found(canaries: &[&'static str]) {
 
 #[test]
 fn no_seed_breaks_a_promise() {
-    // In the last one a delete of rows is taken back while a compaction that has applied it is about
-    // to be published.
-    let seeds =
-        [1..12, 200..206, 500..508, 600..602, 700..704, 800..804, 900..904, 225_959..225_960];
+    let seeds = [1..12, 200..206, 500..508, 600..602, 700..704, 800..804, 900..904];
     for seed in seeds.into_iter().flatten() {
         let report = simulate(seed, None);
         let again = format!("again: simulate --seed {seed} --verbose");
