@@ -332,14 +332,17 @@ fn values(planner: &Planner<'_>, show: &Show, keys: &KeyMatch) -> Result<Logical
         && !is_cut
         && let Some(only) = found.pop()
     {
-        // As tags they are known in order, not as texts, and they are less to be put in order.
-        let (columns, order) = (only.columns(), only.tag.sort(true, true));
-        let rows = only.rows.sort([order])?.project(columns)?.build()?;
+        // As tags they are known in order, not as texts.
+        let columns = only.columns().into_iter().chain([only.tag.clone().alias(TAG)]);
+        let rows = only.rows.project(columns)?.sort([column(TAG).sort(true, true)])?.build()?;
         let all = groups.into_iter().chain(["value"]).map(column).collect();
         return with_metadata(rows, all, &[]);
     }
     cut_by(planner, Whole::of(found)?, show.bounds, &groups, "value")
 }
+
+/// The name of a tag that rows are only ordered by.
+const TAG: &str = "tag";
 
 /// The values of a tag of a table.
 struct Values {
