@@ -6,6 +6,7 @@
 //! just then, or dead, there is nothing to see, and he sends the message. Nobody but the actor waits
 //! for the state, and never longer than a look takes.
 
+use super::faults;
 use arc_swap::ArcSwapOption;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,10 +48,22 @@ impl<S> Shared<S> {
 
     /// What `look` sees. `None` if the actor is at work, or dead, or somebody else looks.
     pub fn try_look<R>(&self, look: impl FnOnce(&mut S) -> R) -> Option<R> {
+        if is_overlooked() {
+            return None;
+        }
         let state = self.0.load();
         let mut state = state.as_ref()?.try_lock().ok()?;
         Some(look(&mut state))
     }
+}
+
+/// Tests of the messages have it planted (`look`), outside of simulations.
+fn is_overlooked() -> bool {
+    #[cfg(feature = "simulation")]
+    if super::simulated::is_active() {
+        return false;
+    }
+    faults::fails("look")
 }
 
 impl<S> Own<S> {
