@@ -129,10 +129,11 @@ struct Rows {
 type Encoded = Result<(Option<Box<dyn Encode>>, Vec<u8>), QueryError>;
 
 impl Rows {
-    /// The next bytes, and what follows them.
+    /// The next bytes, and what follows them. The end goes along with the last ones if it is there at
+    /// once, so that a small answer is one piece.
     async fn next(mut self) -> Result<(Bytes, Option<Self>), QueryError> {
         loop {
-            let bytes = match (self.under_way.pop_front(), &mut self.encoder) {
+            let mut bytes = match (self.under_way.pop_front(), &mut self.encoder) {
                 (Some(encoded), _) => {
                     let (encoder, bytes) = encoded.await.map_err(blocking_error)??;
                     self.encoder = encoder.or(self.encoder);
@@ -151,9 +152,22 @@ impl Rows {
                 },
             };
             self.encode_ahead();
-            if !bytes.is_empty() {
-                return Ok((Bytes::from(bytes), Some(self)));
+            if bytes.is_empty() {
+                continue;
             }
+            if self.under_way.is_empty()
+                && self.pending.is_empty()
+                && let Some(next) = self.batches.next().now_or_never()
+            {
+                match next.transpose()? {
+                    Some(batch) => self.pending = parts(batch),
+                    None => {
+                        bytes.extend_from_slice(&finish(self.encoder, self.gathers).await?);
+                        return Ok((Bytes::from(bytes), None));
+                    }
+                }
+            }
+            return Ok((Bytes::from(bytes), Some(self)));
         }
     }
 

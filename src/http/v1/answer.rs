@@ -223,8 +223,9 @@ impl Answer {
             WriteError::Infinite(sign) => Cut::Instead(format!("json: unsupported value: {sign}")),
             WriteError::Query(error) => Cut::Query(error),
         })?;
-        // Other requests have their turn.
-        tokio::task::yield_now().await;
+        if part.num_rows() == ENCODE_ROWS_MAX {
+            tokio::task::yield_now().await; // other requests have their turn
+        }
         Ok(())
     }
 
