@@ -8,8 +8,8 @@
 //! and on how many rows a series has in a row, so that for numbers the choice is made by encoding
 //! a sample of them.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Float64Type, Schema};
 use bytes::Bytes;
 use hashbrown::HashSet;
 use parquet::arrow::ArrowWriter;
@@ -35,6 +35,9 @@ const PAGE_ROWS: usize = 10_000;
 const SLICE_ROWS: usize = 10_000;
 /// Numbers that are encoded to choose an encoding by.
 const SAMPLE_ROWS: usize = 4_096;
+/// Of fewer rows no sample is taken: to make a compressor ready for each takes longer than all else
+/// that is done with them, and another encoding would save less than a footer takes.
+const SAMPLE_ROWS_MIN: usize = 128;
 /// Part of its size that the less common encoding has to save to be used.
 const WORTH_IT: f64 = 0.9;
 /// How hard compression tries: as hard as it does by default.
@@ -42,11 +45,6 @@ const LEVEL: i32 = 3;
 /// The same where bytes of numbers are kept apart. Half of what is gained by that comes from
 /// trying harder; beyond this level half as much time again saves 0.3 %.
 const LEVEL_APART: i32 = 5;
-/// A column of no more rows and bytes of text stays as it is. To make a compressor ready for it and for
-/// samples of it, and later another one to read it, takes longer than all else that is done with it,
-/// and saves less than the footer takes.
-const SMALL_ROWS: usize = 128;
-const SMALL_BYTES: usize = 4 * 1024;
 /// What compression leaves of the bits of dictionary indices, by measurement.
 const INDEX_COMPRESSION: f64 = 0.95;
 
@@ -57,7 +55,7 @@ const INDEX_COMPRESSION: f64 = 0.95;
 /// When the encoder fails, which it has no reason to.
 pub(crate) fn encode(rows: &RecordBatch) -> Result<Bytes> {
     let rows = without_empty_columns(rows)?;
-    let properties = properties(&rows, Rows::All)?;
+    let properties = properties(&rows)?;
     let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties))?;
     let mut from = 0;
     while from < rows.num_rows() {
@@ -129,17 +127,8 @@ fn encoded(
     Ok(properties.set_column_compression(path, Compression::ZSTD(level)))
 }
 
-/// What rows tell of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rows {
-    /// They are its first ones.
-    First,
-    /// It has no others.
-    All,
-}
-
-/// How a file with these rows is written.
-pub(super) fn properties(rows: &RecordBatch, known: Rows) -> Result<WriterProperties> {
+/// How rows like these are written.
+pub(super) fn properties(rows: &RecordBatch) -> Result<WriterProperties> {
     let fields = rows.schema_ref().fields();
     let tags = (0..fields.len()).filter(|i| is_tag(fields[*i].data_type()));
     let time = fields.len().checked_sub(1);
@@ -150,37 +139,14 @@ pub(super) fn properties(rows: &RecordBatch, known: Rows) -> Result<WriterProper
     });
     let mut properties = common()?.set_sorting_columns(Some(sorting.collect()));
     for (field, column) in fields.iter().zip(rows.columns()) {
-        let path = ColumnPath::from(field.name().as_str());
-        if known == Rows::All && is_small(column) {
-            properties = properties
-                .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
-                .set_column_dictionary_enabled(path, is_tag(field.data_type()));
-            continue;
-        }
         let (encoding, dictionary) = choose(column)?;
+        let path = ColumnPath::from(field.name().as_str());
         properties = properties.set_column_dictionary_enabled(path, dictionary);
         if let Some(encoding) = encoding {
             properties = encoded(properties, field.name(), encoding)?;
         }
     }
     Ok(properties.build())
-}
-
-/// True for a column that is not worth it to make it smaller.
-fn is_small(column: &ArrayRef) -> bool {
-    if column.len() > SMALL_ROWS {
-        return false;
-    }
-    let tags = column.as_dictionary_opt::<Int32Type>();
-    let bytes = |text: Option<&str>| text.map_or(0, str::len);
-    let texts_bytes: usize = match (column.as_string_opt::<i32>(), tags) {
-        (Some(texts), _) => texts.iter().map(bytes).sum(),
-        (_, Some(tags)) => {
-            tags.downcast_dict::<StringArray>().into_iter().flatten().map(bytes).sum()
-        }
-        _ => 0,
-    };
-    texts_bytes <= SMALL_BYTES
 }
 
 /// The encoding of a column, and whether a dictionary is tried first.
@@ -200,6 +166,9 @@ fn choose(column: &ArrayRef) -> Result<(Option<Encoding>, bool)> {
 /// one is in nearly every block of differences and makes all of the block wide; the bytes apart
 /// then compress better.
 fn of_integers(column: &ArrayRef) -> Result<Encoding> {
+    if column.len() < SAMPLE_ROWS_MIN {
+        return Ok(Encoding::DELTA_BINARY_PACKED);
+    }
     let differences = sample_bytes(column, Encoding::DELTA_BINARY_PACKED)?;
     let apart = sample_bytes(column, Encoding::BYTE_STREAM_SPLIT)?;
     let saves = apart < differences * WORTH_IT;
@@ -209,6 +178,9 @@ fn of_integers(column: &ArrayRef) -> Result<Encoding> {
 /// Floats of full precision are best with their bytes apart, those with few decimals in one piece,
 /// and those with few values as numbers of a dictionary.
 fn of_floats(column: &ArrayRef) -> Result<(Option<Encoding>, bool)> {
+    if column.len() < SAMPLE_ROWS_MIN {
+        return Ok((Some(Encoding::PLAIN), false));
+    }
     let plain = sample_bytes(column, Encoding::PLAIN)?;
     let apart = sample_bytes(column, Encoding::BYTE_STREAM_SPLIT)?;
     let (encoding, bytes) =

@@ -2,7 +2,7 @@
 //!
 //! The encodings are chosen by the first rows, as many as a row group has.
 
-use super::encode::{ROW_GROUP_ROWS, Rows, finish, properties};
+use super::encode::{ROW_GROUP_ROWS, finish, properties};
 use super::index::with_filters;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -74,15 +74,15 @@ impl Encoder {
         self.sample_bytes += rows.get_array_memory_size();
         self.sample.push(rows);
         if self.rows >= ROW_GROUP_ROWS || self.sample_bytes >= SAMPLE_BYTES_MAX {
-            self.begin(Rows::First)?;
+            self.begin()?;
         }
         Ok(())
     }
 
-    fn begin(&mut self, known: Rows) -> Result<()> {
+    fn begin(&mut self) -> Result<()> {
         let sample = concat_batches(&self.schema, &std::mem::take(&mut self.sample))?;
-        let properties = properties(&sample, known)?;
-        let properties = with_filters(properties, &sample, self.series, self.indexed.as_ref());
+        let properties =
+            with_filters(properties(&sample)?, &sample, self.series, self.indexed.as_ref());
         let schema = Arc::clone(&self.schema);
         let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
         writer.write(&sample)?;
@@ -96,7 +96,7 @@ impl Encoder {
     /// When the encoder fails.
     pub(crate) fn finish(mut self, series: &SeriesBlocks) -> Result<Bytes> {
         if self.writer.is_none() {
-            self.begin(Rows::All)?;
+            self.begin()?;
         }
         match self.writer {
             Some(mut writer) => {

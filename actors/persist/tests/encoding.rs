@@ -120,7 +120,7 @@ fn assert_same(found: &RecordBatch, expected: &RecordBatch) {
 
 fn some_rows() -> impl Strategy<Value = Vec<Row>> {
     let values = prop::array::uniform7(prop::option::weighted(0.8, 0..40_u16));
-    // Few rows are not compressed.
+    // Of few rows no sample is taken to choose an encoding.
     prop::collection::vec((values, 0..90_i64), 1..260)
 }
 
@@ -317,27 +317,6 @@ fn files_say_how_they_are_sorted_and_where_their_pages_are() {
         let time = group.column(20);
         assert!(time.encodings().any(|e| e == Encoding::DELTA_BINARY_PACKED));
     }
-}
-
-#[test]
-fn small_columns_are_not_compressed() {
-    let table = schema(&[ColumnKind::Tag, ColumnKind::Field(FieldType::String)]);
-    let compressed = |rows: usize, text: &str| -> Vec<bool> {
-        let tags = vec!["tag"; rows].into_iter().collect::<DictionaryArray<Int32Type>>();
-        let texts = StringArray::from(vec![text; rows]);
-        let columns: Vec<ArrayRef> = vec![Arc::new(tags), Arc::new(texts)];
-        let rows = batch(&table, columns, (0..rows as i64).collect());
-        let bytes = encode(&rows).unwrap();
-        assert_same(&read(&bytes), &rows);
-        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-        let columns = reader.metadata().row_group(0).columns().iter();
-        columns.map(|column| column.compression() != Compression::UNCOMPRESSED).collect()
-    };
-    assert_eq!(compressed(1, "short"), [false, false, false]);
-    assert_eq!(compressed(128, "short"), [false, false, false]);
-    assert_eq!(compressed(129, "short"), [true, true, true]);
-    // One row may be megabytes.
-    assert_eq!(compressed(1, &"long".repeat(2_000)), [false, true, false]);
 }
 
 #[test]
