@@ -319,8 +319,11 @@ async fn an_early_error_is_told_by_the_status() {
 #[actix_web::test]
 async fn a_late_error_never_looks_like_a_complete_answer() {
     for format in [ResultFormat::Json, ResultFormat::JsonLines, ResultFormat::Csv] {
-        let rows = failing(vec![cpu()], ErrorKind::Internal);
-        let answer = respond(format, cpu().schema(), rows).await.unwrap();
+        // What fails at once behind the first rows is still told by the status.
+        let early = failing(vec![cpu()], ErrorKind::Internal);
+        assert!(respond(format, cpu().schema(), early).await.is_err(), "{format:?}");
+        let late = failing(vec![cpu(), cpu()], ErrorKind::Internal);
+        let answer = respond(format, cpu().schema(), late).await.unwrap();
         let error = to_bytes(answer.into_body()).await.unwrap_err();
         assert!(error.to_string().contains("Divide by zero"), "{format:?}: {error}");
     }
