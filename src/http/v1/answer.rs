@@ -138,7 +138,7 @@ impl Answer {
         let mut answer = HttpResponse::Ok();
         answer.content_type(content_type);
         let first = first.unwrap_or_default();
-        if self.finished && self.aside.is_empty() {
+        if self.finished && self.aside.is_empty() && self.out.is_empty() {
             return Ok(answer.body(first));
         }
         let rest = stream::try_unfold(self, |mut answer| async {

@@ -383,6 +383,7 @@ mod tests {
             assert_eq!(out, [vec![7], head, vec![8; length]].concat());
         }
     }
+
     #[test]
     fn what_was_put_aside_is_changed_later() {
         let whole = |aside_after: Option<usize>| {
