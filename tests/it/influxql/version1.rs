@@ -153,6 +153,40 @@ fn other_forms_of_an_answer() {
     assert_eq!(listed.status, 200);
 }
 
+/// What has to be complete before it leaves is put aside in pieces: all of them arrive, in one piece and
+/// in several, with a rest and without.
+#[test]
+fn packed_answers_of_any_size_are_whole() {
+    const ROWS: usize = 60_000;
+    let server = Server::memory();
+    let lines = (0..ROWS).map(|row| format!("m f={row}.5 {row}\n"));
+    server.client.must_write("d", &lines.collect::<String>());
+    // 25 bytes a row.
+    for rows in [1_000, 20_000, 20_480, 21_504, 22_528, 30_000, 41_000, 42_000, 43_008, ROWS] {
+        let q = format!("SELECT f FROM m LIMIT {rows}");
+        let path = with_query("/query", &[("db", "d"), ("q", &q)]);
+        let accept = [("accept", "application/x-msgpack")];
+        let packed = server.client.send("GET", &path, &accept, "").body;
+        let one = b"\xdd\0\0\0\x01";
+        let mut expected = [
+            b"\x81\xa7results".as_slice(),
+            one,
+            b"\x82\xacstatement_id\0\xa6series",
+            one,
+            b"\x83\xa4name\xa1m\xa7columns\x92\xa4time\xa1f\xa6values\xdd",
+            &(rows as u32).to_be_bytes(),
+        ]
+        .concat();
+        for row in 0..rows {
+            expected.extend_from_slice(b"\x92\xc7\x0c\x05\0\0\0\0\0\0\0\0");
+            expected.extend_from_slice(&(row as u32).to_be_bytes());
+            expected.push(0xcb);
+            expected.extend_from_slice(&(row as f64 + 0.5).to_be_bytes());
+        }
+        assert!(packed == expected, "{rows} rows: {} bytes of {}", packed.len(), expected.len());
+    }
+}
+
 #[test]
 fn numbers_that_json_does_not_have() {
     let server = server();
